@@ -1,0 +1,26 @@
+/// The texts of this folder: what defines the record's schema and the index.
+package enum IndexFiles {
+  /// Every migration of `record.db`: name and SQL, in order.
+  package static let migrations: [(name: String, sql: String)] = [
+    ("m0001-create-catalog.sql", text(PackageResources.m0001_create_catalog_sql)),
+    ("m0002-create-identity.sql", text(PackageResources.m0002_create_identity_sql)),
+    ("m0003-create-ledger.sql", text(PackageResources.m0003_create_ledger_sql)),
+    ("m0004-create-session.sql", text(PackageResources.m0004_create_session_sql)),
+    ("m0005-create-conversation.sql", text(PackageResources.m0005_create_conversation_sql)),
+  ]
+
+  /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.
+  package static var ranking: String { text(PackageResources.ranking_json) }
+  /// The embedding model: package, sums, shape.
+  package static var model: String { text(PackageResources.model_json) }
+  /// Bounds that a new generation must hold.
+  package static var gate: String { text(PackageResources.gate_json) }
+  /// Two-way synonyms, a group a line.
+  package static var synonyms: String { text(PackageResources.synonyms_txt) }
+  /// Words that carry no need, one a line.
+  package static var stopWords: String { text(PackageResources.stopwords_txt) }
+  /// Words that mean a constraint.
+  package static var lexicon: String { text(PackageResources.lexicon_json) }
+
+  private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}

@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Who may import whom stands in Pages/map.md and is held by
+// `swift build --explicit-target-dependency-import-check error`.
+let package = Package(
+  name: "waypost",
+  products: [.executable(name: "waypost", targets: ["waypost"])],
+  targets: [
+    .systemLibrary(name: "CSQLite", path: "Sources/C/CSQLite", pkgConfig: "sqlite3"),
+    .systemLibrary(name: "CCurl", path: "Sources/C/CCurl", pkgConfig: "libcurl"),
+    .systemLibrary(name: "CBLAS", path: "Sources/C/CBLAS", pkgConfig: "blas"),
+    .systemLibrary(name: "COpenSSL", path: "Sources/C/COpenSSL", pkgConfig: "libcrypto"),
+    .systemLibrary(name: "CArgon2", path: "Sources/C/CArgon2", pkgConfig: "libargon2"),
+    .target(
+      name: "CMicroHTTPD", path: "Sources/C/CMicroHTTPD",
+      cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2", "-Wall", "-Wextra"])],
+      linkerSettings: [.linkedLibrary("microhttpd")]),
+    .target(
+      name: "CKernels", path: "Sources/C/CKernels",
+      cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra"])],
+      linkerSettings: [.linkedLibrary("m")]),
+
+    .target(
+      name: "Index", path: "Index",
+      resources: [
+        .embedInCode("Migrations/m0001-create-catalog.sql"),
+        .embedInCode("Migrations/m0002-create-identity.sql"),
+        .embedInCode("Migrations/m0003-create-ledger.sql"),
+        .embedInCode("Migrations/m0004-create-session.sql"),
+        .embedInCode("Migrations/m0005-create-conversation.sql"),
+        .embedInCode("ranking.json"), .embedInCode("model.json"),
+        .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"), .embedInCode("gate.json"),
+        .embedInCode("lexicon.json"),
+      ]),
+    .target(
+      name: "Prompts", path: "Prompts",
+      resources: [.embedInCode("guide.json"), .embedInCode("system.txt")]),
+
+    .target(name: "Primitives"),
+    .target(name: "SQLite", dependencies: ["CSQLite", "Primitives"]),
+    .target(name: "LinearAlgebra", dependencies: ["CBLAS", "CKernels", "Primitives"]),
+    .target(name: "Cryptography", dependencies: ["COpenSSL", "CArgon2", "Primitives"]),
+    .target(name: "HTTPServer", dependencies: ["CMicroHTTPD", "Primitives"]),
+    .target(name: "HTTPClient", dependencies: ["CCurl", "Primitives"]),
+    .target(name: "Catalog", dependencies: ["SQLite", "Index", "Primitives"]),
+    .target(name: "Embedding", dependencies: ["LinearAlgebra", "Index", "Primitives"]),
+    .target(
+      name: "Search",
+      dependencies: [
+        "Catalog", "Embedding", "LinearAlgebra", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
+      name: "Identity", dependencies: ["Cryptography", "SQLite", "Index", "Primitives"]),
+    .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
+    .target(
+      name: "Sessions",
+      dependencies: [
+        "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
+      name: "Chat",
+      dependencies: [
+        "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
+        "Cryptography",
+      ]),
+    .target(
+      name: "API",
+      dependencies: [
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
+        "Cryptography", "Primitives",
+      ]),
+    .executableTarget(
+      name: "waypost",
+      dependencies: [
+        "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
+        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+      ]),
+  ],
+  cLanguageStandard: .c11
+)
+
+for target in package.targets where target.type != .system {
+  target.swiftSettings =
+    (target.swiftSettings ?? []) + [
+      .enableUpcomingFeature("ExistentialAny"),
+      .enableUpcomingFeature("InternalImportsByDefault"),
+      .enableUpcomingFeature("MemberImportVisibility"),
+      .treatAllWarnings(as: .error),
+    ]
+}

@@ -1,0 +1,29 @@
+#pragma once
+#include <curl/curl.h>
+
+// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift cannot call.
+static inline CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
+  return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode ccurl_set_text(CURL *easy, CURLoption option, const char *value) {
+  return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode ccurl_set_pointer(CURL *easy, CURLoption option, void *value) {
+  return curl_easy_setopt(easy, option, value);
+}
+typedef size_t (*ccurl_sink)(char *bytes, size_t size, size_t count, void *context);
+static inline CURLcode ccurl_set_sink(CURL *easy, CURLoption option, ccurl_sink sink) {
+  return curl_easy_setopt(easy, option, sink);
+}
+typedef int (*ccurl_progress)(void *context, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
+static inline CURLcode ccurl_set_progress(CURL *easy, ccurl_progress progress) {
+  return curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, progress);
+}
+static inline CURLcode ccurl_set_headers(CURL *easy, struct curl_slist *list) {
+  return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+}
+static inline long ccurl_status(CURL *easy) {
+  long status = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}

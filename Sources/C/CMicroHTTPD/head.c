@@ -1,0 +1,73 @@
+// The checks on a request's head. libmicrohttpd 0.9.75 lacks upstream's later fixes against request
+// smuggling (1.0.4, 1.0.5), so what is ambiguous is refused here (RFC 9112 sections 3, 5, 6).
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_token(const char *text) {
+  if (!*text) return false;
+  for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+    bool letter = (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z');
+    if (!letter && !strchr("!#$%&'*+-.^_`|~", *c)) return false;
+  }
+  return true;
+}
+
+static bool is_field_value(const char *text) {
+  for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+    if ((*c < 0x20 && *c != '\t') || *c == 0x7F) return false;
+  return true;
+}
+
+static bool is_plain_length(const char *text) {
+  size_t count = strlen(text);
+  return count > 0 && count <= 15 && strspn(text, "0123456789") == count;
+}
+
+static bool target_is_sound(const char *target) {
+  if (target[0] != '/' && strcmp(target, "*") != 0) return false;
+  for (const unsigned char *c = (const unsigned char *)target; *c; c++) {
+    if (*c <= 0x20 || *c >= 0x7F) return false;
+    if (*c == '%' && c[1] == '0' && c[2] == '0') return false;
+  }
+  return true;
+}
+
+static int refuse(wp_exchange *exchange, int status, const char *code) {
+  exchange->refused_code = code;
+  return status;
+}
+
+int wp_check_head(wp_exchange *exchange, const char *version) {
+  unsigned hosts = 0, lengths = 0, encodings = 0;
+  unsigned long long length = 0;
+  bool sound = is_token(exchange->method);
+  for (size_t i = 0; i < exchange->header_count; i++) {
+    wp_header header = exchange->headers[i];
+    if (!is_token(header.name) || !is_field_value(header.value)) sound = false;
+    if (strcasecmp(header.name, "Host") == 0) hosts++;
+    if (strcasecmp(header.name, "Content-Length") == 0) {
+      lengths++;
+      if (!is_plain_length(header.value)) sound = false;
+      length = strtoull(header.value, NULL, 10);
+    }
+    if (strcasecmp(header.name, "Transfer-Encoding") == 0) {
+      encodings++;
+      if (strcasecmp(header.value, "chunked") != 0) sound = false;
+    }
+  }
+  bool is10 = strcmp(version, "HTTP/1.0") == 0, is11 = strcmp(version, "HTTP/1.1") == 0;
+  if (!exchange->target || strlen(exchange->target) > TARGET_MAX)
+    return refuse(exchange, 414, "target_too_long");
+  if (exchange->header_bytes + strlen(exchange->target) > HEAD_MAX ||
+      exchange->header_count > HEADER_COUNT_MAX)
+    return refuse(exchange, 431, "head_too_large");
+  if (!is10 && !is11) return refuse(exchange, 505, "version_not_supported");
+  if (!sound || !target_is_sound(exchange->target) || lengths > 1 || encodings > 1 ||
+      (lengths && encodings) || (is10 && encodings) || hosts > 1 || (is11 && hosts == 0))
+    return refuse(exchange, 400, "malformed_request");
+  if (length > exchange->server->options.body_max) return refuse(exchange, 413, "body_too_large");
+  return 0;
+}

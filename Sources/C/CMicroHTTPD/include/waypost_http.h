@@ -1,0 +1,67 @@
+// A small HTTP/1.1 server interface, free of the types of the library behind it (libmicrohttpd),
+// so that another library could stand there. Thread safety: every function may be called from any
+// thread; the callbacks run on the library's threads and must not block.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct wp_server wp_server;
+typedef struct wp_exchange wp_exchange;
+
+typedef struct {
+  const char *name;
+  const char *value;
+} wp_header;
+
+typedef struct {
+  const char *host;          // a numeric IPv4 or IPv6 address
+  uint16_t port;             // 0 picks a free one
+  unsigned threads;
+  unsigned connections_max;
+  size_t body_max;           // bytes; more is answered with 413
+  unsigned head_seconds;     // a new connection's first request line and headers
+  unsigned body_seconds;     // from the end of the head to the end of the body
+  unsigned idle_seconds;     // between requests of a kept connection
+} wp_options;
+
+typedef struct {
+  void *context;
+  // A whole request has arrived. The exchange is the receiver's until wp_exchange_release.
+  void (*on_request)(void *context, wp_exchange *exchange, uint64_t id);
+  // The client left, or the answer has gone out: work for it may stop.
+  void (*on_close)(void *context, uint64_t id);
+  // The head was refused before it became a request; the body is the callee's to free().
+  // It writes a problem document for a status, so that every refusal has one shape.
+  char *(*refusal)(void *context, int status, const char *code);
+} wp_callbacks;
+
+// NULL with the reason in `error` where the address cannot be had.
+wp_server *wp_server_start(const wp_options *options, wp_callbacks callbacks, char *error,
+                           size_t error_size);
+uint16_t wp_server_port(wp_server *server);
+// Takes no new connections; answers carry `Connection: close` from now on.
+void wp_server_quiesce(wp_server *server);
+// Requests that are not answered to the end yet.
+unsigned wp_server_active(wp_server *server);
+// Gives up every running request: its writes fail, its on_close is called.
+void wp_server_abandon(wp_server *server);
+// Frees everything. Call it when wp_server_active is 0.
+void wp_server_stop(wp_server *server);
+
+const char *wp_exchange_method(wp_exchange *exchange);
+const char *wp_exchange_target(wp_exchange *exchange);  // raw, not decoded
+const char *wp_exchange_peer(wp_exchange *exchange);    // the numeric address
+size_t wp_exchange_header_count(wp_exchange *exchange);
+wp_header wp_exchange_header(wp_exchange *exchange, size_t index);
+const uint8_t *wp_exchange_body(wp_exchange *exchange, size_t *count);
+
+// One whole answer.
+void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header *headers,
+                         size_t header_count, const uint8_t *body, size_t body_count);
+// An answer in parts: begin, write any number of times, end.
+void wp_exchange_begin(wp_exchange *exchange, unsigned status, const wp_header *headers,
+                       size_t header_count);
+// 0, or -1 where the client is gone or reads too slowly (4 MiB wait unsent).
+int wp_exchange_write(wp_exchange *exchange, const uint8_t *bytes, size_t count);
+void wp_exchange_end(wp_exchange *exchange);
+void wp_exchange_release(wp_exchange *exchange);

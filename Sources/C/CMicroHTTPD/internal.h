@@ -1,0 +1,66 @@
+#pragma once
+#include "waypost_http.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+enum { TARGET_MAX = 8 * 1024, HEAD_MAX = 16 * 1024, HEADER_COUNT_MAX = 100 };
+enum { UNSENT_MAX = 4 * 1024 * 1024, SWALLOW_MAX = 1024 * 1024 };
+
+// What a connection is doing, for the reaper.
+typedef enum { PHASE_HEAD, PHASE_BODY, PHASE_BUSY, PHASE_IDLE } wp_phase;
+
+// One connection, from accept to close. Guarded by the server's lock.
+typedef struct wp_connection {
+  struct wp_connection *previous, *next;
+  wp_server *server;
+  int fd;
+  wp_phase phase;
+  time_t since;
+  struct wp_exchange *exchange;
+} wp_connection;
+
+struct wp_server {
+  struct MHD_Daemon *daemon;
+  wp_options options;
+  wp_callbacks callbacks;
+  uint16_t port;
+  atomic_bool quiesced, stopping;
+  atomic_uint active;
+  atomic_ullong next_id;
+  pthread_t reaper;
+  pthread_mutex_t lock;  // guards the list of connections
+  wp_connection *connections;
+};
+
+// One request and its answer. Two owners: the library and the receiver; freed by the last.
+struct wp_exchange {
+  atomic_int owners;
+  uint64_t id;
+  wp_server *server;
+  wp_connection *connection;  // NULL once the library is done
+  struct MHD_Connection *mhd;
+  pthread_mutex_t lock;       // guards everything below
+  bool delivered, suspended, gone, streaming, ended, queued;
+  int refused;                // a status that the head or body earned, or 0
+  const char *refused_code;
+  char *target, *method;
+  char peer[64];
+  wp_header *headers;
+  size_t header_count, header_bytes;
+  uint8_t *body;
+  size_t body_count, body_capacity, swallowed;
+  struct MHD_Response *response;
+  unsigned status;
+  uint8_t *unsent;
+  size_t unsent_at, unsent_count, unsent_capacity;
+};
+
+void wp_exchange_drop(wp_exchange *exchange);
+time_t wp_now(void);
+void wp_set_phase(wp_exchange *exchange, wp_phase phase);
+// 0, or the status the head earned; sets refused_code.
+int wp_check_head(wp_exchange *exchange, const char *version);

@@ -1,0 +1,330 @@
+// The library's side: connections, requests arriving, deadlines, the end.
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+time_t wp_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+void wp_set_phase(wp_exchange *exchange, wp_phase phase) {
+  wp_server *server = exchange->server;
+  pthread_mutex_lock(&server->lock);
+  if (exchange->connection) {
+    exchange->connection->phase = phase;
+    exchange->connection->since = wp_now();
+    exchange->connection->exchange = phase == PHASE_IDLE ? NULL : exchange;
+  }
+  pthread_mutex_unlock(&server->lock);
+}
+
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code) {
+  wp_server *server = context;
+  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+    wp_connection *connection = calloc(1, sizeof *connection);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!connection || !info) {
+      free(connection);
+      return;
+    }
+    connection->server = server;
+    connection->fd = info->connect_fd;
+    connection->since = wp_now();
+    pthread_mutex_lock(&server->lock);
+    connection->next = server->connections;
+    if (server->connections) server->connections->previous = connection;
+    server->connections = connection;
+    pthread_mutex_unlock(&server->lock);
+    *socket_context = connection;
+  } else if (*socket_context) {
+    // The library closes the descriptor after this call, so the reaper never sees a reused one.
+    wp_connection *connection = *socket_context;
+    pthread_mutex_lock(&server->lock);
+    if (connection->previous) connection->previous->next = connection->next;
+    else server->connections = connection->next;
+    if (connection->next) connection->next->previous = connection->previous;
+    pthread_mutex_unlock(&server->lock);
+    free(connection);
+    *socket_context = NULL;
+  }
+}
+
+// The raw target, before the library decodes it: the exchange starts here.
+static void *on_target(void *context, const char *target, struct MHD_Connection *mhd) {
+  wp_server *server = context;
+  wp_exchange *exchange = calloc(1, sizeof *exchange);
+  if (!exchange) return NULL;
+  atomic_init(&exchange->owners, 1);
+  pthread_mutex_init(&exchange->lock, NULL);
+  exchange->server = server;
+  exchange->mhd = mhd;
+  exchange->id = atomic_fetch_add(&server->next_id, 1) + 1;
+  exchange->target = strdup(target);
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  exchange->connection = info ? info->socket_context : NULL;
+  info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (info && info->client_addr)
+    getnameinfo(info->client_addr,
+                info->client_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                        : sizeof(struct sockaddr_in6),
+                exchange->peer, sizeof exchange->peer, NULL, 0, NI_NUMERICHOST);
+  atomic_fetch_add(&server->active, 1);
+  return exchange;
+}
+
+static enum MHD_Result keep_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                   const char *value) {
+  (void)kind;
+  wp_exchange *exchange = context;
+  if (exchange->header_count > HEADER_COUNT_MAX) return MHD_NO;
+  wp_header *larger =
+      realloc(exchange->headers, (exchange->header_count + 1) * sizeof *exchange->headers);
+  if (!larger) return MHD_NO;
+  exchange->headers = larger;
+  value = value ? value : "";
+  exchange->header_bytes += strlen(name) + strlen(value) + 4;
+  larger[exchange->header_count++] = (wp_header){strdup(name), strdup(value)};
+  return MHD_YES;
+}
+
+static enum MHD_Result answer_refusal(wp_exchange *exchange) {
+  wp_callbacks calls = exchange->server->callbacks;
+  char *body = calls.refusal(calls.context, exchange->refused, exchange->refused_code);
+  struct MHD_Response *response = MHD_create_response_from_buffer(
+      body ? strlen(body) : 0, body ? body : "", MHD_RESPMEM_MUST_COPY);
+  free(body);
+  if (!response) return MHD_NO;
+  MHD_add_response_header(response, "Content-Type", "application/problem+json");
+  MHD_add_response_header(response, "Connection", "close");
+  enum MHD_Result done = MHD_queue_response(exchange->mhd, (unsigned)exchange->refused, response);
+  MHD_destroy_response(response);
+  exchange->queued = true;
+  return done;
+}
+
+static enum MHD_Result take_body(wp_exchange *exchange, const char *bytes, size_t *count) {
+  size_t arrived = *count;
+  *count = 0;
+  if (exchange->refused || exchange->body_count + arrived > exchange->server->options.body_max) {
+    // A chunked body shows its size only as it comes: swallow a bounded rest, then cut.
+    exchange->refused = 413;
+    exchange->refused_code = "body_too_large";
+    exchange->swallowed += arrived;
+    return exchange->swallowed > SWALLOW_MAX ? MHD_NO : MHD_YES;
+  }
+  if (exchange->body_count + arrived > exchange->body_capacity) {
+    size_t capacity = exchange->body_capacity ? exchange->body_capacity : 1024;
+    while (capacity < exchange->body_count + arrived) capacity *= 2;
+    uint8_t *larger = realloc(exchange->body, capacity);
+    if (!larger) return MHD_NO;
+    exchange->body = larger;
+    exchange->body_capacity = capacity;
+  }
+  memcpy(exchange->body + exchange->body_count, bytes, arrived);
+  exchange->body_count += arrived;
+  return MHD_YES;
+}
+
+// Hands the request over once, then waits suspended until an answer is there.
+static enum MHD_Result deliver(wp_exchange *exchange) {
+  if (!exchange->delivered) {
+    exchange->delivered = true;
+    wp_set_phase(exchange, PHASE_BUSY);
+    atomic_fetch_add(&exchange->owners, 1);
+    wp_callbacks calls = exchange->server->callbacks;
+    calls.on_request(calls.context, exchange, exchange->id);
+  }
+  enum MHD_Result done = MHD_YES;
+  pthread_mutex_lock(&exchange->lock);
+  if (exchange->response) {
+    if (!exchange->queued) {
+      exchange->queued = true;
+      done = MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
+    }
+  } else if (exchange->gone) {
+    done = MHD_NO;
+  } else {
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->mhd);
+  }
+  pthread_mutex_unlock(&exchange->lock);
+  return done;
+}
+
+static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_count, void **request_context) {
+  (void)context;
+  (void)url;
+  wp_exchange *exchange = *request_context;
+  if (!exchange) return MHD_NO;
+  if (!exchange->method) {
+    exchange->method = strdup(method);
+    if (!exchange->method) return MHD_NO;
+    MHD_get_connection_values(mhd, MHD_HEADER_KIND, keep_header, exchange);
+    exchange->refused = wp_check_head(exchange, version);
+    if (exchange->refused) return answer_refusal(exchange);
+    wp_set_phase(exchange, PHASE_BODY);
+    return MHD_YES;
+  }
+  if (*upload_count > 0) return take_body(exchange, upload, upload_count);
+  if (exchange->refused) return exchange->queued ? MHD_YES : answer_refusal(exchange);
+  return deliver(exchange);
+}
+
+static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,
+                         enum MHD_RequestTerminationCode code) {
+  (void)mhd;
+  (void)code;
+  wp_server *server = context;
+  wp_exchange *exchange = *request_context;
+  if (!exchange) return;
+  *request_context = NULL;
+  wp_set_phase(exchange, PHASE_IDLE);
+  pthread_mutex_lock(&exchange->lock);
+  exchange->gone = true;
+  exchange->suspended = false;
+  exchange->connection = NULL;
+  pthread_mutex_unlock(&exchange->lock);
+  if (exchange->delivered) server->callbacks.on_close(server->callbacks.context, exchange->id);
+  wp_exchange_drop(exchange);
+  atomic_fetch_sub(&server->active, 1);
+}
+
+// Gives up on a request whose client has left, or that the end of the server overtakes.
+static void abandon(wp_exchange *exchange) {
+  pthread_mutex_lock(&exchange->lock);
+  exchange->gone = true;
+  if (exchange->suspended) {
+    exchange->suspended = false;
+    MHD_resume_connection(exchange->mhd);
+  }
+  pthread_mutex_unlock(&exchange->lock);
+}
+
+static bool client_left(int fd) {
+  struct pollfd probe = {.fd = fd, .events = POLLRDHUP};
+  return poll(&probe, 1, 0) > 0 && (probe.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static void inspect(wp_server *server, wp_connection *connection, time_t now) {
+  time_t age = now - connection->since;
+  switch (connection->phase) {
+    case PHASE_HEAD:
+      if (age > (time_t)server->options.head_seconds) shutdown(connection->fd, SHUT_RDWR);
+      break;
+    case PHASE_BODY:
+      if (age > (time_t)server->options.body_seconds) shutdown(connection->fd, SHUT_RDWR);
+      break;
+    case PHASE_IDLE:
+      // The library's own time-out only sees silence: a head dribbled byte by byte ends here.
+      if (age > (time_t)(server->options.idle_seconds + server->options.head_seconds))
+        shutdown(connection->fd, SHUT_RDWR);
+      break;
+    case PHASE_BUSY:
+      // A suspended connection is not polled by the library: a client that left is seen only here.
+      if (connection->exchange && client_left(connection->fd)) abandon(connection->exchange);
+      break;
+  }
+}
+
+static void *reap(void *context) {
+  wp_server *server = context;
+  while (!atomic_load(&server->stopping)) {
+    struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    time_t now = wp_now();
+    pthread_mutex_lock(&server->lock);
+    for (wp_connection *c = server->connections; c; c = c->next) inspect(server, c, now);
+    pthread_mutex_unlock(&server->lock);
+  }
+  return NULL;
+}
+
+static struct MHD_Daemon *start_daemon(wp_server *server, const struct sockaddr *address,
+                                       bool is_v6) {
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+  if (is_v6) flags |= MHD_USE_IPv6;
+  return MHD_start_daemon(
+      flags, 0, NULL, NULL, on_access, server, MHD_OPTION_SOCK_ADDR, address,
+      MHD_OPTION_THREAD_POOL_SIZE, server->options.threads, MHD_OPTION_CONNECTION_LIMIT,
+      server->options.connections_max, MHD_OPTION_CONNECTION_TIMEOUT, server->options.idle_seconds,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(40 * 1024), MHD_OPTION_LISTEN_BACKLOG_SIZE,
+      (unsigned)512, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+      server, MHD_OPTION_END);
+}
+
+wp_server *wp_server_start(const wp_options *options, wp_callbacks callbacks, char *error,
+                           size_t error_size) {
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+  struct addrinfo *found = NULL;
+  char port[8];
+  snprintf(port, sizeof port, "%u", options->port);
+  if (getaddrinfo(options->host, port, &hints, &found) != 0 || !found) {
+    snprintf(error, error_size, "the host is no numeric address");
+    return NULL;
+  }
+  wp_server *server = calloc(1, sizeof *server);
+  if (server) {
+    server->options = *options;
+    server->options.host = NULL;
+    server->callbacks = callbacks;
+    pthread_mutex_init(&server->lock, NULL);
+    server->daemon = start_daemon(server, found->ai_addr, found->ai_family == AF_INET6);
+  }
+  freeaddrinfo(found);
+  if (!server || !server->daemon) {
+    snprintf(error, error_size, "the address is taken or may not be used");
+    free(server);
+    return NULL;
+  }
+  const union MHD_DaemonInfo *info =
+      MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
+  server->port = info ? info->port : options->port;
+  if (pthread_create(&server->reaper, NULL, reap, server) != 0) {
+    snprintf(error, error_size, "no thread for the deadlines");
+    MHD_stop_daemon(server->daemon);
+    free(server);
+    return NULL;
+  }
+  return server;
+}
+
+uint16_t wp_server_port(wp_server *server) { return server->port; }
+unsigned wp_server_active(wp_server *server) { return atomic_load(&server->active); }
+
+void wp_server_quiesce(wp_server *server) {
+  if (atomic_exchange(&server->quiesced, true)) return;
+  MHD_socket listening = MHD_quiesce_daemon(server->daemon);
+  if (listening != MHD_INVALID_SOCKET) close(listening);
+}
+
+void wp_server_abandon(wp_server *server) {
+  pthread_mutex_lock(&server->lock);
+  for (wp_connection *c = server->connections; c; c = c->next) {
+    if (c->exchange) abandon(c->exchange);
+    shutdown(c->fd, SHUT_RDWR);
+  }
+  pthread_mutex_unlock(&server->lock);
+}
+
+void wp_server_stop(wp_server *server) {
+  atomic_store(&server->stopping, true);
+  pthread_join(server->reaper, NULL);
+  MHD_stop_daemon(server->daemon);
+  pthread_mutex_destroy(&server->lock);
+  free(server);
+}

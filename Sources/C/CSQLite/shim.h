@@ -1,0 +1,36 @@
+#pragma once
+#include <sqlite3.h>
+#include <string.h>
+
+// Swift cannot call C variadics, nor see the SQLITE_TRANSIENT cast.
+static inline int csqlite_harden(sqlite3 *db) {
+  int status = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)0);
+  if (status != SQLITE_OK) return status;
+  return sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)0);
+}
+
+static inline int csqlite_no_checkpoint_on_close(sqlite3 *db) {
+  return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}
+
+static inline int csqlite_bind_text(sqlite3_stmt *statement, int index, const char *text, int n) {
+  return sqlite3_bind_text(statement, index, text, n, SQLITE_TRANSIENT);
+}
+
+static inline int csqlite_bind_blob(sqlite3_stmt *statement, int index, const void *data, int n) {
+  // A null pointer would bind NULL: an empty blob is a zeroblob.
+  if (n == 0) return sqlite3_bind_zeroblob(statement, index, 0);
+  return sqlite3_bind_blob(statement, index, data, n, SQLITE_TRANSIENT);
+}
+
+// The FTS5 API of a connection (SQLite documentation, "fts5.html", section 7).
+static inline fts5_api *csqlite_fts5(sqlite3 *db) {
+  fts5_api *api = 0;
+  sqlite3_stmt *statement = 0;
+  if (sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, 0) == SQLITE_OK) {
+    sqlite3_bind_pointer(statement, 1, (void *)&api, "fts5_api_ptr", 0);
+    sqlite3_step(statement);
+  }
+  sqlite3_finalize(statement);
+  return api;
+}

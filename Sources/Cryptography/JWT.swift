@@ -1,0 +1,113 @@
+public import Primitives
+
+/// Why a token was not accepted. One code leaves the server; the case is for logs and tests.
+public enum JWTError: Error, Equatable, Sendable {
+  /// Not three strict base64url segments of JSON within 8 kB.
+  case malformed
+  /// A header that we do not accept: algorithm, type, `crit`, embedded keys.
+  case header
+  /// No key of that id, or the signature does not verify.
+  case signature
+  /// A claim is missing, of the wrong type, or not what was asked for.
+  case claim(String)
+  /// Past `exp` and the leeway.
+  case expired
+}
+
+/// JSON Web Tokens, ES256 only (RFC 7519, with the advice of RFC 8725).
+public enum JWT {
+  /// What a token must be to be accepted.
+  public struct Expectation: Sendable {
+    /// The exact `typ`: token kinds exclude each other.
+    public let type: String
+    /// The exact `iss`.
+    public let issuer: String
+    /// The exact `aud`; nil where the caller checks it.
+    public let audience: String?
+    /// Seconds of clock difference granted, at most 60.
+    public let leewaySeconds: Int64
+
+    /// An expectation.
+    public init(type: String, issuer: String, audience: String?, leewaySeconds: Int64 = 30) {
+      self.type = type
+      self.issuer = issuer
+      self.audience = audience
+      self.leewaySeconds = min(leewaySeconds, 60)
+    }
+  }
+
+  /// The compact form of signed claims; the header is exactly `{alg, kid, typ}`.
+  public static func sign(type: String, claims: JSONObject, with key: SigningKey) -> String {
+    let header: JSON = [
+      "alg": "ES256", "kid": .string(key.verifying.thumbprint), "typ": .string(type),
+    ]
+    let head = BytesText.base64url(header.bytes)
+    let body = BytesText.base64url(JSON.object(claims).bytes)
+    let signature = key.sign(Array("\(head).\(body)".utf8))
+    return "\(head).\(body).\(BytesText.base64url(signature))"
+  }
+
+  /// The claims of a token that passes every check of specification core, 6.1.
+  ///
+  /// - Parameter key: The key of an id; ids are used only for this look-up.
+  public static func verify(
+    _ token: String, expecting: Expectation, at now: Timestamp, key: (String) -> VerifyingKey?
+  ) throws(JWTError) -> JSONObject {
+    guard token.utf8.count <= 8_192 else { throw .malformed }
+    let segments = token.split(separator: ".", omittingEmptySubsequences: false)
+    guard segments.count == 3, let headBytes = BytesText.bytes(base64url: segments[0]),
+      let bodyBytes = BytesText.bytes(base64url: segments[1]),
+      let signature = BytesText.bytes(base64url: segments[2]),
+      let header = object(headBytes), let claims = object(bodyBytes)
+    else { throw .malformed }
+    let kid = try check(header: header, type: expecting.type)
+    guard let key = key(kid),
+      key.verifies(signature, of: Array("\(segments[0]).\(segments[1])".utf8))
+    else { throw .signature }
+    try check(claims: claims, expecting: expecting, now: now)
+    return claims
+  }
+
+  private static func object(_ bytes: [UInt8]) -> JSONObject? {
+    (try? JSON.parse(bytes, depthMax: 8))?.object
+  }
+
+  private static func check(header: JSONObject, type: String) throws(JWTError) -> String {
+    let refused = ["crit", "jwk", "jku", "x5u", "x5c", "b64", "zip"]
+    guard header["alg"] == "ES256", header["typ"] == .string(type),
+      refused.allSatisfy({ header[$0] == nil }), let kid = header["kid"]?.string,
+      (1...64).contains(kid.utf8.count),
+      kid.utf8.allSatisfy({ isKeyIDByte($0) })
+    else { throw .header }
+    return kid
+  }
+
+  private static func isKeyIDByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+    default: false
+    }
+  }
+
+  private static func check(
+    claims: JSONObject, expecting: Expectation, now: Timestamp
+  ) throws(JWTError) {
+    let leeway = expecting.leewaySeconds
+    guard claims["iss"] == .string(expecting.issuer) else { throw .claim("iss") }
+    if let audience = expecting.audience {
+      guard claims["aud"] == .string(audience) else { throw .claim("aud") }
+    }
+    guard let subject = claims["sub"]?.string, !subject.isEmpty else { throw .claim("sub") }
+    guard case .int(let expiry)? = claims["exp"], expiry >= 0 else { throw .claim("exp") }
+    guard case .int(let issued)? = claims["iat"], issued <= now.seconds + 60 else {
+      throw .claim("iat")
+    }
+    if let notBefore = claims["nbf"] {
+      guard case .int(let start) = notBefore, start <= now.seconds + leeway else {
+        throw .claim("nbf")
+      }
+    }
+    // Compared without a sum: `exp` comes from outside and could be as large as it likes.
+    guard now.seconds - leeway < expiry else { throw .expired }
+  }
+}

@@ -1,0 +1,215 @@
+internal import CMicroHTTPD
+internal import Primitives
+internal import Synchronization
+
+#if canImport(Glibc)
+  internal import Glibc
+#endif
+
+/// Limits of the server; each is also a setting.
+public struct ServerLimits: Sendable {
+  /// Connections at once.
+  public var connectionsMax = 2_048
+  /// Bytes of a body.
+  public var bodyByteCountMax = 16 * 1024 * 1024
+  /// Seconds for a new connection's first head.
+  public var headSeconds = 5
+  /// Seconds for a body.
+  public var bodySeconds = 10
+  /// Seconds a kept connection may rest between requests.
+  public var idleSeconds = 30
+  /// Seconds running requests get when the server ends.
+  public var graceSeconds = 10
+
+  /// The defaults.
+  public init() {}
+}
+
+/// Why the server did not start.
+public struct ServerError: Error, Equatable, Sendable {
+  /// The host and port that were asked for.
+  public let address: String
+  /// The reason in words.
+  public let reason: String
+}
+
+/// An HTTP/1.1 server: takes requests, runs the handler in a task each, ends gracefully.
+public final class Server: Sendable {
+  /// Answers one request.
+  public typealias Handler = @Sendable (Request) async -> Response
+
+  private let handle: Handle
+  private let shared: Shared
+  private let graceSeconds: Int
+
+  /// Starts listening.
+  ///
+  /// - Parameters:
+  ///   - host: A numeric address.
+  ///   - port: 0 picks a free one.
+  ///   - refusal: The body of an answer to a head that never became a request.
+  /// - Throws: `ServerError` where the address cannot be had.
+  public init(
+    host: String, port: UInt16, limits: ServerLimits = ServerLimits(),
+    refusal: @escaping @Sendable (_ status: Int, _ code: String) -> [UInt8],
+    handler: @escaping Handler
+  ) throws {
+    let shared = Shared(handler: handler, refusal: refusal)
+    self.shared = shared
+    graceSeconds = limits.graceSeconds
+    var error = [CChar](repeating: 0, count: 128)
+    let started = host.withCString { host in
+      var options = wp_options()
+      options.host = host
+      options.port = port
+      options.threads = 2
+      options.connections_max = UInt32(limits.connectionsMax)
+      options.body_max = limits.bodyByteCountMax
+      options.head_seconds = UInt32(limits.headSeconds)
+      options.body_seconds = UInt32(limits.bodySeconds)
+      options.idle_seconds = UInt32(limits.idleSeconds)
+      // Unretained is sound: `shared` is a stored property, and `stop` ends every callback before
+      // this object can go (the process keeps its server until then).
+      return wp_server_start(
+        &options, Server.callbacks(Unmanaged.passUnretained(shared).toOpaque()), &error, error.count)
+    }
+    guard let started else {
+      let reason = String(decoding: error.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
+      throw ServerError(address: "\(host):\(port)", reason: reason)
+    }
+    handle = Handle(pointer: started)
+  }
+
+  /// The port in use.
+  public var port: UInt16 { wp_server_port(handle.pointer) }
+
+  /// Requests being answered.
+  public var activeCount: Int { Int(wp_server_active(handle.pointer)) }
+
+  /// Ends gracefully: no new connections, running requests get the grace, then are cancelled.
+  public func stop() async {
+    wp_server_quiesce(handle.pointer)
+    for _ in 0..<(graceSeconds * 20) where activeCount > 0 {
+      try? await Task.sleep(for: .milliseconds(50))  // a cancelled wait only ends the grace early
+    }
+    shared.cancelAll()
+    wp_server_abandon(handle.pointer)
+    while activeCount > 0 || shared.runningCount > 0 {
+      wp_server_abandon(handle.pointer)
+      try? await Task.sleep(for: .milliseconds(20))  // as above
+    }
+    wp_server_stop(handle.pointer)
+  }
+
+  private static func callbacks(_ context: UnsafeMutableRawPointer) -> wp_callbacks {
+    wp_callbacks(
+      context: context,
+      on_request: { context, exchange, id in
+        guard let context, let exchange else { return }
+        Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue()
+          .begin(Exchange(pointer: exchange), id: id)
+      },
+      on_close: { context, id in
+        guard let context else { return }
+        Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue().closed(id: id)
+      },
+      refusal: { context, status, code in
+        guard let context, let code else { return nil }
+        let shared = Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue()
+        let body = shared.refusal(Int(status), String(cString: code))
+        return strdup(String(decoding: body, as: UTF8.self))
+      })
+  }
+}
+
+/// The C server's handle. Its functions are thread-safe by their header's promise.
+private struct Handle: @unchecked Sendable {
+  let pointer: OpaquePointer
+}
+
+/// What the library's threads and the tasks share.
+private final class Shared: Sendable {
+  let handler: Server.Handler
+  let refusal: @Sendable (Int, String) -> [UInt8]
+  private let running = Mutex<[UInt64: Task<Void, Never>?]>([:])
+
+  init(
+    handler: @escaping Server.Handler, refusal: @escaping @Sendable (Int, String) -> [UInt8]
+  ) {
+    self.handler = handler
+    self.refusal = refusal
+  }
+
+  var runningCount: Int { running.withLock { $0.count } }
+
+  /// The task is owned by `running` until it ends; a close cancels it there.
+  func begin(_ exchange: Exchange, id: UInt64) {
+    running.withLock { $0[id] = .some(nil) }
+    let task = Task {
+      let request = exchange.request()
+      let response = await handler(request)
+      await exchange.answer(response)
+      exchange.release()
+      _ = running.withLock { $0.removeValue(forKey: id) }
+    }
+    running.withLock { running in
+      // The task may have ended already, and then must not be listed again.
+      if running[id] != nil { running[id] = task }
+    }
+  }
+
+  func closed(id: UInt64) { running.withLock { $0[id] ?? nil }?.cancel() }
+
+  func cancelAll() {
+    for task in running.withLock({ Array($0.values) }) { task?.cancel() }
+  }
+}
+
+/// One exchange of the C server, held by one task from request to release.
+private struct Exchange: @unchecked Sendable {
+  // Safe: the header promises thread-safe functions, and the task releases the pointer last.
+  let pointer: OpaquePointer
+
+  func request() -> Request {
+    let headers = (0..<wp_exchange_header_count(pointer)).map { index in
+      let header = wp_exchange_header(pointer, index)
+      return (name: String(cString: header.name), value: String(cString: header.value))
+    }
+    var count = 0
+    let bytes = wp_exchange_body(pointer, &count)
+    return Request(
+      method: String(cString: wp_exchange_method(pointer)),
+      target: String(cString: wp_exchange_target(pointer)), headers: headers,
+      body: Array(UnsafeBufferPointer(start: bytes, count: count)),
+      peer: String(cString: wp_exchange_peer(pointer)))
+  }
+
+  func answer(_ response: Response) async {
+    switch response.body {
+    case .bytes(let bytes):
+      withHeaders(response.headers) {
+        wp_exchange_respond(pointer, UInt32(response.status), $0, $1, bytes, bytes.count)
+      }
+    case .stream(let produce):
+      withHeaders(response.headers) { wp_exchange_begin(pointer, UInt32(response.status), $0, $1) }
+      await produce(StreamWriter { wp_exchange_write(pointer, $0, $0.count) == 0 })
+      wp_exchange_end(pointer)
+    }
+  }
+
+  func release() { wp_exchange_release(pointer) }
+
+  private func withHeaders(
+    _ headers: [(name: String, value: String)], _ body: (UnsafePointer<wp_header>?, Int) -> Void
+  ) {
+    let copies = headers.map { (strdup($0.name), strdup($0.value)) }
+    defer {
+      for copy in copies {
+        free(copy.0)
+        free(copy.1)
+      }
+    }
+    let list = copies.map { wp_header(name: UnsafePointer($0.0), value: UnsafePointer($0.1)) }
+    list.withUnsafeBufferPointer { body($0.baseAddress, $0.count) }
+  }
+}

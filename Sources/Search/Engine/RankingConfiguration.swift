@@ -1,0 +1,62 @@
+internal import Index
+internal import Primitives
+
+/// The numbers that ranking is made of, from `Index/ranking.json`.
+public struct RankingConfiguration: Sendable {
+  /// Weights of fields in the text leg.
+  public struct FieldWeights: Sendable {
+    var name: Float
+    var tagline: Float
+    var labels: Float
+    var provider: Float
+    var body: Float
+    var bodyCharacterMax: Int
+  }
+
+  /// The classes of queries that have a mix of their own.
+  public enum QueryClass: String, Sendable, CaseIterable {
+    case name, keywords, sentence, task
+  }
+
+  let fields: FieldWeights
+  let k1: Float
+  let b: Float
+  /// Share of the vector leg in the mix, by class.
+  let vectorShare: [QueryClass: Float]
+  /// Cosine from which a service belongs to the result set on meaning alone.
+  let cosineCut: Float
+  /// Share of a query's term weight from which a service belongs to the set on text alone.
+  let textShare: Float
+  /// Added where the query is the service's very name or id.
+  let nameBonus: Float
+
+  /// The shipped configuration.
+  public static let shipped = RankingConfiguration(text: IndexFiles.ranking)
+
+  /// Reads a configuration; absent numbers take the built-in value.
+  init(text: String) {
+    let json = (try? JSON.parse(text)) ?? [:]
+    func number(_ path: String..., default fallback: Double) -> Double {
+      var value: JSON? = json
+      for key in path { value = value?[key] }
+      return value?.double ?? fallback
+    }
+    fields = FieldWeights(
+      name: Float(number("fields", "name", default: 4)),
+      tagline: Float(number("fields", "tagline", default: 2)),
+      labels: Float(number("fields", "labels", default: 2)),
+      provider: Float(number("fields", "provider", default: 2)),
+      body: Float(number("fields", "body", default: 1)),
+      bodyCharacterMax: Int(number("fields", "bodyCharacterMax", default: 1_500)))
+    k1 = Float(number("bm25", "k1", default: 1.2))
+    b = Float(number("bm25", "b", default: 0.75))
+    var shares: [QueryClass: Float] = [:]
+    for name in QueryClass.allCases {
+      shares[name] = Float(number("vectorShare", name.rawValue, default: 0.5))
+    }
+    vectorShare = shares
+    cosineCut = Float(number("cosineCut", default: 0.35))
+    textShare = Float(number("textShare", default: 0.5))
+    nameBonus = Float(number("nameBonus", default: 1))
+  }
+}

@@ -1,0 +1,214 @@
+internal import Catalog
+package import Embedding
+internal import Primitives
+internal import Synchronization
+
+/// Answers searches over one snapshot. Pure: the same request on the same snapshot gives the same answer.
+package struct SearchEngine: Sendable {
+  /// Turns a query into its vector; nil where there is no model. Remembers the last thousand queries.
+  package struct QueryEncoder: Sendable {
+    private let encoder: Encoder?
+    private let cache: Cache
+
+    package init(encoder: Encoder?) {
+      self.encoder = encoder
+      cache = Cache()
+    }
+
+    package var isAvailable: Bool { encoder != nil }
+
+    package func vector(of text: String) -> [Float]? {
+      guard let encoder else { return nil }
+      if let known = cache.entries.withLock({ $0[text] }) { return known }
+      let vector = encoder.vector(of: text)
+      cache.entries.withLock { entries in
+        if entries.count >= 1_024 { entries.removeAll(keepingCapacity: true) }
+        entries[text] = vector
+      }
+      return vector
+    }
+
+    private final class Cache: Sendable {
+      let entries = Mutex<[String: [Float]]>([:])
+    }
+  }
+
+  private let encoder: QueryEncoder
+  private let microseconds: @Sendable () -> Int64
+
+  /// - Parameter microseconds: A rising clock for the timings of stages.
+  package init(encoder: QueryEncoder, microseconds: @escaping @Sendable () -> Int64) {
+    self.encoder = encoder
+    self.microseconds = microseconds
+  }
+
+  /// The answer to a request on a snapshot.
+  /// - Throws: `Refusal` where the request asks for what is not there.
+  package func search(_ request: SearchRequest, on snapshot: Snapshot) throws -> SearchAnswer {
+    var run = try SearchRun(request, snapshot, encoder, microseconds)
+    return try run.answer()
+  }
+}
+
+/// The state of one search, stage by stage.
+struct SearchRun {
+  let request: SearchRequest
+  let snapshot: Snapshot
+  let encoder: SearchEngine.QueryEncoder
+  let microseconds: @Sendable () -> Int64
+  let analyzer: Analyzer
+  var output = SearchAnswer()
+  private var stageStart: Int64
+
+  init(
+    _ request: SearchRequest, _ snapshot: Snapshot, _ encoder: SearchEngine.QueryEncoder,
+    _ microseconds: @escaping @Sendable () -> Int64
+  ) throws {
+    self.request = request
+    self.snapshot = snapshot
+    self.encoder = encoder
+    self.microseconds = microseconds
+    analyzer = try Analyzer(weights: snapshot.configuration.fields)
+    stageStart = microseconds()
+  }
+
+  mutating func answer() throws -> SearchAnswer {
+    output.revision = snapshot.revision
+    output.generation = snapshot.generation
+    output.snapshot = snapshot
+    output.filter = request.filter
+    let understanding = understand()
+    finish("understand")
+    let vector = understanding.text.isEmpty ? nil : encoder.vector(of: understanding.text)
+    if !understanding.text.isEmpty, vector == nil || !snapshot.hasVectors {
+      output.degraded = ["vectors"]
+    }
+    finish("embed")
+    let relevance = score(understanding, vector)
+    finish("score")
+    var conditions = conditionSets(understanding)
+    demote(&conditions, relevance)
+    let rows = conditions.all(in: snapshot, within: relevance.matching)
+    let matching = zip(snapshot.segments, rows).map { FilterEvaluator(segment: $0).services(of: $1) }
+    output.total = matching.reduce(0) { $0 + $1.population }
+    finish("filter")
+    output.facets = try facets(conditions, relevance)
+    finish("facets")
+    try rank(matching, rows, relevance)
+    finish("rank")
+    if output.total == 0 { output.relaxations += conditions.relaxations(snapshot, relevance.matching) }
+    finish("relax")
+    return output
+  }
+
+  private mutating func finish(_ stage: String) {
+    let now = microseconds()
+    output.took.append((stage, now - stageStart))
+    stageStart = now
+  }
+
+  private mutating func understand() -> Understanding {
+    let reader = QueryReader { [snapshot] folded in snapshot.providerName(folded) }
+    var understanding = reader.read(request.query, understanding: request.understands)
+    output.isCut = understanding.isCut
+    // Explicit filters win: a condition read out of the text yields to one on the same field.
+    let explicit = request.filter?.fields ?? []
+    understanding.constraints.removeAll { !$0.expression.fields.isDisjoint(with: explicit) }
+    output.understood = understanding.constraints
+    return understanding
+  }
+
+  private mutating func score(_ understanding: Understanding, _ vector: [Float]?) -> Relevance {
+    var relevance = Relevance()
+    let hasText = !understanding.text.isEmpty
+    if hasText {
+      var expansion = TermExpansion(snapshot: snapshot, analyzer: analyzer)
+      let terms = expansion.terms(of: understanding.text, isPrefix: request.isPrefix)
+      output.queryClass = queryClass(understanding)
+      let learnt = snapshot.configuration.vectorShare[output.queryClass] ?? 0.5
+      let share = request.semantic.map { Float($0) } ?? learnt
+      relevance = Scorer(snapshot: snapshot, analyzer: analyzer)
+        .relevance(of: terms, vector: vector, vectorShare: share)
+      output.didYouMean = suggestion(understanding.text, expansion.corrections)
+      relevance.named = namedPlaces(understanding.text)
+      for place in relevance.named { relevance.matching[place.segment].insert(place.index) }
+    } else {
+      relevance.matching = snapshot.live
+    }
+    exclude(understanding, from: &relevance)
+    return relevance
+  }
+
+  private func queryClass(_ understanding: Understanding) -> RankingConfiguration.QueryClass {
+    if !namedPlaces(understanding.text).isEmpty { return .name }
+    if !understanding.constraints.isEmpty { return .task }
+    let words = understanding.text.split(separator: " ")
+    let hasStopWord = words.contains { Analyzer.stopWords.contains($0.lowercased()) }
+    return words.count <= 4 && !hasStopWord ? .keywords : .sentence
+  }
+
+  private func namedPlaces(_ text: String) -> Set<Place> {
+    let key = Segment.fold(text)
+    var places: Set<Place> = []
+    for (number, segment) in snapshot.segments.enumerated() {
+      for index in segment.named[key] ?? [] where snapshot.live[number][Int(index)] {
+        places.insert(Place(segment: number, index: Int(index)))
+      }
+    }
+    return places
+  }
+
+  private func suggestion(_ text: String, _ corrections: [String: String]) -> String? {
+    guard !corrections.isEmpty else { return nil }
+    var changed = text
+    for word in text.split(separator: " ") {
+      let terms = analyzer.queryTerms(String(word))
+      if let term = terms.first, let corrected = corrections[term] {
+        changed = changed.replacing(word, with: corrected)
+      }
+    }
+    return changed == text ? nil : changed
+  }
+
+  /// Leaves out services with an excluded word or without a quoted phrase.
+  private func exclude(_ understanding: Understanding, from relevance: inout Relevance) {
+    for word in understanding.exclusions {
+      let terms = analyzer.queryTerms(word)
+      for (number, segment) in snapshot.segments.enumerated() {
+        var all: Bitset?
+        for term in terms {
+          var services = Bitset(count: segment.count)
+          for service in segment.postings(term)?.services ?? [] { services.insert(Int(service)) }
+          all = all?.intersection(services) ?? services
+        }
+        if let all { relevance.matching[number].subtract(all) }
+      }
+    }
+    for phrase in understanding.phrases { keepPhrase(phrase, in: &relevance) }
+  }
+
+  private func keepPhrase(_ phrase: String, in relevance: inout Relevance) {
+    let wanted = analyzer.ranges(phrase).map(\.token)
+    guard !wanted.isEmpty else { return }
+    for (number, segment) in snapshot.segments.enumerated() {
+      var kept = Bitset(count: segment.count)
+      var candidates = relevance.matching[number]
+      for term in wanted {
+        var services = Bitset(count: segment.count)
+        for service in segment.postings(term)?.services ?? [] { services.insert(Int(service)) }
+        candidates.formIntersection(services)
+      }
+      candidates.forEach { index in
+        let texts = HighlightText.texts(of: segment.documents[index])
+        if texts.contains(where: { contains(wanted, in: $0.text) }) { kept.insert(index) }
+      }
+      relevance.matching[number] = kept
+    }
+  }
+
+  private func contains(_ wanted: [String], in text: String) -> Bool {
+    let tokens = analyzer.ranges(text).map(\.token)
+    guard tokens.count >= wanted.count else { return false }
+    return (0...(tokens.count - wanted.count)).contains { tokens[$0..<$0 + wanted.count].elementsEqual(wanted) }
+  }
+}

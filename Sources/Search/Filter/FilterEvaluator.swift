@@ -1,0 +1,143 @@
+/// The truth of a condition over the rows of a segment, in Kleene's three-valued logic: `yes` and `no` are
+/// disjoint, and what is in neither is unknown.
+struct Truth {
+  var yes: Bitset
+  var no: Bitset
+
+  static func unknown(_ count: Int) -> Truth {
+    Truth(yes: Bitset(count: count), no: Bitset(count: count))
+  }
+}
+
+/// Evaluates filters over the columns of one segment.
+struct FilterEvaluator {
+  let segment: Segment
+
+  /// The services for which the expression is true for at least one offer.
+  func services(matching expressions: [FilterExpression]) -> Bitset {
+    guard !expressions.isEmpty else { return Bitset(count: segment.count, filled: true) }
+    var rows = truth(expressions[0]).yes
+    for expression in expressions.dropFirst() { rows.formIntersection(truth(expression).yes) }
+    return services(of: rows)
+  }
+
+  /// The services of rows.
+  func services(of rows: Bitset) -> Bitset {
+    var services = Bitset(count: segment.count)
+    rows.forEach { services.insert(Int(segment.rowService[$0])) }
+    return services
+  }
+
+  func truth(_ expression: FilterExpression) -> Truth {
+    switch expression {
+    case .and(let parts):
+      parts.dropFirst().reduce(into: truth(parts[0])) { result, part in
+        let other = truth(part)
+        result.yes.formIntersection(other.yes)
+        result.no.formUnion(other.no)
+      }
+    case .or(let parts):
+      parts.dropFirst().reduce(into: truth(parts[0])) { result, part in
+        let other = truth(part)
+        result.yes.formUnion(other.yes)
+        result.no.formIntersection(other.no)
+      }
+    case .not(let part): negated(truth(part))
+    case .compare(let field, .equal, .word(let word)): words(field, [word])
+    case .compare(let field, .notEqual, .word(let word)): negated(words(field, [word]))
+    case .compare(let field, let comparison, .number(let bound, let unit, _)):
+      numbers(field, unit: unit) { FilterEvaluator.holds($0, comparison, bound) }
+    case .compare: .unknown(segment.rowCount)
+    case .flag(let field, let name, let wanted): flag(field, name, wanted)
+    case .oneOf(let field, let values): oneOf(field, values)
+    case .between(let field, .number(let low, let unit, _), .number(let high, _, _)):
+      numbers(field, unit: unit) { low <= $0 && $0 <= high }
+    case .between: .unknown(segment.rowCount)
+    case .known(let field): known(field)
+    }
+  }
+
+  private func negated(_ truth: Truth) -> Truth { Truth(yes: truth.no, no: truth.yes) }
+
+  private static func holds(
+    _ value: Double, _ comparison: FilterExpression.Comparison, _ bound: Double
+  ) -> Bool {
+    switch comparison {
+    case .equal: value == bound
+    case .notEqual: value != bound
+    case .less: value < bound
+    case .lessOrEqual: value <= bound
+    case .greater: value > bound
+    case .greaterOrEqual: value >= bound
+    }
+  }
+
+  private func words(_ field: String, _ wanted: [String]) -> Truth {
+    guard let column = segment.columns[field],
+      case .words(let starts, let codes, let noStarts, let no) = column.values
+    else { return .unknown(segment.rowCount) }
+    let wantedCodes = Set(wanted.compactMap { column.code(of: $0) })
+    let isFlags = IndexField.named[field]?.kind == .flags
+    var truth = Truth.unknown(segment.rowCount)
+    guard !wantedCodes.isEmpty || !isFlags else { return truth }
+    for row in 0..<segment.rowCount where column.known[row] {
+      let isThere = codes[Int(starts[row])..<Int(starts[row + 1])].contains { wantedCodes.contains($0) }
+      if isThere {
+        truth.yes.insert(row)
+      } else if !isFlags {
+        truth.no.insert(row)
+      } else if wantedCodes.allSatisfy({ no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0) }) {
+        truth.no.insert(row)
+      }
+    }
+    return truth
+  }
+
+  private func flag(_ field: String, _ name: String, _ wanted: Bool) -> Truth {
+    let truth = words(field, [name])
+    return wanted ? truth : negated(truth)
+  }
+
+  private func numbers(_ field: String, unit: Int8, _ holds: (Double) -> Bool) -> Truth {
+    guard let column = segment.columns[field], case .numbers(let numbers, let units) = column.values
+    else { return .unknown(segment.rowCount) }
+    var truth = Truth.unknown(segment.rowCount)
+    for row in 0..<numbers.count where !numbers[row].isNaN && units[row] == unit {
+      if holds(numbers[row]) { truth.yes.insert(row) } else { truth.no.insert(row) }
+    }
+    return truth
+  }
+
+  private func oneOf(_ field: String, _ values: [FilterExpression.Value]) -> Truth {
+    var wanted: [String] = []
+    var parts: [Truth] = []
+    for value in values {
+      switch value {
+      case .word(let word): wanted.append(word)
+      case .number(let bound, let unit, _): parts.append(numbers(field, unit: unit) { $0 == bound })
+      }
+    }
+    if !wanted.isEmpty { parts.append(words(field, wanted)) }
+    return parts.dropFirst().reduce(into: parts[0]) { result, other in
+      result.yes.formUnion(other.yes)
+      result.no.formIntersection(other.no)
+    }
+  }
+
+  /// Whether a field, or one flag of a field (`features.vision`), is known: never unknown itself.
+  private func known(_ field: String) -> Truth {
+    let full = Bitset(count: segment.rowCount, filled: true)
+    var yes: Bitset
+    if let column = segment.columns[field] {
+      yes = column.known
+    } else {
+      let halves = field.split(separator: ".", maxSplits: 1)
+      let truth = words(String(halves.first ?? ""), [String(halves.last ?? "")])
+      yes = truth.yes.union(truth.no)
+    }
+    yes.formIntersection(full)
+    var no = full
+    no.subtract(yes)
+    return Truth(yes: yes, no: no)
+  }
+}

@@ -1,0 +1,99 @@
+internal import Catalog
+internal import SQLite
+internal import Index
+
+/// Cuts services and queries into terms: FTS5's tokenizer with stems, identifiers split as well.
+final class Analyzer {
+  /// Terms of one service: how often, weighted by field, and how many tokens in all.
+  struct Terms: Sendable {
+    var weights: [String: Float]
+    var length: Int
+  }
+
+  static let stopWords: Set<String> = Set(
+    IndexFiles.stopWords.split(whereSeparator: \.isWhitespace).map(String.init))
+
+  private let tokenizer: Tokenizer
+  private let weights: RankingConfiguration.FieldWeights
+
+  init(weights: RankingConfiguration.FieldWeights) throws {
+    tokenizer = try Tokenizer()
+    self.weights = weights
+  }
+
+  func terms(of service: Service) -> Terms {
+    var terms = Terms(weights: [:], length: 0)
+    add(service.name, weight: weights.name, to: &terms)
+    add(service.text("tagline"), weight: weights.tagline, to: &terms)
+    let lists = ["categories", "tags"].compactMap { service.list($0) }.joined()
+    let labels = [service.text("modelFamily"), service.text("baseModel")].compactMap { $0 }
+    add(Array(lists).joined(separator: " . "), weight: weights.labels, to: &terms)
+    add(labels.joined(separator: " . "), weight: weights.labels, to: &terms)
+    if !service.providerID.hasPrefix("unclaimed-") {
+      add(service.providerName, weight: weights.provider, to: &terms)
+    }
+    for field in ["does", "useWhen"] { add(service.text(field), weight: weights.body, to: &terms) }
+    let body = service.text("description").map { String($0.prefix(weights.bodyCharacterMax)) }
+    add(body, weight: weights.body, to: &terms)
+    return terms
+  }
+
+  private func add(_ text: String?, weight: Float, to terms: inout Terms) {
+    guard let text, !text.isEmpty else { return }
+    tokenizer.tokenize(Analyzer.splittingIdentifiers(text)) { token, _ in
+      terms.length += 1
+      terms.weights[token, default: 0] += weight
+    }
+  }
+
+  /// The text, and behind it the parts of its camelCase words (measured: notes/relevance.md).
+  static func splittingIdentifiers(_ text: String) -> String {
+    var parts: [String] = []
+    for word in text.split(whereSeparator: { !$0.isLetter && !$0.isNumber }) {
+      var part = ""
+      var pieces: [String] = []
+      var previousIsLower = false
+      for character in word {
+        if character.isUppercase, previousIsLower {
+          pieces.append(part)
+          part = ""
+        }
+        part.append(character)
+        previousIsLower = character.isLowercase
+      }
+      if !pieces.isEmpty { parts += pieces + [part] }
+    }
+    return parts.isEmpty ? text : text + " " + parts.joined(separator: " ")
+  }
+
+  /// The distinct terms of free text, stop words left out unless nothing else is there.
+  func queryTerms(_ text: String) -> [String] {
+    var all: [String] = []
+    var kept: [String] = []
+    let source = Array(text.utf8)
+    tokenizer.tokenize(text) { token, range in
+      let written = String(decoding: source[range], as: UTF8.self).lowercased()
+      if !all.contains(token) { all.append(token) }
+      if !Analyzer.stopWords.contains(written), !kept.contains(token) { kept.append(token) }
+    }
+    return kept.isEmpty ? all : kept
+  }
+
+  /// Every token with its byte range.
+  func ranges(_ text: String) -> [(token: String, range: Range<Int>)] {
+    var output: [(token: String, range: Range<Int>)] = []
+    tokenizer.tokenize(text) { output.append(($0, $1)) }
+    return output
+  }
+
+  /// The text that the model embeds.
+  static func embeddingText(of service: Service) -> String {
+    var parts = [service.name]
+    if let tagline = service.text("tagline") { parts.append(tagline) }
+    parts += (service.list("categories") ?? [])
+    parts.append((service.list("tags") ?? []).joined(separator: " "))
+    if let does = service.text("does") { parts.append(does) }
+    if let description = service.text("description") { parts.append(String(description.prefix(1_500))) }
+    return parts.filter { !$0.isEmpty }.joined(separator: ". ")
+  }
+}

@@ -1,0 +1,110 @@
+import Catalog
+import Foundation
+import Primitives
+import SQLite
+import Search
+
+/// `waypost import`: files into the record, then their vectors into the index.
+enum ImportCommand {
+  @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    guard !arguments.words.isEmpty else {
+      Terminal.words("waypost import: name a file, a folder, or - for standard input")
+      return .misuse
+    }
+    let folder = try DataFolder(arguments.text("data") ?? "./data")
+    var options = Importer.Options()
+    options.isAtomic = arguments.isSet("atomic")
+    options.isDryRun = arguments.isSet("dry-run")
+    let meter = RateMeter()
+    let importer = Importer(
+      database: folder.record, clock: DataFolder.clock, options: options,
+      report: { Terminal.words(Terminal.safe($0)) },
+      progress: { Terminal.progress(meter.line("read", $0, total: nil)) })
+    let report = try await importer.run(arguments.words)
+    Terminal.progress("")
+    try await folder.record.checkpoint(truncate: true)
+    if arguments.isSet("json") {
+      Terminal.data(report.json.text)
+    } else {
+      Terminal.data(
+        "\(report.created) new, \(report.changed) changed, \(report.same) the same, \(report.refused) refused")
+    }
+    if !arguments.isSet("no-embed"), !arguments.isSet("dry-run") {
+      try await embed(folder, arguments)
+    }
+    return report.taken == 0 && report.refused > 0 ? .refused : .done
+  }
+
+  private static func embed(_ folder: DataFolder, _ arguments: Arguments) async throws {
+    let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
+    if let hint { Terminal.words(hint) }
+    let indexer = try folder.indexer(encoder: encoder, threadCount: arguments.integer("threads"))
+    try await indexer.load()
+    let meter = RateMeter()
+    try await indexer.embedMissing { progress in
+      Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
+    }
+    Terminal.progress("")
+  }
+}
+
+/// Rate and time left, for a line of progress.
+final class RateMeter: Sendable {
+  private let start = DataFolder.microseconds()
+
+  func line(_ verb: String, _ done: Int, total: Int?) -> String {
+    let seconds = max(Double(DataFolder.microseconds() - start) / 1e6, 0.001)
+    let rate = Double(done) / seconds
+    guard let total else { return "\(verb) \(done), \(Int(rate)) a second" }
+    let left = rate > 0 ? Int(Double(total - done) / rate) : 0
+    return "\(verb) \(done) of \(total), \(Int(rate)) a second, \(left) s left"
+  }
+}
+
+/// `waypost reindex`: a new generation, swapped in when it is whole.
+enum ReindexCommand {
+  @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let folder = try DataFolder(arguments.text("data") ?? "./data")
+    let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
+    guard let encoder else {
+      Terminal.words(hint ?? "")
+      return .refused
+    }
+    let indexer = try folder.indexer(encoder: encoder, threadCount: arguments.integer("threads"))
+    let meter = RateMeter()
+    let generation = try await indexer.reindex { progress in
+      Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
+    }
+    Terminal.progress("")
+    Terminal.data(arguments.isSet("json") ? JSON.object(["generation": .string(generation)]).text : "generation \(generation) is in place")
+    return .done
+  }
+}
+
+/// `waypost search`: the answer of a search in the terminal.
+enum SearchCommand {
+  @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let folder = try DataFolder(arguments.text("data") ?? "./data")
+    let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
+    if let hint { Terminal.words(hint) }
+    let indexer = try folder.indexer(encoder: encoder, threadCount: 1)
+    try await indexer.load()
+    var request = SearchRequest()
+    request.query = arguments.words.joined(separator: " ")
+    request.filter = try arguments.text("filter").flatMap { try FilterParser.parse($0) }
+    request.limit = arguments.integer("limit")
+    let engine = SearchEngine(
+      encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
+    let answer = try engine.search(request, on: indexer.index.snapshot)
+    for constraint in answer.understood { Terminal.words("understood: \(constraint.label)") }
+    for relaxation in answer.relaxations {
+      Terminal.words("without \(relaxation.dropped.joined(separator: " and ")): \(relaxation.total)")
+    }
+    Terminal.words("\(answer.total) services")
+    for hit in answer.hits {
+      let service = try JSON.parse(hit.service)
+      Terminal.data(Terminal.safe("\(hit.id)  \(hit.name)  \(service["tagline"]?.string ?? "")"))
+    }
+    return answer.total == 0 ? .refused : .done
+  }
+}

@@ -1,0 +1,167 @@
+import Primitives
+
+/// One setting: where it is read from, what it is when nothing is said, and its line of help.
+struct Setting: Sendable {
+  enum Kind: Equatable { case text, integer(ClosedRange<Int>), flag, secret }
+
+  let flag: String
+  let environment: String?
+  let fallback: String?
+  let kind: Kind
+  /// The commands that take it; empty for all.
+  let commands: [String]
+  let help: String
+
+  init(
+    _ flag: String, _ environment: String?, _ fallback: String?, _ kind: Kind = .text,
+    commands: [String] = [], _ help: String
+  ) {
+    self.flag = flag
+    self.environment = environment
+    self.fallback = fallback
+    self.kind = kind
+    self.commands = commands
+    self.help = help
+  }
+
+  /// Every setting. `--help`, parsing and Pages/settings.md come from this table.
+  static let all: [Setting] = [
+    Setting("data", "WAYPOST_DATA", "./data", .text, "folder of the record and the index"),
+    Setting("home", "WAYPOST_HOME", ".waypost", .text, "folder of the embedding model"),
+    Setting("json", nil, nil, .flag, "answers (and logs of serve) as JSON"),
+    Setting("host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
+    Setting(
+      "port", "WAYPOST_PORT", "8080", .integer(0...65_535), commands: ["serve"],
+      "port to listen on; 0 picks a free one"),
+    Setting(
+      "public-url", "WAYPOST_PUBLIC_URL", nil, commands: ["serve"],
+      "address that users see: issuer of tokens, base of links"),
+    Setting(
+      "demo", "WAYPOST_DEMO", nil, .flag, commands: ["serve"],
+      "adds the sandbox provider, where demo listings can be tried"),
+    Setting(
+      "cors-origins", "WAYPOST_CORS_ORIGINS", "", commands: ["serve"],
+      "origins that may call the API from a browser, separated by commas"),
+    Setting(
+      "rate-limit", "WAYPOST_RATE_LIMIT", "600", .integer(0...1_000_000), commands: ["serve"],
+      "requests a minute for each user, key or address; 0 lifts it"),
+    Setting(
+      "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
+      "sign-ins and registrations a minute for each address; 0 lifts it"),
+    Setting(
+      "trial-budget-tokens", "WAYPOST_TRIAL_BUDGET_TOKENS", "1000000",
+      .integer(0...1_000_000_000), commands: ["serve"],
+      "whole tokens posted to the trial account at the very first start"),
+    Setting(
+      "trials-per-day", "WAYPOST_TRIALS_PER_DAY", "5", .integer(0...1_000_000),
+      commands: ["serve"], "trials a user may start in 24 hours"),
+    Setting(
+      "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
+      "finished trials of one service a user may have in 30 days"),
+    Setting(
+      "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(0...10_000), commands: ["serve"],
+      "platform fee on paid captures, in hundredths of a percent"),
+    Setting("llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
+    Setting("llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
+    Setting(
+      "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
+      "key for that URL; from the environment only"),
+    Setting("server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat"], "URL of a running server"),
+    Setting(
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import"],
+      "admin's access token for that server; from the environment only"),
+    Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
+    Setting("dry-run", nil, nil, .flag, commands: ["import"], "only reports"),
+    Setting("no-embed", nil, nil, .flag, commands: ["import"], "leaves embedding to reindex or serve"),
+    Setting("filter", nil, nil, commands: ["search"], "filter expression"),
+    Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
+    Setting("catalog", nil, nil, commands: ["eval"], "catalog to evaluate on (JSON Lines or a folder)"),
+    Setting("queries", nil, nil, commands: ["eval"], "needs, JSON Lines"),
+    Setting("qrels", nil, nil, commands: ["eval"], "judgements, TREC form"),
+    Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
+    Setting("ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
+    Setting("first", nil, "0", .integer(0...1_000_000), commands: ["eval"], "only the first so many needs; 0 for all"),
+    Setting("threads", "WAYPOST_THREADS", "2", .integer(1...64), "threads for bulk embedding"),
+    Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
+    Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
+    Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),
+    Setting("name", nil, nil, commands: ["user", "keys"], "name shown"),
+  ]
+
+  static func named(_ flag: String) -> Setting? { all.first { $0.flag == flag } }
+}
+
+/// The settings of one run: flag, then environment, then default. Read once.
+struct Arguments: Sendable {
+  let command: String
+  /// What is no flag, in order.
+  let words: [String]
+  private let values: [String: String]
+
+  enum Mistake: Error, Equatable {
+    case unknownFlag(String, nearest: String?)
+    case missingValue(String)
+    case badValue(flag: String, value: String, expected: String)
+    case notForCommand(flag: String, command: String)
+    case secretOnCommandLine(String)
+  }
+
+  init(command: String, arguments: [String], environment: [String: String]) throws(Mistake) {
+    self.command = command
+    var values: [String: String] = [:]
+    var words: [String] = []
+    var index = 0
+    while index < arguments.count {
+      let argument = arguments[index]
+      index += 1
+      guard argument.hasPrefix("--"), argument != "--" else {
+        words.append(argument)
+        continue
+      }
+      let halves = argument.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
+      let name = halves.first ?? ""
+      guard let setting = Setting.named(name) else {
+        throw .unknownFlag(name, nearest: Arguments.nearest(name))
+      }
+      guard setting.commands.isEmpty || setting.commands.contains(command) else {
+        throw .notForCommand(flag: name, command: command)
+      }
+      if setting.kind == .secret { throw .secretOnCommandLine(name) }
+      if setting.kind == .flag {
+        values[name] = "true"
+      } else if halves.count == 2 {
+        values[name] = halves[1]
+      } else {
+        guard index < arguments.count else { throw .missingValue(name) }
+        values[name] = arguments[index]
+        index += 1
+      }
+    }
+    for setting in Setting.all where values[setting.flag] == nil {
+      if let name = setting.environment, let value = environment[name], !value.isEmpty {
+        if setting.kind == .flag, ["0", "false", "no"].contains(value) { continue }
+        values[setting.flag] = value
+      }
+    }
+    for (flag, value) in values {
+      if case .integer(let range)? = Setting.named(flag)?.kind {
+        guard let number = Int(value), range.contains(number) else {
+          throw .badValue(
+            flag: flag, value: value,
+            expected: "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+      }
+    }
+    self.values = values
+    self.words = words
+  }
+
+  func text(_ flag: String) -> String? { values[flag] ?? Setting.named(flag)?.fallback }
+  func integer(_ flag: String) -> Int { text(flag).flatMap { Int($0) } ?? 0 }
+  func isSet(_ flag: String) -> Bool { values[flag] != nil }
+
+  private static func nearest(_ name: String) -> String? {
+    // Flags are short: a shared start of three letters is the best hint that needs no table.
+    Setting.all.map(\.flag).first { $0.hasPrefix(name.prefix(3)) && !name.isEmpty }
+  }
+}
