@@ -1,1 +1,7 @@
-package enum PromptFiles {}
+/// The texts of this folder: everything that the guide says and that a model is told.
+package enum PromptFiles {
+  /// The guide's sentences, by key, as JSON.
+  package static var guide: String { String(decoding: PackageResources.guide_json, as: UTF8.self) }
+  /// The system prompt of the agent; its first line names its version.
+  package static var system: String { String(decoding: PackageResources.system_txt, as: UTF8.self) }
+}

@@ -1,4 +1,5 @@
 internal import LinearAlgebra
+internal import Synchronization
 
 /// all-MiniLM-L6-v2: six BERT layers, hidden 384, 12 heads of 32, feed-forward 1536 (notes/embedding.md).
 ///
@@ -16,6 +17,8 @@ public final class Encoder: Sendable {
   private let file: WeightFile
   private let embeddings: Embeddings
   private let layers: [Layer]
+  /// Workspaces at rest: a fresh one for each group would cost more in page faults than it saves.
+  private let workspaces = Mutex<[Workspace]>([])
 
   /// Opens a folder with `model.safetensors` and `vocab.txt`.
   /// - Throws: `ModelError`.
@@ -71,7 +74,9 @@ public final class Encoder: Sendable {
   /// Encodes one packed group: `sequences` of token ids to a unit vector each.
   private func encode(_ sequences: [[Int32]]) -> [[Float]] {
     let tokenCount = sequences.reduce(0) { $0 + $1.count }
-    var space = Workspace(tokenCount: tokenCount, longest: sequences.map(\.count).max() ?? 1)
+    var space = workspaces.withLock { $0.popLast() } ?? Workspace()
+    space.tokenCount = tokenCount
+    defer { workspaces.withLock { [space] in $0.append(space) } }
     embeddings.look(up: sequences, into: &space.hidden)
     for layer in layers { layer.apply(to: &space, lengths: sequences.map(\.count)) }
     var from = 0
@@ -87,7 +92,7 @@ public final class Encoder: Sendable {
 
   /// Buffers of one group: hidden `[T x 384]`, projected `[T x 1152]`, mixed `[T x 384]`, inner `[T x 1536]`.
   struct Workspace {
-    let tokenCount: Int
+    var tokenCount = 0
     var hidden: [Float]
     var projected: [Float]
     var mixed: [Float]
@@ -95,15 +100,16 @@ public final class Encoder: Sendable {
     var inner: [Float]
     var scores: [Float]
 
-    init(tokenCount: Int, longest: Int) {
-      self.tokenCount = tokenCount
+    /// Room for one group, whose texts together have at most `groupTokenCount` tokens.
+    init() {
+      let tokenCount = groupTokenCount
       func zeros(_ count: Int) -> [Float] { [Float](repeating: 0, count: count) }
       hidden = zeros(tokenCount * dimension)
       projected = zeros(tokenCount * dimension * 3)
       mixed = zeros(tokenCount * dimension)
       output = zeros(tokenCount * dimension)
       inner = zeros(tokenCount * innerSize)
-      scores = zeros(longest * longest)
+      scores = zeros(tokenCount * tokenCount)
     }
   }
 

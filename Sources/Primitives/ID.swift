@@ -107,3 +107,13 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     return word ^ (word >> 31)
   }
 }
+
+extension ID {
+  /// An id of 128 random bits, for what must not be guessed.
+  public static func secret(_ random: RandomSource) -> ID {
+    let bytes = random.bytes(16)
+    return ID(
+      high: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
+      low: bytes[8...].reduce(0) { $0 << 8 | UInt64($1) })
+  }
+}

@@ -6,7 +6,7 @@ import SQLite
 import Search
 
 /// The data folder of one process: its lock, the record, the model.
-final class DataFolder {
+final class DataFolder: Sendable {
   let path: String
   let record: Database
   private let lock: Int32

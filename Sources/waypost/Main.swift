@@ -1,4 +1,5 @@
 import Foundation
+import LinearAlgebra
 import Primitives
 
 /// The entry: reads the environment and the arguments, runs one command.
@@ -8,8 +9,7 @@ enum Main {
 
   static func main() async {
     signal(SIGPIPE, SIG_IGN)
-    // One BLAS thread a call: requests and our own workers are the parallelism.
-    setenv("OPENBLAS_NUM_THREADS", "1", 1)
+    BLASLibrary.useOneThread()
     let all = CommandLine.arguments.dropFirst()
     guard let name = all.first, name != "--help", name != "help", name != "-h" else {
       Terminal.data(Help.overview)
@@ -55,6 +55,15 @@ struct Command: Sendable {
   let run: @Sendable (Arguments) async throws -> Exit
 
   static let all: [Command] = [
+    Command(
+      name: "serve", usage: "serve", summary: "answers search, chat and sessions over HTTP",
+      run: ServeCommand.run),
+    Command(
+      name: "user", usage: "user add --role ROLE --email E", summary: "makes an account",
+      run: UserCommand.run),
+    Command(
+      name: "keys", usage: "keys new|list|rotate", summary: "signing keys and providers' API keys",
+      run: KeysCommand.run),
     Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),

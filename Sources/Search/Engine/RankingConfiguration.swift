@@ -27,6 +27,8 @@ public struct RankingConfiguration: Sendable {
   let cosineCut: Float
   /// Share of a query's term weight from which a service belongs to the set on text alone.
   let textShare: Float
+  /// How many of the best of each leg belong to the set in any case.
+  let setFloor: Int
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
 
@@ -57,6 +59,7 @@ public struct RankingConfiguration: Sendable {
     vectorShare = shares
     cosineCut = Float(number("cosineCut", default: 0.35))
     textShare = Float(number("textShare", default: 0.5))
+    setFloor = Int(number("setFloor", default: 200))
     nameBonus = Float(number("nameBonus", default: 1))
   }
 }

@@ -57,16 +57,33 @@ struct Scorer {
     }
     // Without vectors the text leg stands alone, so that scores keep their range.
     relevance.vectorShare = vector == nil ? 0 : terms.isEmpty ? 1 : vectorShare
+    // The best of each leg always belong: a need in many words has no service with half of them.
+    let textFloor = floor(relevance.text)
+    let cosineFloor = min(configuration.cosineCut, floor(cosines))
     for (number, segment) in snapshot.segments.enumerated() {
       var matching = Bitset(count: segment.count)
       for index in 0..<segment.count where snapshot.live[number][index] {
-        let byText = weight > 0 && shares[number][index] >= configuration.textShare * weight
-        let byMeaning = vector != nil && cosines[number][index] >= configuration.cosineCut
+        let byShare = weight > 0 && shares[number][index] >= configuration.textShare * weight
+        let byText = byShare || (best > 0 && relevance.text[number][index] >= textFloor)
+        let byMeaning = vector != nil && cosines[number][index] >= cosineFloor
         if byText || byMeaning { matching.insert(index) }
       }
       relevance.matching.append(matching)
     }
     return relevance
+  }
+
+  /// The value that the best `setFloor` live services reach; above zero.
+  private func floor(_ values: [[Float]]) -> Float {
+    var all: [Float] = []
+    for (number, list) in values.enumerated() {
+      for index in list.indices where list[index] > 0 && snapshot.live[number][index] {
+        all.append(list[index])
+      }
+    }
+    guard all.count > snapshot.configuration.setFloor else { return .leastNonzeroMagnitude }
+    all.sort(by: >)
+    return all[snapshot.configuration.setFloor - 1]
   }
 
   /// BM25 of every service, and the idf weight of the terms it has.

@@ -187,10 +187,11 @@ struct SearchRun {
     for phrase in understanding.phrases { keepPhrase(phrase, in: &relevance) }
   }
 
+  /// Keeps services that have the phrase. One that stands nowhere is somebody's data and no condition.
   private func keepPhrase(_ phrase: String, in relevance: inout Relevance) {
     let wanted = analyzer.ranges(phrase).map(\.token)
     guard !wanted.isEmpty else { return }
-    for (number, segment) in snapshot.segments.enumerated() {
+    let kept = snapshot.segments.enumerated().map { number, segment in
       var kept = Bitset(count: segment.count)
       var candidates = relevance.matching[number]
       for term in wanted {
@@ -202,8 +203,9 @@ struct SearchRun {
         let texts = HighlightText.texts(of: segment.documents[index])
         if texts.contains(where: { contains(wanted, in: $0.text) }) { kept.insert(index) }
       }
-      relevance.matching[number] = kept
+      return kept
     }
+    if kept.contains(where: { $0.population > 0 }) { relevance.matching = kept }
   }
 
   private func contains(_ wanted: [String], in text: String) -> Bool {

@@ -41,6 +41,11 @@ package struct SortKey: Sendable, Equatable {
 package struct Usage: Sendable, Equatable {
   package var promptTokens: Int64
   package var completionTokens: Int64
+
+  package init(promptTokens: Int64, completionTokens: Int64) {
+    self.promptTokens = promptTokens
+    self.completionTokens = completionTokens
+  }
 }
 
 /// One search.

@@ -6,6 +6,12 @@ package struct Constraint: Sendable, Equatable {
   package let label: String
   /// Where it stands in the query, in UTF-16 units, as a browser counts.
   package let span: Range<Int>
+
+  package init(expression: FilterExpression, label: String, span: Range<Int>) {
+    self.expression = expression
+    self.label = label
+    self.span = span
+  }
 }
 
 /// What a query says: conditions, words, phrases, and what must not be there.
@@ -28,6 +34,11 @@ package struct QueryReader: Sendable {
   /// A reader that knows providers' names through the closure (folded name to the name as it is).
   package init(isProvider: @escaping @Sendable (String) -> String? = { _ in nil }) {
     self.isProvider = isProvider
+  }
+
+  /// A reader that knows the providers of a snapshot.
+  package init(snapshot: Snapshot) {
+    self.init { folded in snapshot.providerName(folded) }
   }
 
   /// What a query says.
@@ -115,7 +126,7 @@ package struct QueryReader: Sendable {
     }
   }
 
-  /// "not X", "without X", "no X" leave X out; X may be a provider.
+  /// "not X", "without X", "except X" leave the provider X out.
   private func takeNegations(_ words: inout [QueryWord], into result: inout Understanding) {
     for index in words.indices.dropLast()
     where ["not", "without", "except", "excluding"].contains(words[index].folded)
@@ -123,14 +134,12 @@ package struct QueryReader: Sendable {
     {
       let next = words[index + 1]
       guard next.folded.count > 2, !Analyzer.stopWords.contains(next.folded) else { continue }
-      if let name = isProvider(next.folded) {
-        result.constraints.append(
-          Constraint(
-            expression: .compare(field: "provider", .notEqual, .word(name)), label: "not \(name)",
-            span: words[index].span.lowerBound..<next.span.upperBound))
-      } else {
-        result.exclusions.append(next.text)
-      }
+      // Only a provider is left out so: "without leaving home" is no condition on the catalog.
+      guard let name = isProvider(next.folded) else { continue }
+      result.constraints.append(
+        Constraint(
+          expression: .compare(field: "provider", .notEqual, .word(name)), label: "not \(name)",
+          span: words[index].span.lowerBound..<next.span.upperBound))
       words[index].isTaken = true
       words[index + 1].isTaken = true
     }

@@ -1,0 +1,129 @@
+package import HTTPServer
+package import Identity
+internal import Primitives
+
+/// One request on its way through a route.
+package struct Context: Sendable {
+  package let request: Request
+  /// The values of the path's `{names}`.
+  package let parameters: [String: String]
+  package let principal: Principal
+  package let requestID: String
+  /// The credential as it was sent, for session tokens.
+  let bearer: String?
+
+  /// A parameter of the path. The router only calls a route whose pattern has it.
+  func parameter(_ name: String) -> String { parameters[name] ?? "" }
+
+  /// The body as a JSON object; an empty body is an empty object.
+  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`, `body_too_large`.
+  func json(byteCountMax: Int = 65_536) throws(Refusal) -> JSON {
+    guard request.body.count <= byteCountMax else {
+      throw Refusal(.bodyTooLarge, "The body may have \(byteCountMax) bytes.")
+    }
+    if request.body.isEmpty { return [:] }
+    let type = request.header("content-type") ?? "application/json"
+    guard type.lowercased().hasPrefix("application/json") else {
+      throw Refusal(.unsupportedMediaType, "Send application/json.")
+    }
+    do {
+      let value = try JSON.parse(request.body)
+      guard value.object != nil else {
+        throw Refusal(.malformedJSON, "The body must be a JSON object.")
+      }
+      return value
+    } catch let error as JSONError {
+      throw Refusal(
+        .malformedJSON, "The body is no JSON: \(error.reason.rawValue) at byte \(error.offset).",
+        facts: ["position": .number(error.offset)])
+    } catch let refusal as Refusal {
+      throw refusal
+    } catch {
+      throw Refusal(.malformedJSON, "The body is no JSON.")
+    }
+  }
+
+  /// Refuses body fields that the route does not know.
+  func known(_ body: JSON, _ fields: Set<String>) throws(Refusal) {
+    let unknown = (body.object?.keys ?? []).filter { !fields.contains($0) }
+    guard unknown.isEmpty else {
+      throw Refusal(
+        .validationFailed, "The body has fields that are not known.",
+        fields: unknown.map { .init("/" + $0, "is not known") })
+    }
+  }
+
+  /// The signed-in person.
+  /// - Throws: `Refusal` `unauthenticated`, or `forbidden` for a program's key.
+  func user() throws(Refusal) -> ID<UserKind> {
+    if let id = principal.userID { return id }
+    if case .providerKey = principal {
+      throw Refusal(.forbidden, "This is for people, not for API keys.")
+    }
+    throw Refusal(.unauthenticated, "Sign in first.")
+  }
+
+  /// The provider that the caller acts for.
+  func provider() throws(Refusal) -> String {
+    if let id = principal.providerID { return id }
+    if case .anonymous = principal { throw Refusal(.unauthenticated, "Send a provider's token.") }
+    throw Refusal(.forbidden, "This is for providers.")
+  }
+
+  func admin() throws(Refusal) {
+    if principal.isAdmin { return }
+    if case .anonymous = principal { throw Refusal(.unauthenticated, "Sign in first.") }
+    throw Refusal(.forbidden, "This is for admins.")
+  }
+
+  /// A whole number of the query within bounds.
+  func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal) -> Int {
+    guard let text = request.query(name) else { return fallback }
+    guard let number = Int(text), range.contains(number) else {
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [.init("/" + name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")])
+    }
+    return number
+  }
+}
+
+/// One row of the route table.
+package struct Route: Sendable {
+  /// Which limit a request counts against.
+  package enum Budget: String, Sendable { case standard, login, chat, none }
+
+  package let method: String
+  /// Such as `/v1/services/{id}`.
+  package let path: String
+  package let summary: String
+  package let budget: Budget
+  package let handler: @Sendable (Context) async throws -> Response
+  let segments: [Substring]
+
+  package init(
+    _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
+    handler: @escaping @Sendable (Context) async throws -> Response
+  ) {
+    self.method = method
+    self.path = path
+    self.summary = summary
+    self.budget = budget
+    self.handler = handler
+    segments = path.split(separator: "/")
+  }
+
+  /// The parameters where the path fits the pattern, else nil.
+  func match(_ parts: [Substring]) -> [String: String]? {
+    guard parts.count == segments.count else { return nil }
+    var parameters: [String: String] = [:]
+    for (part, segment) in zip(parts, segments) {
+      if segment.hasPrefix("{") {
+        parameters[String(segment.dropFirst().dropLast())] = String(part)
+      } else if part != segment {
+        return nil
+      }
+    }
+    return parameters
+  }
+}

@@ -1,0 +1,60 @@
+package import HTTPServer
+package import Primitives
+
+/// Refusals as problem+json (RFC 9457); the table of codes is in Primitives.
+package enum Problem {
+  /// The answer of a refusal.
+  package static func response(_ refusal: Refusal, requestID: String, path: String) -> Response {
+    var headers = [(name: "Content-Type", value: "application/problem+json")]
+    if let seconds = refusal.retryAfterSeconds {
+      headers.append((name: "Retry-After", value: String(seconds)))
+    }
+    if refusal.code.status == 401 { headers.append((name: "WWW-Authenticate", value: "Bearer")) }
+    return Response(
+      status: refusal.code.status, headers: headers,
+      body: .bytes(body(refusal, requestID: requestID, path: path).bytes))
+  }
+
+  /// The document of a refusal.
+  package static func body(_ refusal: Refusal, requestID: String?, path: String?) -> JSON {
+    var object: JSONObject = [
+      "type": .string("/problems#" + refusal.code.rawValue),
+      "title": .string(refusal.code.rawValue.replacing("_", with: " ")),
+      "status": .number(refusal.code.status), "detail": .string(refusal.detail),
+      "code": .string(refusal.code.rawValue),
+    ]
+    if let path { object["instance"] = .string(path) }
+    if let requestID { object["requestId"] = .string(requestID) }
+    if !refusal.fields.isEmpty {
+      object["errors"] = .array(
+        refusal.fields.map { field in
+          [
+            "pointer": .string(field.pointer), "code": "invalid", "detail": .string(field.reason),
+          ]
+        })
+    }
+    for fact in refusal.facts.members where object[fact.key] == nil { object[fact.key] = fact.value }
+    return .object(object)
+  }
+
+  /// The document for a head that never became a request.
+  package static func head(status: Int, code: String) -> [UInt8] {
+    let document: JSON = [
+      "type": .string("/problems#" + code), "title": .string(code.replacing("_", with: " ")),
+      "status": .number(status), "code": .string(code),
+    ]
+    return document.bytes
+  }
+}
+
+extension Response {
+  /// A JSON answer.
+  package static func json(_ value: JSON, status: Int = 200) -> Response {
+    Response(
+      status: status, headers: [(name: "Content-Type", value: "application/json")],
+      body: .bytes(value.bytes))
+  }
+
+  /// An answer without a body.
+  package static let noContent = Response(status: 204)
+}

@@ -1,0 +1,65 @@
+internal import HTTPServer
+internal import Primitives
+
+/// Every route of the server. The pages and the checks of the repository read this list.
+package enum RouteTable {
+  static func all(_ services: Services, _ metrics: Metrics) -> [Route] {
+    let search = SearchRoutes(services: services)
+    let catalog = CatalogRoutes(services: services)
+    let identity = IdentityRoutes(services: services)
+    let sessions = SessionRoutes(services: services)
+    let chat = ChatRoutes(services: services)
+    let system = SystemRoutes(services: services, metrics: metrics)
+    var routes = [
+      Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
+      Route("GET", "/readyz", "searches and writes work", budget: .none, handler: system.ready),
+      Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
+      Route("GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),
+      Route("POST", "/v1/providers/search", "search", handler: search.search),
+      Route("GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+      Route("GET", "/v1/services/{id}", "one service", handler: search.service),
+      Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
+      Route("GET", "/v1/providers", "providers", handler: catalog.providers),
+      Route("GET", "/v1/providers/{id}", "one provider", handler: catalog.provider),
+      Route("GET", "/v1/provider/services", "a provider's own listings", handler: catalog.ownServices),
+      Route("GET", "/v1/provider/services/{id}", "one own listing", handler: catalog.ownService),
+      Route("PUT", "/v1/provider/services/{id}", "write a listing", handler: catalog.put),
+      Route("DELETE", "/v1/provider/services/{id}", "remove a listing", handler: catalog.remove),
+      Route("POST", "/v1/admin/import", "import JSON Lines", handler: catalog.importLines),
+      Route("POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+      Route("POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
+      Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
+      Route("POST", "/v1/auth/refresh", "rotate the login", budget: .login, handler: identity.refresh),
+      Route("POST", "/v1/auth/logout", "end the login", handler: identity.logout),
+      Route("GET", "/v1/me", "the account", handler: identity.me),
+      Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),
+      Route("GET", "/v1/tokens/transactions", "movements", handler: sessions.transactions),
+      Route("POST", "/v1/proposals", "propose a trial", handler: sessions.propose),
+      Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
+      Route("POST", "/v1/sessions", "confirm a proposal", handler: sessions.confirm),
+      Route("GET", "/v1/sessions", "own sessions", handler: sessions.list),
+      Route("POST", "/v1/sessions/validate", "redeem a launch token", handler: sessions.validate),
+      Route("GET", "/v1/sessions/{id}", "one session", handler: sessions.read),
+      Route("DELETE", "/v1/sessions/{id}", "revoke a session", handler: sessions.revoke),
+      Route("POST", "/v1/sessions/{id}/heartbeat", "sign of life", handler: sessions.heartbeat),
+      Route("POST", "/v1/sessions/{id}/pause", "pause", handler: sessions.pause),
+      Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
+      Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
+      Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
+      Route("POST", "/v1/chat/discovery", "one turn, as SSE", budget: .chat, handler: chat.turn),
+      Route("GET", "/v1/chat/conversations", "own conversations", handler: chat.list),
+      Route("GET", "/v1/chat/conversations/{id}", "one conversation", handler: chat.read),
+      Route("DELETE", "/v1/chat/conversations/{id}", "delete it", handler: chat.delete),
+      Route("GET", "/v1/chat/conversations/{id}/export", "every event", handler: chat.read),
+      Route("GET", "/v1/chat/conversations/{id}/stream", "follow a turn", handler: chat.stream),
+      Route("POST", "/v1/chat/conversations/{id}/cancel", "stop a turn", handler: chat.cancel),
+    ]
+    if services.configuration.isDemo { routes += SandboxRoutes.all }
+    return routes
+  }
+
+  /// Routes whose bearer may be a session token, which is no account's.
+  static func takesSessionToken(_ path: String) -> Bool {
+    ["/heartbeat", "/pause", "/resume", "/complete"].contains { path.hasSuffix($0) }
+  }
+}

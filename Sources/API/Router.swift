@@ -1,0 +1,162 @@
+package import HTTPServer
+internal import Identity
+package import Primitives
+
+/// Finds the route of a request, checks who asks and how often, and turns every outcome into an answer.
+package struct Router: Sendable {
+  private let services: Services
+  private let routes: [Route]
+  private let metrics: Metrics
+  private let limiters: [Route.Budget: RateLimiter]
+  private let log: @Sendable (JSONObject) -> Void
+  private let microseconds: @Sendable () -> Int64
+
+  /// - Parameters:
+  ///   - log: Gets one object a request; it never holds query strings, bodies or credentials.
+  ///   - microseconds: A rising clock.
+  package init(
+    services: Services, log: @escaping @Sendable (JSONObject) -> Void,
+    microseconds: @escaping @Sendable () -> Int64
+  ) {
+    self.services = services
+    self.log = log
+    self.microseconds = microseconds
+    metrics = Metrics()
+    routes = RouteTable.all(services, metrics)
+    let configuration = services.configuration
+    limiters = [
+      .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
+      .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
+      .chat: RateLimiter(name: "chat", perMinute: configuration.requestsPerMinute / 5),
+    ]
+  }
+
+  /// The answer to a request.
+  package func handle(_ request: Request) async -> Response {
+    let start = microseconds()
+    let requestID = BytesText.hex(services.random.bytes(8))
+    var (response, route) = await answer(request, requestID)
+    decorate(&response, request, requestID)
+    let elapsed = microseconds() - start
+    metrics.count(route: route ?? "none", status: response.status, microseconds: elapsed)
+    log([
+      "at": .string(services.clock.now.rfc3339), "requestId": .string(requestID),
+      "method": .string(String(request.method.prefix(16))), "route": .optional(route),
+      "status": .number(response.status), "microseconds": .int(elapsed),
+    ])
+    return response
+  }
+
+  private func answer(_ request: Request, _ requestID: String) async -> (Response, route: String?) {
+    let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
+    let matches = routes.compactMap { route in route.match(parts).map { (route, $0) } }
+    if request.method == "OPTIONS", !matches.isEmpty { return (preflight(request, matches.map(\.0)), nil) }
+    let method = request.method == "HEAD" ? "GET" : request.method
+    // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
+    let fitting = matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
+    guard let (route, parameters) = fitting else {
+      let refusal =
+        matches.isEmpty
+        ? Refusal(.notFound, "There is nothing here.")
+        : Refusal(.methodNotAllowed, "Only \(matches.map(\.0.method).joined(separator: ", ")) here.")
+      var response = Problem.response(refusal, requestID: requestID, path: request.path)
+      if !matches.isEmpty {
+        response.headers.append((name: "Allow", value: matches.map(\.0.method).joined(separator: ", ")))
+      }
+      return (response, nil)
+    }
+    do {
+      return (try await run(route, parameters, request, requestID), route.path)
+    } catch let refusal as Refusal {
+      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+    } catch {
+      // Library messages and SQL go to the log, never to clients.
+      log(["requestId": .string(requestID), "error": .string(String(describing: error))])
+      let refusal = Refusal(.internal, "Something went wrong here; it is logged.")
+      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+    }
+  }
+
+  private func run(
+    _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
+  ) async throws -> Response {
+    let bearer = request.header("authorization").flatMap { header -> String? in
+      let parts = header.split(separator: " ", maxSplits: 1)
+      return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+    }
+    var principal = Principal.anonymous(address: request.peer)
+    if let bearer, !RouteTable.takesSessionToken(route.path) {
+      principal = try await services.accounts.principal(bearer: bearer)
+    }
+    let verdict = limit(route.budget, principal, request)
+    guard verdict?.isAllowed ?? true else {
+      throw Refusal(
+        .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
+    }
+    let context = Context(
+      request: request, parameters: parameters, principal: principal, requestID: requestID,
+      bearer: bearer)
+    var response = try await route.handler(context)
+    if let verdict, let limiter = limiters[route.budget] {
+      response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
+      response.headers.append(
+        (name: "RateLimit", value: "\"\(limiter.name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"))
+    }
+    return response
+  }
+
+  private func limit(
+    _ budget: Route.Budget, _ principal: Principal, _ request: Request
+  ) -> RateLimiter.Verdict? {
+    guard let limiter = limiters[budget], limiter.perMinute > 0 else { return nil }
+    // Sign-in counts by address: the account is not known yet, and must not be locked by others.
+    let caller = budget == .login ? "anon:" + request.peer : principal.key
+    return limiter.take(caller, at: services.clock.now)
+  }
+
+  private func isAllowed(origin: String) -> Bool {
+    services.configuration.corsOrigins.contains(origin) || origin == services.configuration.publicURL
+  }
+
+  private func preflight(_ request: Request, _ routes: [Route]) -> Response {
+    guard let origin = request.header("origin"), isAllowed(origin: origin) else {
+      return Response(status: 403)
+    }
+    let methods = Set(routes.map(\.method)).sorted().joined(separator: ", ")
+    return Response(
+      status: 204,
+      headers: [
+        (name: "Access-Control-Allow-Methods", value: methods),
+        (
+          name: "Access-Control-Allow-Headers",
+          value: "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Waypost-Conversation"
+        ), (name: "Access-Control-Max-Age", value: "600"),
+      ])
+  }
+
+  /// Headers of every answer (specification core, 7).
+  private func decorate(_ response: inout Response, _ request: Request, _ requestID: String) {
+    func add(_ name: String, _ value: String) {
+      if response.header(name) == nil { response.headers.append((name: name, value: value)) }
+    }
+    add("X-Request-Id", requestID)
+    add("X-Content-Type-Options", "nosniff")
+    add("Referrer-Policy", "no-referrer")
+    add("Cross-Origin-Opener-Policy", "same-origin")
+    add("Cross-Origin-Resource-Policy", "same-origin")
+    add("Cache-Control", "no-store")
+    add(
+      "Content-Security-Policy",
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
+        + "form-action 'self'")
+    if services.configuration.isSecure {
+      add("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    }
+    add("Vary", "Origin")
+    if let origin = request.header("origin"), isAllowed(origin: origin) {
+      add("Access-Control-Allow-Origin", origin)
+      add("Access-Control-Allow-Credentials", "true")
+    }
+  }
+}

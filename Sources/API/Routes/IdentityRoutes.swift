@@ -1,0 +1,93 @@
+internal import HTTPServer
+internal import Identity
+internal import Primitives
+
+/// Accounts and logins.
+struct IdentityRoutes: Sendable {
+  let services: Services
+
+  func register(_ context: Context) async throws -> Response {
+    let body = try context.json()
+    try context.known(body, ["email", "password", "name"])
+    let user = try await services.accounts.register(
+      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
+      name: body["name"]?.string)
+    return try await signedIn(user, context, status: 201)
+  }
+
+  func login(_ context: Context) async throws -> Response {
+    let body = try context.json()
+    try context.known(body, ["email", "password"])
+    let user = try await services.accounts.signIn(
+      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "")
+    return try await signedIn(user, context, status: 200)
+  }
+
+  func refresh(_ context: Context) async throws -> Response {
+    guard let token = cookie(context) else { throw Refusal(.unauthenticated, "Sign in first.") }
+    let (id, next) = try await services.refreshTokens.rotate(token)
+    guard let user = try await services.accounts.user(id) else {
+      throw Refusal(.tokenInvalid, "Sign in again.")
+    }
+    return answer(user, refresh: next, status: 200)
+  }
+
+  func logout(_ context: Context) async throws -> Response {
+    if let token = cookie(context) { try await services.refreshTokens.end(token) }
+    var response = Response.noContent
+    response.headers.append((name: "Set-Cookie", value: cookieText("", maxAge: 0)))
+    return response
+  }
+
+  func me(_ context: Context) async throws -> Response {
+    let id = try context.user()
+    guard let user = try await services.accounts.user(id) else {
+      throw Refusal(.tokenInvalid, "The account is gone.")
+    }
+    return .json(view(user))
+  }
+
+  private func signedIn(_ user: User, _ context: Context, status: Int) async throws -> Response {
+    let client = context.request.header("user-agent") ?? ""
+    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    return answer(user, refresh: token, status: status)
+  }
+
+  private func answer(_ user: User, refresh: String, status: Int) -> Response {
+    var response = Response.json(
+      [
+        "user": view(user), "accessToken": .string(services.accounts.accessToken(of: user)),
+        "tokenType": "Bearer", "expiresInSeconds": .int(Accounts.accessTokenSeconds),
+      ], status: status)
+    let age = RefreshTokens.idleMilliseconds / 1_000
+    response.headers.append((name: "Set-Cookie", value: cookieText(refresh, maxAge: age)))
+    return response
+  }
+
+  private func view(_ user: User) -> JSON {
+    [
+      "id": .string(user.id.text), "email": .string(user.email), "name": .optional(user.name),
+      "role": .string(user.role.rawValue), "providerId": .optional(user.providerID),
+    ]
+  }
+
+  /// On plain loopback the cookie has no prefix and is not Secure; everywhere else it is both.
+  private var cookieName: String {
+    services.configuration.isSecure ? "__Host-waypost_refresh" : "waypost_refresh"
+  }
+
+  private func cookieText(_ value: String, maxAge: Int64) -> String {
+    let secure = services.configuration.isSecure ? "; Secure" : ""
+    return "\(cookieName)=\(value); Path=/; HttpOnly; SameSite=Strict; Max-Age=\(maxAge)\(secure)"
+  }
+
+  private func cookie(_ context: Context) -> String? {
+    for header in context.request.headers where header.name == "cookie" {
+      for pair in header.value.split(separator: ";") {
+        let sides = pair.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
+        if sides.count == 2, sides[0] == cookieName { return String(sides[1]) }
+      }
+    }
+    return nil
+  }
+}

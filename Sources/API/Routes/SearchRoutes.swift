@@ -1,0 +1,79 @@
+internal import Catalog
+internal import HTTPServer
+internal import Primitives
+internal import SQLite
+internal import Search
+
+/// Search and what a frontend needs around it.
+struct SearchRoutes: Sendable {
+  let services: Services
+
+  func search(_ context: Context) async throws -> Response {
+    let body = try context.json()
+    try context.known(body, SearchShapes.fields)
+    return try await answer(body)
+  }
+
+  /// The same with query parameters: lists are separated by commas, numbers and flags are read from their text.
+  func searchByQuery(_ context: Context) async throws -> Response {
+    var body = JSONObject()
+    for (name, value) in context.request.query where SearchShapes.fields.contains(name) {
+      switch name {
+      case "facets", "sort":
+        body[name] = .strings(value.split(separator: ",").map(String.init))
+      case "limit", "offset", "facetLimit", "minRevision", "semantic", "highlight", "explain", "prefix", "usage":
+        body[name] = (try? JSON.parse(value)) ?? .string(value)
+      default: body[name] = .string(value)
+      }
+    }
+    return try await answer(.object(body))
+  }
+
+  private func answer(_ body: JSON) async throws -> Response {
+    var incoming = try SearchShapes.read(body)
+    var snapshot = try await current(revision: incoming.minRevision)
+    if let text = incoming.cursor {
+      let cursor = try SearchShapes.readCursor(text, fingerprint: incoming.fingerprint)
+      guard
+        let pinned = services.indexer.index.snapshot(
+          revision: cursor.revision, generation: cursor.generation)
+      else { throw Refusal(.cursorInvalid, "The cursor has expired; search again.") }
+      snapshot = pinned
+      incoming.request.offset = cursor.offset
+    }
+    let answer = try services.engine.search(incoming.request, on: snapshot)
+    var next: String?
+    if let offset = answer.nextOffset, offset <= SearchRequest.offsetMax {
+      services.indexer.index.pin(snapshot)
+      next = SearchShapes.cursor(answer, offset: offset, fingerprint: incoming.fingerprint)
+    }
+    return .json(SearchShapes.json(answer, cursor: next))
+  }
+
+  /// The newest snapshot, once it has a revision.
+  /// - Throws: `Refusal` `not_searchable_yet` after two seconds.
+  private func current(revision: Int64) async throws -> Snapshot {
+    let index = services.indexer.index
+    for _ in 0..<200 where index.snapshot.revision < revision {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    let snapshot = index.snapshot
+    guard snapshot.revision >= revision else {
+      throw Refusal(
+        .notSearchableYet, "Revision \(revision) is not searchable yet.", facts: ["asOf": .int(snapshot.revision)],
+        retryAfterSeconds: 1)
+    }
+    return snapshot
+  }
+
+  func service(_ context: Context) async throws -> Response {
+    let id = context.parameter("id")
+    let stored = try await services.record.read { try CatalogStore.service(id: id, on: $0) }
+    guard let stored, stored.service.isPublic else {
+      throw Refusal(.notFound, "There is no such service.")
+    }
+    return .json(["service": HitDocument.json(of: stored), "asOf": .int(stored.revision)])
+  }
+
+  func schema(_ context: Context) async throws -> Response { .json(SearchShapes.schema()) }
+}

@@ -1,0 +1,228 @@
+internal import HTTPServer
+internal import Identity
+internal import Ledger
+internal import Primitives
+internal import SQLite
+internal import Sessions
+
+/// Proposals, sessions and the ledger as people and providers see them.
+struct SessionRoutes: Sendable {
+  let services: Services
+
+  // MARK: Ledger
+
+  func balance(_ context: Context) async throws -> Response {
+    let account = try account(context)
+    let balance = try await services.record.read { try LedgerStore.balance(account, on: $0) }
+    return .json([
+      "balanceMicrotokens": .int(balance.balance.count),
+      "heldMicrotokens": .int(balance.held.count),
+      "availableMicrotokens": .int(balance.available.count), "microtokensPerToken": 1_000_000,
+    ])
+  }
+
+  func transactions(_ context: Context) async throws -> Response {
+    let account = try account(context)
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let cursor = context.request.query("cursor")
+    guard cursor == nil || Int64(cursor ?? "") != nil else {
+      throw Refusal(.cursorInvalid, "The cursor is not one of ours.")
+    }
+    let below = cursor.flatMap { Int64($0) } ?? Int64.max
+    let entries = try await services.record.read {
+      try LedgerStore.entries(of: account, below: below, limit: limit, on: $0)
+    }
+    let rows = entries.map { entry -> JSON in
+      [
+        "sequence": .int(entry.sequence), "id": .string(entry.id.text), "kind": .string(entry.kind),
+        "amountMicrotokens": .int(entry.amount.count), "reason": .string(entry.reason),
+        "at": .string(entry.at.rfc3339),
+      ]
+    }
+    let next = entries.count == limit ? entries.last.map { String($0.sequence) } : nil
+    return .json(["transactions": .array(rows), "nextCursor": .optional(next)])
+  }
+
+  private func account(_ context: Context) throws(Refusal) -> AccountName {
+    if let providerID = context.principal.providerID { return .provider(providerID) }
+    return .user(try context.user())
+  }
+
+  func verify(_ context: Context) async throws -> Response {
+    try context.admin()
+    let report = try await services.record.read { try LedgerVerifier.verify($0) }
+    return .json([
+      "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
+      "faults": .strings(report.faults),
+    ])
+  }
+
+  // MARK: Proposals
+
+  func propose(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let body = try context.json()
+    try context.known(body, ["serviceId"])
+    guard let service = body["serviceId"]?.string else {
+      throw Refusal(.validationFailed, "Name the service.", fields: [.init("/serviceId", "is missing")])
+    }
+    let proposal = try await services.sessions.propose(serviceID: service, to: user)
+    return .json(.object(proposal.json), status: 201)
+  }
+
+  func decline(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    try await services.sessions.decline(try proposalID(context.parameter("id")), by: user)
+    return .noContent
+  }
+
+  private func proposalID(_ text: String) throws(Refusal) -> ID<ProposalKind> {
+    guard let id = ID<ProposalKind>(text) else { throw Refusal(.notFound, "There is no such proposal.") }
+    return id
+  }
+
+  // MARK: Sessions
+
+  func confirm(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let body = try context.json()
+    try context.known(body, ["proposalId"])
+    let key = try key(context, "POST /v1/sessions", body)
+    guard let proposal = body["proposalId"]?.string else {
+      throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
+    }
+    let answer = try await services.sessions.confirm(
+      try proposalID(proposal), by: user, key: key, refused: stored(context))
+    return response(answer)
+  }
+
+  func list(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let before = context.request.query("before").flatMap { Int64($0) } ?? Int64.max
+    let own = try await services.sessions.sessions(of: user, before: before, limit: limit)
+    return .json(["sessions": .array(own.map(JSON.object))])
+  }
+
+  func read(_ context: Context) async throws -> Response {
+    let id = try sessionID(context)
+    return .json(.object(try await services.sessions.session(id, for: try actor(context))))
+  }
+
+  func revoke(_ context: Context) async throws -> Response {
+    let id = try sessionID(context)
+    let actor: SessionActor = context.principal.isAdmin ? .admin : .user(try context.user())
+    return .json(.object(try await services.sessions.transition(id, by: actor, .revoke)))
+  }
+
+  func validate(_ context: Context) async throws -> Response {
+    let body = try context.json()
+    try context.known(body, ["token"])
+    guard let token = body["token"]?.string else {
+      throw Refusal(.validationFailed, "Send the launch token.", fields: [.init("/token", "is missing")])
+    }
+    let view = try await services.sessions.validate(
+      token: token, provider: context.principal.providerID,
+      origin: context.request.header("origin"))
+    return .json(.object(view))
+  }
+
+  func heartbeat(_ context: Context) async throws -> Response {
+    let id = try sessionID(context)
+    let body = try context.json()
+    try context.known(body, ["seq", "active"])
+    guard let seq = body["seq"]?.int, seq > 0, let isActive = body["active"]?.bool else {
+      throw Refusal(
+        .validationFailed, "A heartbeat has seq (from 1) and active.",
+        fields: [.init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false")])
+    }
+    let actor = try await liveActor(context)
+    return .json(.object(
+      try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
+  }
+
+  func pause(_ context: Context) async throws -> Response { try await transition(context, .pause, "pause") }
+  func resume(_ context: Context) async throws -> Response { try await transition(context, .resume, "resume") }
+
+  func complete(_ context: Context) async throws -> Response {
+    let body = try context.json()
+    try context.known(body, ["outcome"])
+    let actor = try await liveActor(context)
+    let isUser = if case .user = actor { true } else { false }
+    switch body["outcome"]?.string ?? "completed" {
+    case "completed":
+      return try await transition(context, .complete(by: isUser ? "user" : "provider"), "complete")
+    case "failed" where !isUser: return try await transition(context, .fail, "complete")
+    default:
+      throw Refusal(
+        .validationFailed, "The outcome is not valid.",
+        fields: [.init("/outcome", "must be completed, or failed from the provider")])
+    }
+  }
+
+  private func transition(
+    _ context: Context, _ event: SessionState.Event, _ name: String
+  ) async throws -> Response {
+    let id = try sessionID(context)
+    let actor = try await liveActor(context)
+    let body = try context.json()
+    let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
+    let answer = try await services.sessions.transition(
+      id, by: actor, event, key: key, refused: stored(context))
+    return response(answer)
+  }
+
+  private func sessionID(_ context: Context) throws(Refusal) -> ID<SessionKind> {
+    guard let id = ID<SessionKind>(context.parameter("id")) else {
+      throw Refusal(.notFound, "There is no such session.")
+    }
+    return id
+  }
+
+  /// Who acts: the session token's bearer, an account, or a provider's key.
+  private func liveActor(_ context: Context) async throws -> SessionActor {
+    guard let bearer = context.bearer else { throw Refusal(.unauthenticated, "Send a token.") }
+    if let actor = try? services.sessions.bearer(bearer) { return actor }
+    let principal = try await services.accounts.principal(bearer: bearer)
+    if let providerID = principal.providerID { return .provider(providerID) }
+    if let user = principal.userID { return .user(user) }
+    throw Refusal(.unauthenticated, "Send a token.")
+  }
+
+  private func actor(_ context: Context) throws(Refusal) -> SessionActor {
+    if context.principal.isAdmin { return .admin }
+    if let providerID = context.principal.providerID { return .provider(providerID) }
+    return .user(try context.user())
+  }
+
+  // MARK: Idempotency
+
+  private func key(
+    _ context: Context, _ route: String, _ body: JSON
+  ) throws(Refusal) -> Idempotency.Key {
+    // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
+    // actor before it looks for a stored answer.
+    let isLive = RouteTable.takesSessionToken(route)
+    return try Idempotency.Key(
+      principal: isLive ? .anonymous(address: "session") : context.principal, route: route,
+      key: context.request.header("idempotency-key"), body: body)
+  }
+
+  private func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
+    let path = context.request.path
+    return { refusal in
+      Idempotency.Answer(
+        status: refusal.code.status,
+        body: Problem.body(refusal, requestID: nil, path: path).bytes)
+    }
+  }
+
+  private func response(_ answer: Idempotency.Answer) -> Response {
+    let type = answer.status < 400 ? "application/json" : "application/problem+json"
+    var response = Response(
+      status: answer.status, headers: [(name: "Content-Type", value: type)],
+      body: .bytes(answer.body))
+    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
+    return response
+  }
+}

@@ -1,0 +1,49 @@
+internal import Catalog
+internal import HTTPServer
+internal import Identity
+internal import Primitives
+internal import SQLite
+internal import Search
+
+/// What operators and other servers ask.
+struct SystemRoutes: Sendable {
+  let services: Services
+  let metrics: Metrics
+
+  func health(_ context: Context) async throws -> Response { .json(["status": "ok"]) }
+
+  /// Ready once the snapshot is loaded and the record answers.
+  func ready(_ context: Context) async throws -> Response {
+    let revision = try await services.record.read { try CatalogStore.revision($0) }
+    let snapshot = services.indexer.index.snapshot
+    return .json([
+      "status": "ready", "revision": .int(revision), "asOf": .int(snapshot.revision),
+      "services": .number(snapshot.liveCount), "vectors": .bool(snapshot.hasVectors),
+      "version": .string(services.configuration.version),
+    ])
+  }
+
+  func metrics(_ context: Context) async throws -> Response {
+    let revision = try await services.record.read { try CatalogStore.revision($0) }
+    let snapshot = services.indexer.index.snapshot
+    let text = metrics.text(gauges: [
+      ("waypost_catalog_revision", "Newest revision of the record.", revision),
+      ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
+      ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
+      ("waypost_vectors_complete", "1 where every service has a vector.", snapshot.hasVectors ? 1 : 0),
+    ])
+    return Response(
+      status: 200, headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
+      body: .bytes(Array(text.utf8)))
+  }
+
+  func jwks(_ context: Context) async throws -> Response {
+    let body = services.keys.jwks(at: services.clock.now).bytes
+    return Response(
+      status: 200,
+      headers: [
+        (name: "Content-Type", value: "application/jwk-set+json"),
+        (name: "Cache-Control", value: "public, max-age=\(KeyRing.maxAgeSeconds)"),
+      ], body: .bytes(body))
+  }
+}

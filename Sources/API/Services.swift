@@ -1,0 +1,56 @@
+package import Chat
+package import Identity
+package import Primitives
+package import SQLite
+package import Search
+package import Sessions
+
+/// Every live object that routes need, built once by the command.
+package struct Services: Sendable {
+  package let record: Database
+  package let clock: Clock
+  package let random: RandomSource
+  package let keys: KeyRing
+  package let accounts: Accounts
+  package let refreshTokens: RefreshTokens
+  package let idempotency: Idempotency
+  package let indexer: Indexer
+  package let engine: SearchEngine
+  package let sessions: SessionDesk
+  package let chat: ChatDesk
+  package let configuration: Configuration
+
+  package init(
+    record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
+    refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
+    engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, configuration: Configuration
+  ) {
+    self.record = record
+    self.clock = clock
+    self.random = random
+    self.keys = keys
+    self.accounts = accounts
+    self.refreshTokens = refreshTokens
+    self.idempotency = idempotency
+    self.indexer = indexer
+    self.engine = engine
+    self.sessions = sessions
+    self.chat = chat
+    self.configuration = configuration
+  }
+
+  /// What the command says about the server.
+  package struct Configuration: Sendable {
+    package var publicURL: String
+    package var isDemo = false
+    package var corsOrigins: [String] = []
+    package var requestsPerMinute = 600
+    package var loginsPerMinute = 20
+    package var version = ""
+
+    package init(publicURL: String) { self.publicURL = publicURL }
+
+    /// Whether cookies may be marked Secure: everywhere but on plain loopback.
+    var isSecure: Bool { publicURL.hasPrefix("https://") }
+  }
+}

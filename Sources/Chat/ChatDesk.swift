@@ -1,0 +1,354 @@
+package import Identity
+package import Primitives
+package import SQLite
+package import Search
+package import Sessions
+internal import Synchronization
+
+/// Conversations: takes turns, runs the guide or the agent, keeps every event, lets anybody follow again.
+package final class ChatDesk: Sendable {
+  private let database: Database
+  private let clock: Clock
+  private let random: RandomSource
+  private let index: SearchIndex
+  private let guide: Guide
+  private let agent: Agent?
+  private let sessions: SessionDesk
+  private let running = Mutex<[ID<ConversationKind>: LiveTurn]>([:])
+
+  /// - Parameter agent: The model's side, or nil where none is configured.
+  package init(
+    database: Database, clock: Clock, random: RandomSource, index: SearchIndex, guide: Guide,
+    agent: Agent?, sessions: SessionDesk
+  ) {
+    self.database = database
+    self.clock = clock
+    self.random = random
+    self.index = index
+    self.guide = guide
+    self.agent = agent
+    self.sessions = sessions
+  }
+
+  /// Ends turns that a stop cut off. Call it once, at start.
+  package func recover() async throws {
+    try await database.write { try ConversationStore.abortRunning(on: $0) }
+  }
+
+  /// Deletes conversations past their retention.
+  package func prune() async throws {
+    let now = clock.now
+    try await database.write { try ConversationStore.prune(at: now, on: $0) }
+  }
+
+  /// Starts a turn, or finds the one that the same message started before.
+  ///
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`.
+  package func start(
+    _ request: TurnRequest, user: ID<UserKind>?, secret: String?
+  ) async throws -> LiveTurn {
+    let opened = try await open(request, user: user, secret: secret)
+    if let replay = opened.replay { return replay }
+    let live = LiveTurn(
+      conversationID: opened.row.id, turnID: opened.turnID, secret: opened.secret)
+    running.withLock { $0[opened.row.id] = live }
+    // Owned by the live turn, which `running` keeps until the turn has ended.
+    let task = Task { await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent) }
+    live.own(task)
+    return live
+  }
+
+  private struct Opened: Sendable {
+    let row: ConversationRow
+    let turnID: ID<TurnKind>
+    let secret: String?
+    let isAgent: Bool
+    var replay: LiveTurn?
+  }
+
+  private func open(
+    _ request: TurnRequest, user: ID<UserKind>?, secret: String?
+  ) async throws -> Opened {
+    let now = clock.now
+    let isAgent = request.mode != "guide" && agent?.isOpen(at: now) == true
+    let turnID = ID<TurnKind>(at: now, random: random)
+    let freshSecret = user == nil ? BytesText.base64url(random.bytes(16)) : nil
+    let random = random
+    let found = try await database.write {
+      connection -> (row: ConversationRow, secret: String?, replay: ID<TurnKind>?) in
+      let row: ConversationRow
+      var shown: String?
+      if let id = request.conversationID {
+        row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+        if let turn = try ConversationStore.turn(of: request.clientMessageID, in: id, on: connection) {
+          return (row, nil, turn.id)
+        }
+        if try ConversationStore.isRunning(id, on: connection) {
+          throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+        }
+        let last = try ConversationStore.lastMessage(in: id, on: connection)
+        if let parent = request.parentMessageID, parent != last {
+          throw Refusal(.parentStale, "The conversation has moved on; read it again.")
+        }
+      } else {
+        row = ConversationRow(
+          id: ID(at: now, random: random), userID: user, title: request.title, seq: 0,
+          seed: request.seed ?? 0, state: ConversationState(), createdAt: now, updatedAt: now)
+        shown = freshSecret
+        try ConversationStore.insert(row, secret: freshSecret, on: connection)
+      }
+      try ConversationStore.insertTurn(
+        turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now, on: connection)
+      return (row, shown, nil)
+    }
+    var opened = Opened(
+      row: found.row, turnID: found.replay ?? turnID, secret: found.secret, isAgent: isAgent)
+    if let turn = found.replay { opened.replay = try await replay(turn, in: found.row.id) }
+    return opened
+  }
+
+  /// The turn as it was, or as it is still running.
+  private func replay(_ turn: ID<TurnKind>, in id: ID<ConversationKind>) async throws -> LiveTurn {
+    if let live = running.withLock({ $0[id] }), live.turnID == turn { return live }
+    let events = try await database.read {
+      try ConversationStore.events(in: id, turn: turn, after: 0, on: $0)
+    }
+    let live = LiveTurn(conversationID: id, turnID: turn, secret: nil)
+    for event in events { live.append(event) }
+    live.finish()
+    return live
+  }
+
+  private func run(
+    _ request: TurnRequest, _ row: ConversationRow, _ live: LiveTurn, user: ID<UserKind>?,
+    isAgent: Bool
+  ) async {
+    let writer = TurnWriter(live: live, seq: row.seq)
+    var state = row.state
+    let snapshot = index.snapshot
+    var start: JSONObject = [
+      "turnId": .string(live.turnID.text), "conversationId": .string(row.id.text),
+      "mode": .string(isAgent ? "agent" : "guide"),
+      "indexVersion": .string("\(snapshot.generation)@\(snapshot.revision)"), "seed": .int(row.seed),
+    ]
+    if let secret = live.secret { start["conversationSecret"] = .string(secret) }
+    writer.emit("turn.start", .object(start))
+    var outcome = "done"
+    do {
+      let output = try guide.turn(request.input, &state, on: snapshot)
+      let said = await say(output, request, state, snapshot, writer, user: user, isAgent: isAgent)
+      if let service = output.trialOf { await propose(service, to: user, snapshot, writer) }
+      if Task.isCancelled {
+        outcome = "aborted"
+        writer.emit("aborted", ["reason": "user_cancel"])
+      } else if let failure = said {
+        outcome = "error"
+        writer.emit("error", failure)
+      } else {
+        writer.emit(
+          "done",
+          [
+            "turnId": .string(live.turnID.text), "finish": .string(output.finish),
+            "services": .strings(output.top),
+          ])
+      }
+    } catch {
+      outcome = "error"
+      writer.emit("error", ChatDesk.problem(error))
+    }
+    await keep(live, state, outcome: outcome, in: row)
+  }
+
+  /// Sends what the guide found; with a model its words stand in place of the guide's.
+  ///
+  /// - Returns: The data of an `error` event where the model failed after its words had begun.
+  private func say(
+    _ output: TurnOutput, _ request: TurnRequest, _ state: ConversationState,
+    _ snapshot: Snapshot, _ writer: TurnWriter, user: ID<UserKind>?, isAgent: Bool
+  ) async -> JSON? {
+    guard isAgent, let agent, case .text(let text) = request.input, output.trialOf == nil else {
+      for event in output.events { writer.emit(event.type, event.data) }
+      return nil
+    }
+    // Cards come before any word of a model about them (chat.md, 4.1).
+    let late: Set<String> = ["text.delta", "question", "suggestions", "relaxation"]
+    for event in output.events where !late.contains(event.type) { writer.emit(event.type, event.data) }
+    let ending = await agent.speak(
+      text, about: state, on: snapshot, guide: guide, writer: writer, at: clock.now)
+    switch ending {
+    case .spoken(let wanted):
+      for event in output.events where ["question", "suggestions"].contains(event.type) {
+        writer.emit(event.type, event.data)
+      }
+      if let wanted { await propose(wanted, to: user, snapshot, writer) }
+      return nil
+    case .failed(let code, hasSpoken: true):
+      return [
+        "code": .string(code), "title": "The model broke off.", "retryable": true,
+        "fallback": "guide",
+      ]
+    case .failed(let code, hasSpoken: false):
+      writer.emit("tool.end", ["tool": "model", "outcome": .string(code), "fallback": "guide"])
+      for event in output.events where late.contains(event.type) { writer.emit(event.type, event.data) }
+      return nil
+    }
+  }
+
+  /// Makes a proposal and shows it; nothing starts before the user confirms.
+  private func propose(
+    _ service: String, to user: ID<UserKind>?, _ snapshot: Snapshot, _ writer: TurnWriter
+  ) async {
+    let wording = Wording.shipped
+    let name = (try? guide.candidates(ids: [service], snapshot).first?.name) ?? service
+    guard let user else {
+      return writer.say(wording("proposalSignIn", ["name": name]))
+    }
+    do {
+      let proposal = try await sessions.propose(serviceID: service, to: user)
+      writer.say(wording("proposal", ["text": proposal.terms.consent]))
+      writer.emit("proposal", .object(proposal.json))
+    } catch let refusal as Refusal {
+      if refusal.code == .trialAlreadyOpen {
+        writer.say(wording("trialOpen", ["name": name]))
+        writer.emit("trial.open", .object(refusal.facts))
+      } else {
+        writer.say(wording("refused", ["name": name, "reason": refusal.detail]))
+      }
+    } catch {
+      writer.say(wording("refused", ["name": name, "reason": "the storage does not answer."]))
+    }
+  }
+
+  /// Keeps the turn, then ends the stream: what a client saw as ended is in the record.
+  private func keep(
+    _ live: LiveTurn, _ state: ConversationState, outcome: String, in row: ConversationRow
+  ) async {
+    let now = clock.now
+    let events = live.events
+    do {
+      try await database.write { connection in
+        try ConversationStore.finish(
+          live.turnID, events, state, outcome: outcome, in: row.id, at: now, on: connection)
+      }
+    } catch {
+      // The client has its answer; at the next start the turn counts as aborted.
+    }
+    _ = running.withLock { $0.removeValue(forKey: row.id) }
+    live.finish()
+  }
+
+  private static func problem(_ error: any Error) -> JSON {
+    guard let refusal = error as? Refusal else {
+      return ["code": "internal", "title": "Something went wrong here.", "retryable": true]
+    }
+    return [
+      "code": .string(refusal.code.rawValue), "title": .string(refusal.detail), "retryable": false,
+    ]
+  }
+}
+
+extension ChatDesk {
+  /// Follows a conversation's newest turn after an event, or nil where nothing runs and nothing is new.
+  ///
+  /// - Throws: `Refusal` `not_found`, or `stream_expired` for a number that was never given out.
+  package func follow(
+    _ id: ID<ConversationKind>, after seq: Int64, user: ID<UserKind>?, secret: String?
+  ) async throws -> (kept: [TurnEvent], live: LiveTurn?)? {
+    let live = running.withLock { $0[id] }
+    let (row, events) = try await database.read { connection in
+      let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+      return (row, try ConversationStore.events(in: id, turn: nil, after: seq, on: connection))
+    }
+    let last = max(row.seq, live?.events.last?.seq ?? 0)
+    guard seq >= 0, seq <= last else {
+      throw Refusal(.streamExpired, "This event is not known.")
+    }
+    if events.isEmpty, live == nil { return nil }
+    return (events, live)
+  }
+
+  /// Stops a running turn; what it produced is kept. Repeating it changes nothing.
+  package func cancel(
+    _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?
+  ) async throws {
+    _ = try await database.read {
+      try ConversationStore.read(id, user: user, secret: secret, on: $0).seq
+    }
+    running.withLock { $0[id] }?.cancel()
+  }
+
+  /// A conversation with its turns and, for an export, every event.
+  package func conversation(
+    _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?
+  ) async throws -> JSON {
+    try await database.read { connection in
+      let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+      let events = try ConversationStore.events(in: id, turn: nil, after: 0, on: connection)
+      return [
+        "id": .string(id.text), "title": .string(row.title), "seed": .int(row.seed),
+        "createdAt": .string(row.createdAt.rfc3339), "updatedAt": .string(row.updatedAt.rfc3339),
+        "constraints": .array(row.state.constraints.map(\.json)),
+        "turns": .array(try ConversationStore.turns(in: id, limit: 500, on: connection)),
+        "events": .array(
+          events.map { ["seq": .int($0.seq), "type": .string($0.type), "data": .raw($0.data)] }),
+      ]
+    }
+  }
+
+  /// A user's conversations, newest first.
+  package func conversations(
+    of user: ID<UserKind>, before updated: Int64, limit: Int
+  ) async throws -> [JSON] {
+    try await database.read {
+      try ConversationStore.list(user: user, before: updated, limit: limit, on: $0)
+    }
+  }
+
+  /// Deletes a conversation with everything in it.
+  package func delete(
+    _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?
+  ) async throws {
+    running.withLock { $0[id] }?.cancel()
+    try await database.write { connection in
+      _ = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+      try ConversationStore.delete(id, on: connection)
+    }
+  }
+}
+
+/// Numbers a turn's events and hands them to its followers.
+package final class TurnWriter: Sendable {
+  private let live: LiveTurn
+  private let seq: Mutex<Int64>
+  private let block = Mutex(0)
+
+  init(live: LiveTurn, seq: Int64) {
+    self.live = live
+    self.seq = Mutex(seq)
+  }
+
+  func emit(_ type: String, _ data: JSON) {
+    seq.withLock { seq in
+      seq += 1
+      live.append(TurnEvent(seq: seq, type: type, data: data.bytes))
+    }
+  }
+
+  /// One block of text of its own.
+  func say(_ text: String) {
+    let number = block.withLock { block in
+      block += 1
+      return block
+    }
+    emit("text.delta", ["block": .string("t\(number)"), "text": .string(text)])
+  }
+}
+
+extension TurnRequest {
+  /// A conversation's title: the first words that were said, at most 60 characters.
+  var title: String {
+    guard case .text(let text) = input else { return "Conversation" }
+    let clean = PlainText.clean(text).replacing("\n", with: " ").trimmed
+    return clean.isEmpty ? "Conversation" : String(clean.prefix(60))
+  }
+}

@@ -1,0 +1,192 @@
+internal import Cryptography
+internal import Identity
+internal import Primitives
+internal import SQLite
+
+/// A conversation as stored.
+struct ConversationRow: Sendable {
+  let id: ID<ConversationKind>
+  let userID: ID<UserKind>?
+  let title: String
+  let seq: Int64
+  let seed: Int64
+  var state: ConversationState
+  let createdAt: Timestamp
+  let updatedAt: Timestamp
+}
+
+/// The tables of conversations, turns and events.
+enum ConversationStore {
+  static func insert(
+    _ row: ConversationRow, secret: String?, on connection: Connection
+  ) throws {
+    try connection.run(
+      """
+      INSERT INTO conversation(id, user_id, secret_hash, title, seed, state, created_ms, updated_ms)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        .blob(row.id.bytes), .optional(row.userID?.bytes),
+        .optional(secret.map { Digest.sha256(Array($0.utf8)) }), .text(row.title), .int(row.seed),
+        .text(row.state.json.text), .int(row.createdAt.milliseconds),
+        .int(row.updatedAt.milliseconds),
+      ])
+  }
+
+  /// A conversation for its owner: the user, or who has the secret. Anybody else's is not there.
+  static func read(
+    _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?, on connection: Connection
+  ) throws -> ConversationRow {
+    let found = try connection.first(
+      """
+      SELECT user_id, secret_hash, title, seq, seed, state, created_ms, updated_ms
+      FROM conversation WHERE id = ?
+      """, [.blob(id.bytes)]
+    ) { row -> (ConversationRow, [UInt8]?) in
+      let owner = row.isNull(0) ? nil : ID<UserKind>(bytes: row.blob(0))
+      let state = (try? JSON.parse(row.text(5))).map(ConversationState.init) ?? ConversationState()
+      let conversation = ConversationRow(
+        id: id, userID: owner, title: row.text(2), seq: row.int(3), seed: row.int(4), state: state,
+        createdAt: Timestamp(milliseconds: row.int(6)), updatedAt: Timestamp(milliseconds: row.int(7)))
+      return (conversation, row.isNull(1) ? nil : row.blob(1))
+    }
+    guard let (conversation, secretHash) = found else { throw missing }
+    if let owner = conversation.userID {
+      guard owner == user else { throw missing }
+    } else {
+      let given = secret.map { Digest.sha256(Array($0.utf8)) } ?? []
+      guard Digest.equal(given, secretHash ?? [0]) else { throw missing }
+    }
+    return conversation
+  }
+
+  static var missing: Refusal { Refusal(.notFound, "There is no such conversation.") }
+
+  /// The turn of a client's message, where it was sent before.
+  static func turn(
+    of message: String, in id: ID<ConversationKind>, on connection: Connection
+  ) throws -> (id: ID<TurnKind>, state: String)? {
+    let found = try connection.first(
+      "SELECT id, state FROM turn WHERE conversation_id = ? AND client_message_id = ?",
+      [.blob(id.bytes), .text(message)]) { (ID<TurnKind>(bytes: $0.blob(0)), $0.text(1)) }
+    guard let found, let turnID = found.0 else { return nil }
+    return (turnID, found.1)
+  }
+
+  static func isRunning(_ id: ID<ConversationKind>, on connection: Connection) throws -> Bool {
+    try connection.first(
+      "SELECT 1 FROM turn WHERE conversation_id = ? AND state = 'running'", [.blob(id.bytes)]
+    ) { _ in true } ?? false
+  }
+
+  static func lastMessage(in id: ID<ConversationKind>, on connection: Connection) throws -> String? {
+    try connection.first(
+      "SELECT client_message_id FROM turn WHERE conversation_id = ? ORDER BY id DESC LIMIT 1",
+      [.blob(id.bytes)]) { $0.text(0) }
+  }
+
+  static func insertTurn(
+    _ turn: ID<TurnKind>, _ request: TurnRequest, in id: ID<ConversationKind>, mode: String,
+    at now: Timestamp, on connection: Connection
+  ) throws {
+    try connection.run(
+      """
+      INSERT INTO turn(id, conversation_id, client_message_id, input, mode, state, created_ms)
+      VALUES (?, ?, ?, ?, ?, 'running', ?)
+      """,
+      [
+        .blob(turn.bytes), .blob(id.bytes), .text(request.clientMessageID),
+        .text(request.stored.text), .text(mode), .int(now.milliseconds),
+      ])
+  }
+
+  /// Keeps a turn's events and what the conversation has come to.
+  static func finish(
+    _ turn: ID<TurnKind>, _ events: [TurnEvent], _ state: ConversationState, outcome: String,
+    in id: ID<ConversationKind>, at now: Timestamp, on connection: Connection
+  ) throws {
+    for event in events {
+      try connection.run(
+        "INSERT INTO turn_event(conversation_id, seq, turn_id, type, data) VALUES (?, ?, ?, ?, ?)",
+        [
+          .blob(id.bytes), .int(event.seq), .blob(turn.bytes), .text(event.type),
+          .text(String(decoding: event.data, as: UTF8.self)),
+        ])
+    }
+    try connection.run(
+      "UPDATE turn SET state = ? WHERE id = ?", [.text(outcome), .blob(turn.bytes)])
+    try connection.run(
+      "UPDATE conversation SET seq = max(seq, ?), state = ?, updated_ms = ? WHERE id = ?",
+      [
+        .int(events.last?.seq ?? 0), .text(state.json.text), .int(now.milliseconds),
+        .blob(id.bytes),
+      ])
+  }
+
+  /// Events after a number, of one turn or of the whole conversation.
+  static func events(
+    in id: ID<ConversationKind>, turn: ID<TurnKind>?, after seq: Int64, on connection: Connection
+  ) throws -> [TurnEvent] {
+    try connection.rows(
+      """
+      SELECT seq, type, data FROM turn_event
+      WHERE conversation_id = ?1 AND seq > ?2 AND (?3 IS NULL OR turn_id = ?3) ORDER BY seq
+      """, [.blob(id.bytes), .int(seq), .optional(turn?.bytes)]
+    ) { TurnEvent(seq: $0.int(0), type: $0.text(1), data: Array($0.text(2).utf8)) }
+  }
+
+  /// The turns with their inputs, oldest first, at most so many.
+  static func turns(
+    in id: ID<ConversationKind>, limit: Int, on connection: Connection
+  ) throws -> [JSON] {
+    try connection.rows(
+      """
+      SELECT id, client_message_id, input, mode, state, created_ms FROM turn
+      WHERE conversation_id = ? ORDER BY id LIMIT ?
+      """, [.blob(id.bytes), .int(Int64(limit))]
+    ) { row in
+      [
+        "id": .string(ID<TurnKind>(bytes: row.blob(0))?.text ?? ""),
+        "clientMessageId": .string(row.text(1)), "input": (try? JSON.parse(row.text(2))) ?? .null,
+        "mode": .string(row.text(3)), "state": .string(row.text(4)),
+        "createdAt": .string(Timestamp(milliseconds: row.int(5)).rfc3339),
+      ]
+    }
+  }
+
+  static func list(
+    user: ID<UserKind>, before updated: Int64, limit: Int, on connection: Connection
+  ) throws -> [JSON] {
+    try connection.rows(
+      """
+      SELECT id, title, created_ms, updated_ms FROM conversation
+      WHERE user_id = ? AND updated_ms < ? ORDER BY updated_ms DESC, id DESC LIMIT ?
+      """, [.blob(user.bytes), .int(updated), .int(Int64(limit))]
+    ) { row in
+      [
+        "id": .string(ID<ConversationKind>(bytes: row.blob(0))?.text ?? ""),
+        "title": .string(row.text(1)),
+        "createdAt": .string(Timestamp(milliseconds: row.int(2)).rfc3339),
+        "updatedAt": .string(Timestamp(milliseconds: row.int(3)).rfc3339),
+      ]
+    }
+  }
+
+  static func delete(_ id: ID<ConversationKind>, on connection: Connection) throws {
+    try connection.run("DELETE FROM conversation WHERE id = ?", [.blob(id.bytes)])
+  }
+
+  /// Turns that a stop cut off end as aborted, so that every turn has one end.
+  static func abortRunning(on connection: Connection) throws {
+    try connection.run("UPDATE turn SET state = 'aborted' WHERE state = 'running'")
+  }
+
+  /// Deletes what is past its retention: anonymous after a day, the rest after thirty.
+  static func prune(at now: Timestamp, on connection: Connection) throws {
+    try connection.run(
+      """
+      DELETE FROM conversation WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL
+      OR updated_ms < ?1 - 2592000000
+      """, [.int(now.milliseconds)])
+  }
+}

@@ -1,0 +1,177 @@
+internal import Cryptography
+public import Primitives
+public import SQLite
+
+/// Accounts of people, sign-in, API keys.
+public struct Accounts: Sendable {
+  /// The life of an access token, in seconds.
+  public static let accessTokenSeconds: Int64 = 900
+
+  private let database: Database
+  private let clock: Clock
+  private let random: RandomSource
+  private let keys: KeyRing
+  private let issuer: String
+  // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
+  private let decoyHash: String
+
+  /// - Parameter issuer: The public address: `iss` and `aud` of access tokens.
+  public init(
+    database: Database, clock: Clock, random: RandomSource, keys: KeyRing, issuer: String
+  ) {
+    self.database = database
+    self.clock = clock
+    self.random = random
+    self.keys = keys
+    self.issuer = issuer
+    decoyHash = PasswordHash.make("decoy", random: random)
+  }
+
+  /// Makes an account.
+  /// - Throws: `Refusal` `validation_failed`, or `email_taken`.
+  public func register(
+    email: String, password: String, name: String?, role: Role = .user, providerID: String? = nil
+  ) async throws -> User {
+    let email = email.lowercased()
+    try Accounts.check(email: email, password: password, name: name)
+    let hash = PasswordHash.make(password, random: random)
+    let user = User(
+      id: ID(at: clock.now, random: random), email: email, name: name, role: role,
+      providerID: providerID)
+    let now = clock.now
+    try await database.write { connection in
+      do {
+        try connection.run(
+          """
+          INSERT INTO user(id, email, name, password_hash, role, provider_id, created_ms)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          """,
+          [
+            .blob(user.id.bytes), .text(email), .optional(name), .text(hash), .text(role.rawValue),
+            .optional(providerID), .int(now.milliseconds),
+          ])
+      } catch let error as SQLiteError where error.isUnique {
+        throw Refusal(.emailTaken, "There is an account with this e-mail already.")
+      }
+    }
+    return user
+  }
+
+  /// The account of an e-mail and password.
+  /// - Throws: `Refusal` `unauthenticated`, the same for an unknown e-mail and a wrong password.
+  public func signIn(email: String, password: String) async throws -> User {
+    let found = try await database.read { connection in
+      try connection.first(
+        "SELECT id, email, name, role, provider_id, password_hash FROM user WHERE email = ?",
+        [.text(email.lowercased())]
+      ) { row in (Accounts.user(row), row.text(5)) }
+    }
+    let isRight = PasswordHash.verify(password, against: found?.1 ?? decoyHash)
+    guard isRight, let user = found?.0 else {
+      throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
+    }
+    return user
+  }
+
+  /// The account of an id, or nil.
+  public func user(_ id: ID<UserKind>) async throws -> User? {
+    try await database.read { connection in
+      try connection.first(
+        "SELECT id, email, name, role, provider_id FROM user WHERE id = ?", [.blob(id.bytes)]
+      ) { Accounts.user($0) } ?? nil
+    }
+  }
+
+  /// An access token of 15 minutes (RFC 9068).
+  public func accessToken(of user: User) -> String {
+    let now = clock.now
+    var claims: JSONObject = [
+      "iss": .string(issuer), "aud": .string(issuer), "sub": .string(user.id.text),
+      "client_id": "waypost", "iat": .int(now.seconds),
+      "exp": .int(now.seconds + Accounts.accessTokenSeconds),
+      "jti": .string(BytesText.base64url(random.bytes(16))), "role": .string(user.role.rawValue),
+    ]
+    if let providerID = user.providerID { claims["provider_id"] = .string(providerID) }
+    return JWT.sign(type: "at+jwt", claims: claims, with: keys.signing(at: now))
+  }
+
+  /// Who a bearer credential belongs to: an access token or a provider's API key.
+  /// - Throws: `Refusal` `token_expired` or `token_invalid`.
+  public func principal(bearer: String) async throws -> Principal {
+    if bearer.hasPrefix("wpk_") { return try await principal(apiKey: bearer) }
+    let now = clock.now
+    do throws(JWTError) {
+      let claims = try JWT.verify(
+        bearer, expecting: .init(type: "at+jwt", issuer: issuer, audience: issuer), at: now
+      ) { keys.verifying($0, at: now) }
+      guard claims["scope"] == nil, let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
+        let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
+      else { throw JWTError.claim("sub") }
+      return .user(id, role, providerID: claims["provider_id"]?.string)
+    } catch {
+      if error == .expired { throw Refusal(.tokenExpired, "The access token has expired.") }
+      throw Refusal(.tokenInvalid, "The access token is not valid.")
+    }
+  }
+
+  private func principal(apiKey: String) async throws -> Principal {
+    let hash = Digest.sha256(Array(apiKey.utf8))
+    let providerID = try await database.read { connection in
+      try connection.first(
+        "SELECT provider_id FROM api_key WHERE secret_hash = ? AND revoked_ms IS NULL",
+        [.blob(hash)]
+      ) { $0.text(0) }
+    }
+    guard let providerID else { throw Refusal(.tokenInvalid, "The API key is not valid.") }
+    return .providerKey(providerID: providerID)
+  }
+
+  /// Makes an API key of a provider; the secret is shown only here.
+  public func makeAPIKey(providerID: String, name: String) async throws -> (id: String, secret: String) {
+    let secret = "wpk_" + BytesText.base64url(random.bytes(32))
+    let id = ID<UserKind>(at: clock.now, random: random)
+    let now = clock.now
+    try await database.write { connection in
+      let exists = try connection.first(
+        "SELECT 1 FROM provider WHERE id = ?", [.text(providerID)]) { _ in true }
+      guard exists == true else { throw Refusal(.notFound, "There is no provider \(providerID).") }
+      try connection.run(
+        "INSERT INTO api_key(id, secret_hash, provider_id, name, created_ms) VALUES (?, ?, ?, ?, ?)",
+        [
+          .blob(id.bytes), .blob(Digest.sha256(Array(secret.utf8))), .text(providerID), .text(name),
+          .int(now.milliseconds),
+        ])
+    }
+    return (id.text, secret)
+  }
+
+  private static func user(_ row: borrowing Row) -> User? {
+    guard let id = ID<UserKind>(bytes: row.blob(0)), let role = Role(rawValue: row.text(3)) else {
+      return nil
+    }
+    return User(
+      id: id, email: row.text(1), name: row.optionalText(2), role: role,
+      providerID: row.optionalText(4))
+  }
+
+  private static func check(email: String, password: String, name: String?) throws(Refusal) {
+    var faults: [Refusal.Field] = []
+    let sides = email.split(separator: "@", omittingEmptySubsequences: false)
+    let isSound =
+      sides.count == 2 && !sides[0].isEmpty && sides[1].contains(".") && email.utf8.count <= 254
+      && email.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
+    if !isSound { faults.append(.init("/email", "must be an e-mail address")) }
+    if password.unicodeScalars.count < 8 {
+      faults.append(.init("/password", "must have at least 8 characters"))
+    }
+    if password.utf8.count > 1_024 {
+      faults.append(.init("/password", "must have at most 1024 bytes"))
+    }
+    if let name, name.unicodeScalars.count > 200 {
+      faults.append(.init("/name", "must have at most 200 characters"))
+    }
+    guard faults.isEmpty else {
+      throw Refusal(.validationFailed, "The account is not valid.", fields: faults)
+    }
+  }
+}

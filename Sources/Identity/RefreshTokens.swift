@@ -1,0 +1,132 @@
+internal import Cryptography
+public import Primitives
+public import SQLite
+
+/// Refresh tokens that rotate at each use; using an old one again ends the login (RFC 9700 section 4.14.2).
+///
+/// A token is family, generation and an HMAC over both with the family's seed: it can be made again, so a
+/// client that lost the reply gets the same successor, and nothing usable is stored.
+public struct RefreshTokens: Sendable {
+  /// How long a login may rest.
+  public static let idleMilliseconds: Int64 = 7 * 86_400_000
+  /// How long a login may last.
+  public static let absoluteMilliseconds: Int64 = 90 * 86_400_000
+  /// How long the previous token may be repeated.
+  public static let repeatMilliseconds: Int64 = 10_000
+
+  private enum FamilyKind {}
+
+  private let database: Database
+  private let clock: Clock
+  private let random: RandomSource
+  private let key: [UInt8]
+
+  /// - Parameter key: A 32-byte key of the server.
+  public init(database: Database, clock: Clock, random: RandomSource, key: [UInt8]) {
+    self.database = database
+    self.clock = clock
+    self.random = random
+    self.key = key
+  }
+
+  /// The first token of a new login.
+  public func start(for user: ID<UserKind>, client: String) async throws -> String {
+    let family = ID<FamilyKind>(at: clock.now, random: random)
+    let seed = random.bytes(32)
+    let now = clock.now.milliseconds
+    try await database.write { connection -> Void in
+      try connection.run(
+        """
+        INSERT INTO refresh_family(id, user_id, seed, generation, rotated_ms, created_ms, client)
+        VALUES (?, ?, ?, 0, ?, ?, ?)
+        """,
+        [
+          .blob(family.bytes), .blob(user.bytes), .blob(seed), .int(now), .int(now),
+          .text(String(client.prefix(200))),
+        ])
+    }
+    return token(family.bytes, 0, seed)
+  }
+
+  /// The next token and whose it is.
+  /// - Throws: `Refusal` `token_invalid`; the whole login is then ended where an old token came back.
+  public func rotate(_ token: String) async throws -> (user: ID<UserKind>, token: String) {
+    let now = clock.now.milliseconds
+    guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { throw refusal }
+    let family = Array(bytes[..<16])
+    let generation = bytes[16..<24].reduce(Int64(0)) { $0 << 8 | Int64($1) }
+    let outcome = try await database.write { connection -> (user: ID<UserKind>, token: String)? in
+      guard let row = try read(family, connection), row.revoked == nil,
+        Digest.equal(Array(token.utf8), Array(self.token(family, generation, row.seed).utf8)),
+        now - row.rotated <= RefreshTokens.idleMilliseconds,
+        now - row.created <= RefreshTokens.absoluteMilliseconds,
+        let user = ID<UserKind>(bytes: row.user)
+      else { return nil }
+      if generation == row.generation {
+        try connection.run(
+          "UPDATE refresh_family SET generation = generation + 1, rotated_ms = ? WHERE id = ?",
+          [.int(now), .blob(family)])
+        return (user, self.token(family, generation + 1, row.seed))
+      }
+      if generation == row.generation - 1, now - row.rotated <= RefreshTokens.repeatMilliseconds {
+        return (user, self.token(family, row.generation, row.seed))
+      }
+      try revoke(family, now, connection)
+      return nil
+    }
+    guard let outcome else { throw refusal }
+    return outcome
+  }
+
+  /// Ends the login that a token belongs to; a token that is no token is no error.
+  public func end(_ token: String) async throws {
+    guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { return }
+    let now = clock.now.milliseconds
+    try await database.write { connection in
+      let family = Array(bytes[..<16])
+      guard let row = try read(family, connection),
+        let generation = [row.generation, row.generation - 1].first(where: {
+          $0 >= 0 && self.token(family, $0, row.seed) == token
+        }), generation >= 0
+      else { return }
+      try revoke(family, now, connection)
+    }
+  }
+
+  private var refusal: Refusal { Refusal(.tokenInvalid, "Sign in again.") }
+
+  private struct Family {
+    let user: [UInt8]
+    let seed: [UInt8]
+    let generation: Int64
+    let rotated: Int64
+    let created: Int64
+    let revoked: Int64?
+  }
+
+  private func read(_ family: [UInt8], _ connection: Connection) throws -> Family? {
+    try connection.first(
+      """
+      SELECT user_id, seed, generation, rotated_ms, created_ms, revoked_ms
+      FROM refresh_family WHERE id = ?
+      """, [.blob(family)]
+    ) {
+      Family(
+        user: $0.blob(0), seed: $0.blob(1), generation: $0.int(2), rotated: $0.int(3),
+        created: $0.int(4), revoked: $0.optionalInt(5))
+    }
+  }
+
+  private func revoke(_ family: [UInt8], _ now: Int64, _ connection: Connection) throws {
+    try connection.run(
+      "UPDATE refresh_family SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
+      [.int(now), .blob(family)])
+  }
+
+  /// family (16) || generation (8) || HMAC (32), base64url.
+  private func token(_ family: [UInt8], _ generation: Int64, _ seed: [UInt8]) -> String {
+    let number = (0..<8).map { UInt8(truncatingIfNeeded: generation >> (56 - 8 * $0)) }
+    let proof = Digest.hmac(key: key, family + number + seed)
+    return BytesText.base64url(family + number + proof)
+  }
+}

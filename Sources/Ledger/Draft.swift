@@ -1,0 +1,191 @@
+internal import Cryptography
+internal import Primitives
+internal import SQLite
+
+/// A hold as stored.
+struct HoldRow {
+  let id: [UInt8]
+  let debit: Int64
+  let credit: Int64
+  let amount: Int64
+  let captured: Int64
+  let state: String
+  let expiresAt: Timestamp
+
+  var remaining: Int64 { amount - captured }
+
+  static func read(_ id: ID<HoldKind>, on connection: Connection) throws -> HoldRow {
+    let row = try connection.first(
+      "SELECT debit, credit, amount, captured, state, expires_ms FROM hold WHERE id = ?",
+      [.blob(id.bytes)]
+    ) {
+      HoldRow(
+        id: id.bytes, debit: $0.int(0), credit: $0.int(1), amount: $0.int(2), captured: $0.int(3),
+        state: $0.text(4), expiresAt: Timestamp(milliseconds: $0.int(5)))
+    }
+    guard let row else { throw Refusal(.notFound, "There is no such hold.") }
+    return row
+  }
+
+  /// From its time-out on neither capture nor void succeeds, also before the sweep has released it (L4).
+  func requireOpen(at now: Timestamp) throws(Refusal) {
+    switch state {
+    case "captured": throw Refusal(.holdAlreadyCaptured, "The hold is captured already.")
+    case "voided": throw Refusal(.holdAlreadyVoided, "The hold is voided already.")
+    case "expired": throw Refusal(.holdAlreadyExpired, "The hold has expired.")
+    default: break
+    }
+    guard now < expiresAt else { throw Refusal(.holdAlreadyExpired, "The hold has expired.") }
+  }
+}
+
+/// A transfer before it is appended.
+struct Draft {
+  let id: ID<TransferKind>
+  let kind: String
+  let debit: Int64
+  let credit: Int64
+  let amount: Microtokens
+  let reason: String
+  let at: Timestamp
+  var holdID: [UInt8]?
+  var refersTo: [UInt8]?
+
+  init(
+    id: ID<TransferKind>, kind: String, debit: Int64, credit: Int64, amount: Microtokens,
+    reason: String, at: Timestamp
+  ) throws(Refusal) {
+    guard amount.count >= 1, amount <= .max else {
+      throw Refusal(.amountOutOfRange, "An amount is from 1 to 1000000000000000 microtokens.")
+    }
+    precondition(debit != credit, "a transfer never moves from an account to itself")
+    self.id = id
+    self.kind = kind
+    self.debit = debit
+    self.credit = credit
+    self.amount = amount
+    self.reason = reason
+    self.at = at
+  }
+
+  init(
+    _ id: ID<TransferKind>, _ kind: String, _ debit: AccountName, _ credit: AccountName,
+    _ amount: Microtokens, _ reason: String, _ at: Timestamp, _ connection: Connection
+  ) throws {
+    let debitID = try Draft.account(debit, on: connection)
+    let creditID = try Draft.account(credit, on: connection)
+    try self.init(
+      id: id, kind: kind, debit: debitID, credit: creditID, amount: amount, reason: reason, at: at)
+  }
+
+  init(
+    _ id: ID<TransferKind>, _ kind: String, _ hold: HoldRow, _ amount: Microtokens,
+    _ reason: String, _ at: Timestamp
+  ) throws {
+    // A resolved hold has nothing left; the state is refused later with its own code, in order.
+    let counted = amount.count == 0 && hold.remaining == 0 ? Microtokens(1) : amount
+    try self.init(
+      id: id, kind: kind, debit: hold.debit, credit: hold.credit, amount: counted, reason: reason,
+      at: at)
+  }
+
+  /// The account's row, made where it is new.
+  static func account(_ name: AccountName, on connection: Connection) throws -> Int64 {
+    try connection.run(
+      "INSERT INTO account(kind, owner, may_go_negative) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      [
+        .text(name.kind.rawValue), .blob(name.owner), .int(name.kind.mayGoNegative ? 1 : 0),
+      ])
+    let found = try connection.first(
+      "SELECT id, closed FROM account WHERE kind = ? AND owner = ?",
+      [.text(name.kind.rawValue), .blob(name.owner)]
+    ) { (id: $0.int(0), isClosed: $0.int(1) == 1) }
+    guard let found, !found.isClosed else {
+      throw Refusal(.accountClosed, "The account is closed.")
+    }
+    return found.id
+  }
+
+  /// Whether the very same transfer is there already.
+  /// - Throws: `Refusal` `id_exists_different` where the id has other fields; the code of a failed id.
+  func exists(on connection: Connection) throws -> Bool {
+    let failed = try connection.first(
+      "SELECT code FROM failed_transfer WHERE id = ?", [.blob(id.bytes)]) { $0.text(0) }
+    if let code = failed.flatMap(ProblemCode.init(rawValue:)) {
+      throw Refusal(code, "This transfer failed before and stays failed; use a new id.")
+    }
+    let same = try connection.first(
+      "SELECT kind, debit, credit, amount, reason FROM transfer WHERE id = ?", [.blob(id.bytes)]
+    ) {
+      $0.text(0) == kind && $0.int(1) == debit && $0.int(2) == credit
+        && $0.int(3) == amount.count && $0.text(4) == reason
+    }
+    guard let same else { return false }
+    guard same else {
+      throw Refusal(.idExistsDifferent, "This transfer id was used with other fields.")
+    }
+    return true
+  }
+
+  /// Runs the debit; where the account's CHECK says no, the id is remembered as failed.
+  func fund(on connection: Connection, _ debit: () throws -> Void) throws {
+    do {
+      try debit()
+    } catch let error as SQLiteError where error.isConstraint {
+      try connection.run(
+        "INSERT INTO failed_transfer(id, code, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [
+          .blob(id.bytes), .text(ProblemCode.insufficientFunds.rawValue), .int(at.milliseconds),
+        ])
+      throw Refusal(.insufficientFunds, "The account has not enough available.")
+    }
+  }
+
+  /// Appends the row at the end of the sequence and the chain.
+  func append(on connection: Connection) throws {
+    let last = try connection.first(
+      "SELECT seq, row_hash FROM transfer ORDER BY seq DESC LIMIT 1") { ($0.int(0), $0.blob(1)) }
+    let sequence = (last?.0 ?? 0) + 1
+    let previous = last?.1 ?? [UInt8](repeating: 0, count: 32)
+    let row = ChainRow(
+      sequence: sequence, id: id.bytes, kind: kind, debit: debit, credit: credit,
+      amount: amount.count, holdID: holdID, refersTo: refersTo, reason: reason,
+      at: at.milliseconds)
+    try connection.run(
+      """
+      INSERT INTO transfer(seq, id, kind, debit, credit, amount, hold_id, refers_to, reason, at_ms,
+      prev_hash, row_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        .int(sequence), .blob(id.bytes), .text(kind), .int(debit), .int(credit),
+        .int(amount.count), .optional(holdID), .optional(refersTo), .text(reason),
+        .int(at.milliseconds), .blob(previous), .blob(row.hash(after: previous)),
+      ])
+  }
+}
+
+/// A transfer as the chain hashes it.
+struct ChainRow {
+  let sequence: Int64
+  let id: [UInt8]
+  let kind: String
+  let debit: Int64
+  let credit: Int64
+  let amount: Int64
+  let holdID: [UInt8]?
+  let refersTo: [UInt8]?
+  let reason: String
+  let at: Int64
+
+  /// SHA-256(previous || RFC 8785 form of the row), L8.
+  func hash(after previous: [UInt8]) -> [UInt8] {
+    let row: JSON = [
+      "seq": .int(sequence), "id": .string(BytesText.hex(id)), "kind": .string(kind),
+      "debit": .int(debit), "credit": .int(credit), "amount": .int(amount),
+      "holdId": .optional(holdID.map { BytesText.hex($0) }),
+      "refersTo": .optional(refersTo.map { BytesText.hex($0) }), "reason": .string(reason),
+      "atMs": .int(at),
+    ]
+    return Digest.sha256(previous + row.canonicalBytes)
+  }
+}

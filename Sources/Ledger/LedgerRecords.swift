@@ -1,0 +1,91 @@
+public import Primitives
+
+/// The kind of a transfer's id, for `ID`.
+public enum TransferKind: Sendable {}
+/// The kind of a hold's id, for `ID`.
+public enum HoldKind: Sendable {}
+
+/// The chart of accounts (specification core, 2.1).
+public enum AccountKind: String, Sendable, CaseIterable {
+  /// Bought tokens of a user.
+  case userAvailable = "user_available"
+  /// What a provider has earned.
+  case providerEarned = "provider_earned"
+  /// The platform's fees.
+  case platformFees = "platform_fees"
+  /// What trials are paid from.
+  case platformGrants = "platform_grants"
+  /// What funds the trial grants.
+  case platformPromoExpense = "platform_promo_expense"
+  /// What disputes claw back beyond a user's balance.
+  case platformChargebacks = "platform_chargebacks"
+  /// The other side of purchases.
+  case externalPayments = "external_payments"
+  /// The other side of payouts.
+  case externalPayouts = "external_payouts"
+
+  /// Whether its balance may be below zero.
+  var mayGoNegative: Bool {
+    switch self {
+    case .platformPromoExpense, .platformChargebacks, .externalPayments: true
+    default: false
+    }
+  }
+}
+
+/// An account: a kind and, where there is one each, whose.
+public struct AccountName: Sendable, Hashable {
+  /// What it is for.
+  public let kind: AccountKind
+  /// The user's 16 bytes or the provider's id; empty for the platform.
+  public let owner: [UInt8]
+
+  /// The platform's account of a kind.
+  public static func platform(_ kind: AccountKind) -> AccountName {
+    AccountName(kind: kind, owner: [])
+  }
+  /// What a user has bought.
+  public static func user<Kind>(_ id: ID<Kind>) -> AccountName {
+    AccountName(kind: .userAvailable, owner: id.bytes)
+  }
+  /// What a provider has earned.
+  public static func provider(_ id: String) -> AccountName {
+    AccountName(kind: .providerEarned, owner: Array(id.utf8))
+  }
+}
+
+/// What an account has.
+public struct Balance: Sendable, Equatable {
+  /// Credits less debits, posted.
+  public let balance: Microtokens
+  /// What open holds reserve.
+  public let held: Microtokens
+  /// What can be spent.
+  public var available: Microtokens { Microtokens(balance.count - held.count) }
+}
+
+/// One movement as an account's owner sees it.
+public struct LedgerEntry: Sendable {
+  /// The place in the ledger's one sequence.
+  public let sequence: Int64
+  /// The transfer.
+  public let id: ID<TransferKind>
+  /// `post, hold, capture, void, expire, fee` or `refund`.
+  public let kind: String
+  /// Negative where the account was debited.
+  public let amount: Microtokens
+  /// Why, as a stable word or two.
+  public let reason: String
+  /// When.
+  public let at: Timestamp
+}
+
+/// What a verification of the ledger found.
+public struct LedgerReport: Sendable, Equatable {
+  /// Transfers read.
+  public let transferCount: Int
+  /// What does not hold; empty for a sound ledger.
+  public let faults: [String]
+  /// Whether everything holds.
+  public var isSound: Bool { faults.isEmpty }
+}

@@ -1,0 +1,136 @@
+public import Identity
+public import Primitives
+internal import SQLite
+
+/// A session with whose it is and what it runs on.
+public struct SessionRecord: Sendable {
+  /// The id.
+  public let id: ID<SessionKind>
+  /// The user.
+  public let userID: ID<UserKind>
+  /// The provider that runs it, who may redeem and end it.
+  public let providerID: String
+  /// The listing.
+  public let serviceID: String
+  /// The listing's revision that was agreed to.
+  public let serviceRevision: Int64
+  /// The offer.
+  public let offerID: String
+  /// The audience of its launch token.
+  public let appID: String
+  /// `trial` or `paid`.
+  public let kind: String
+  /// The id of its launch token, 16 bytes.
+  public let launchID: [UInt8]
+  /// Microtokens reserved.
+  public let held: Int64
+  /// Microtokens captured.
+  public var charged: Int64
+  /// Whether its token was used twice.
+  public var isFlagged: Bool
+  /// Its state.
+  public var state: SessionState
+
+  /// The view that users and providers get.
+  public func json(at now: Timestamp) -> JSONObject {
+    let end = state.endedAt ?? state.end(at: now.milliseconds)
+    let isOver = state.phase.isTerminal
+    return [
+      "id": .string(id.text), "state": .string(state.phase.rawValue),
+      "reason": .optional(state.reason), "kind": .string(kind), "serviceId": .string(serviceID),
+      "serviceRevision": .int(serviceRevision), "offerId": .string(offerID),
+      "providerId": .string(providerID), "durationMinutes": .int(state.duration / 60_000),
+      "ratePerHourMicrotokens": .int(state.ratePerHour),
+      "heldMicrotokens": .int(held), "usedMicrotokens": .int(min(state.charge, held)),
+      "chargedMicrotokens": .int(charged),
+      "releasedMicrotokens": .int(isOver ? held - charged : 0),
+      "paidBy": .string(kind == "trial" ? "platform" : "user"),
+      "activeSeconds": .int(state.active / 1_000),
+      "remainingSeconds": .int(state.remaining(at: now.milliseconds) / 1_000),
+      "createdAt": .string(Timestamp(milliseconds: state.createdAt).rfc3339),
+      "startedAt": .optional(state.startedAt.map { Timestamp(milliseconds: $0).rfc3339 }),
+      "endsAt": .optional(end.map { Timestamp(milliseconds: $0).rfc3339 }),
+    ]
+  }
+}
+
+/// The session table.
+enum SessionStore {
+  private static let columns = """
+    id, user_id, provider_id, service_id, service_revision, offer_id, app_id, kind, launch_jti, held,
+    charged, flagged, rate_per_hour, duration_ms, created_ms, state, reason, started_ms,
+    last_activity_ms, paused_at_ms, paused_ms, active_ms, ended_ms, last_seq, warned
+    """
+
+  static func insert(_ record: SessionRecord, on connection: Connection) throws {
+    let state = record.state
+    try connection.run(
+      """
+      INSERT INTO session(id, user_id, provider_id, service_id, service_revision, offer_id, app_id,
+      kind, launch_jti, held, rate_per_hour, duration_ms, created_ms, state, deadline_ms)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        .blob(record.id.bytes), .blob(record.userID.bytes), .text(record.providerID),
+        .text(record.serviceID), .int(record.serviceRevision), .text(record.offerID),
+        .text(record.appID), .text(record.kind), .blob(record.launchID), .int(record.held),
+        .int(state.ratePerHour), .int(state.duration), .int(state.createdAt),
+        .text(state.phase.rawValue), .optional(state.deadline),
+      ])
+  }
+
+  static func update(_ record: SessionRecord, on connection: Connection) throws {
+    let state = record.state
+    try connection.run(
+      """
+      UPDATE session SET state = ?, reason = ?, charged = ?, flagged = ?, started_ms = ?,
+      last_activity_ms = ?, paused_at_ms = ?, paused_ms = ?, active_ms = ?, ended_ms = ?,
+      last_seq = ?, warned = ?, deadline_ms = ? WHERE id = ?
+      """,
+      [
+        .text(state.phase.rawValue), .optional(state.reason), .int(record.charged),
+        .int(record.isFlagged ? 1 : 0), .optional(state.startedAt), .optional(state.lastActivity),
+        .optional(state.pausedAt), .int(state.pausedTotal), .int(state.active),
+        .optional(state.endedAt), .int(state.lastSeq), .int(state.isWarned ? 1 : 0),
+        .optional(state.deadline), .blob(record.id.bytes),
+      ])
+  }
+
+  static func read(_ id: ID<SessionKind>, on connection: Connection) throws -> SessionRecord? {
+    try connection.first(
+      "SELECT \(columns) FROM session WHERE id = ?", [.blob(id.bytes)]) { try read($0) }
+  }
+
+  static func list(
+    user: ID<UserKind>, before created: Int64, limit: Int, on connection: Connection
+  ) throws -> [SessionRecord] {
+    try connection.rows(
+      """
+      SELECT \(columns) FROM session WHERE user_id = ? AND created_ms < ?
+      ORDER BY created_ms DESC, id DESC LIMIT ?
+      """, [.blob(user.bytes), .int(created), .int(Int64(limit))]) { try read($0) }
+  }
+
+  static func due(at now: Int64, limit: Int, on connection: Connection) throws -> [SessionRecord] {
+    try connection.rows(
+      "SELECT \(columns) FROM session WHERE deadline_ms <= ? ORDER BY deadline_ms, id LIMIT ?",
+      [.int(now), .int(Int64(limit))]) { try read($0) }
+  }
+
+  private static func read(_ row: borrowing Row) throws -> SessionRecord {
+    guard let id = ID<SessionKind>(bytes: row.blob(0)), let user = ID<UserKind>(bytes: row.blob(1)),
+      let phase = SessionState.Phase(rawValue: row.text(15))
+    else { throw SQLiteError(code: 11, message: "a stored session cannot be read") }
+    let stored = SessionState.Stored(
+      phase: phase, reason: row.optionalText(16), startedAt: row.optionalInt(17),
+      lastActivity: row.optionalInt(18), pausedAt: row.optionalInt(19), pausedTotal: row.int(20),
+      active: row.int(21), endedAt: row.optionalInt(22), lastSeq: row.int(23),
+      isWarned: row.int(24) == 1)
+    return SessionRecord(
+      id: id, userID: user, providerID: row.text(2), serviceID: row.text(3),
+      serviceRevision: row.int(4), offerID: row.text(5), appID: row.text(6), kind: row.text(7),
+      launchID: row.blob(8), held: row.int(9), charged: row.int(10), isFlagged: row.int(11) == 1,
+      state: SessionState(
+        ratePerHour: row.int(12), duration: row.int(13), createdAt: row.int(14), stored: stored))
+  }
+}

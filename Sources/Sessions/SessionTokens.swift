@@ -1,0 +1,70 @@
+internal import Cryptography
+internal import Identity
+internal import Primitives
+
+/// Launch tokens (one redemption, in the redirect's URL) and session tokens (bearer, for heartbeats).
+struct SessionTokens: Sendable {
+  static let sessionTokenSeconds: Int64 = 900
+
+  let keys: KeyRing
+  let issuer: String
+
+  /// The launch token of a session: its life is the session's and five minutes (specification core, 5).
+  func launch(_ record: SessionRecord) -> String {
+    let issued = Timestamp(milliseconds: record.state.createdAt)
+    let subject = Digest.hmac(
+      key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8))
+    let claims: JSONObject = [
+      "iss": .string(issuer), "aud": .string(record.appID),
+      "sub": .string(BytesText.base64url(subject)), "session_id": .string(record.id.text),
+      "service_id": .string(record.serviceID), "jti": .string(BytesText.base64url(record.launchID)),
+      "iat": .int(issued.seconds), "nbf": .int(issued.seconds),
+      "exp": .int(issued.seconds + record.state.duration / 1_000 + 300),
+      "duration_limit": .int(record.state.duration / 1_000),
+      "tokens_allocated": .int(record.held / 1_000_000), "scope": "session",
+    ]
+    return JWT.sign(type: "launch+jwt", claims: claims, with: keys.signing(at: issued))
+  }
+
+  /// The session and token id that a launch token names.
+  /// - Throws: `Refusal` `token_invalid` or `token_expired`.
+  func launched(_ token: String, at now: Timestamp) throws(Refusal) -> (ID<SessionKind>, jti: [UInt8]) {
+    let claims = try verify(token, type: "launch+jwt", audience: nil, at: now)
+    guard let id = claims["session_id"]?.string.flatMap({ ID<SessionKind>($0) }),
+      let jti = claims["jti"]?.string.flatMap({ BytesText.bytes(base64url: $0) }), jti.count == 16
+    else { throw Refusal(.tokenInvalid, "The launch token is not valid.") }
+    return (id, jti)
+  }
+
+  /// A bearer token for one session.
+  func session(_ record: SessionRecord, at now: Timestamp, random: RandomSource) -> String {
+    let claims: JSONObject = [
+      "iss": .string(issuer), "aud": .string(issuer), "sub": .string(record.id.text),
+      "client_id": .string(record.appID), "iat": .int(now.seconds),
+      "exp": .int(now.seconds + SessionTokens.sessionTokenSeconds),
+      "jti": .string(BytesText.base64url(random.bytes(16))), "scope": "session",
+    ]
+    return JWT.sign(type: "at+jwt", claims: claims, with: keys.signing(at: now))
+  }
+
+  /// The session that a bearer token is for.
+  func sessionID(_ token: String, at now: Timestamp) throws(Refusal) -> ID<SessionKind> {
+    let claims = try verify(token, type: "at+jwt", audience: issuer, at: now)
+    guard claims["scope"] == "session", let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
+    else { throw Refusal(.tokenInvalid, "The session token is not valid.") }
+    return id
+  }
+
+  private func verify(
+    _ token: String, type: String, audience: String?, at now: Timestamp
+  ) throws(Refusal) -> JSONObject {
+    do throws(JWTError) {
+      return try JWT.verify(
+        token, expecting: .init(type: type, issuer: issuer, audience: audience), at: now
+      ) { keys.verifying($0, at: now) }
+    } catch {
+      if error == .expired { throw Refusal(.tokenExpired, "The token has expired.") }
+      throw Refusal(.tokenInvalid, "The token is not valid.")
+    }
+  }
+}
