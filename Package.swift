@@ -76,6 +76,23 @@ let package = Package(
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
         "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
       ]),
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
+    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
+    .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Primitives"]),
+    .testTarget(
+      name: "CatalogTests", dependencies: ["Catalog", "SQLite", "Index", "Primitives"]),
+    .testTarget(
+      name: "LedgerTests",
+      dependencies: ["Ledger", "Cryptography", "SQLite", "Index", "Primitives"]),
+    .testTarget(
+      name: "SessionsTests",
+      dependencies: [
+        "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
+    .testTarget(
+      name: "SearchTests",
+      dependencies: ["Search", "Catalog", "Embedding", "SQLite", "Index", "Primitives"]),
   ],
   cLanguageStandard: .c11
 )

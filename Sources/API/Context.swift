@@ -77,12 +77,17 @@ package struct Context: Sendable {
   }
 
   /// A whole number of the query within bounds.
-  func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal) -> Int {
+  func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal)
+    -> Int
+  {
     guard let text = request.query(name) else { return fallback }
     guard let number = Int(text), range.contains(number) else {
       throw Refusal(
         .validationFailed, "A query parameter is not valid.",
-        fields: [.init("/" + name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")])
+        fields: [
+          .init(
+            "/" + name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        ])
     }
     return number
   }

@@ -23,7 +23,9 @@ package final class Metrics: Sendable {
     var lines = [
       "# HELP waypost_requests_total Requests answered.", "# TYPE waypost_requests_total counter",
     ]
-    lines += count.sorted { $0.key < $1.key }.map { "waypost_requests_total{\($0.key)} \($0.value)" }
+    lines += count.sorted { $0.key < $1.key }.map {
+      "waypost_requests_total{\($0.key)} \($0.value)"
+    }
     lines += [
       "# HELP waypost_request_microseconds_total Time spent answering.",
       "# TYPE waypost_request_microseconds_total counter",
@@ -31,7 +33,10 @@ package final class Metrics: Sendable {
     lines += microseconds.sorted { $0.key < $1.key }
       .map { "waypost_request_microseconds_total{\($0.key)} \($0.value)" }
     for gauge in gauges {
-      lines += ["# HELP \(gauge.name) \(gauge.help)", "# TYPE \(gauge.name) gauge", "\(gauge.name) \(gauge.value)"]
+      lines += [
+        "# HELP \(gauge.name) \(gauge.help)", "# TYPE \(gauge.name) gauge",
+        "\(gauge.name) \(gauge.value)",
+      ]
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -33,7 +33,9 @@ package enum Problem {
           ]
         })
     }
-    for fact in refusal.facts.members where object[fact.key] == nil { object[fact.key] = fact.value }
+    for fact in refusal.facts.members where object[fact.key] == nil {
+      object[fact.key] = fact.value
+    }
     return .object(object)
   }
 

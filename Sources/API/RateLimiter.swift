@@ -44,7 +44,8 @@ final class RateLimiter: Sendable {
       buckets[caller] = bucket
       let missing = isAllowed ? full - bucket.level : 1_000 - bucket.level
       let reset = (missing * 60 + perMinute * 1_000 - 1) / max(perMinute * 1_000, 1)
-      return Verdict(isAllowed: isAllowed, remaining: bucket.level / 1_000, resetSeconds: max(1, reset))
+      return Verdict(
+        isAllowed: isAllowed, remaining: bucket.level / 1_000, resetSeconds: max(1, reset))
     }
   }
 

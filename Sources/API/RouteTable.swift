@@ -14,22 +14,28 @@ package enum RouteTable {
       Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
       Route("GET", "/readyz", "searches and writes work", budget: .none, handler: system.ready),
       Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
-      Route("GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),
+      Route(
+        "GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),
       Route("POST", "/v1/providers/search", "search", handler: search.search),
-      Route("GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+      Route(
+        "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),
       Route("GET", "/v1/providers/{id}", "one provider", handler: catalog.provider),
-      Route("GET", "/v1/provider/services", "a provider's own listings", handler: catalog.ownServices),
+      Route(
+        "GET", "/v1/provider/services", "a provider's own listings", handler: catalog.ownServices),
       Route("GET", "/v1/provider/services/{id}", "one own listing", handler: catalog.ownService),
       Route("PUT", "/v1/provider/services/{id}", "write a listing", handler: catalog.put),
       Route("DELETE", "/v1/provider/services/{id}", "remove a listing", handler: catalog.remove),
       Route("POST", "/v1/admin/import", "import JSON Lines", handler: catalog.importLines),
-      Route("POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
-      Route("POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
+      Route(
+        "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+      Route(
+        "POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
       Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
-      Route("POST", "/v1/auth/refresh", "rotate the login", budget: .login, handler: identity.refresh),
+      Route(
+        "POST", "/v1/auth/refresh", "rotate the login", budget: .login, handler: identity.refresh),
       Route("POST", "/v1/auth/logout", "end the login", handler: identity.logout),
       Route("GET", "/v1/me", "the account", handler: identity.me),
       Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),

@@ -50,7 +50,9 @@ package struct Router: Sendable {
   private func answer(_ request: Request, _ requestID: String) async -> (Response, route: String?) {
     let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
     let matches = routes.compactMap { route in route.match(parts).map { (route, $0) } }
-    if request.method == "OPTIONS", !matches.isEmpty { return (preflight(request, matches.map(\.0)), nil) }
+    if request.method == "OPTIONS", !matches.isEmpty {
+      return (preflight(request, matches.map(\.0)), nil)
+    }
     let method = request.method == "HEAD" ? "GET" : request.method
     // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
     let fitting = matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
@@ -58,10 +60,12 @@ package struct Router: Sendable {
       let refusal =
         matches.isEmpty
         ? Refusal(.notFound, "There is nothing here.")
-        : Refusal(.methodNotAllowed, "Only \(matches.map(\.0.method).joined(separator: ", ")) here.")
+        : Refusal(
+          .methodNotAllowed, "Only \(matches.map(\.0.method).joined(separator: ", ")) here.")
       var response = Problem.response(refusal, requestID: requestID, path: request.path)
       if !matches.isEmpty {
-        response.headers.append((name: "Allow", value: matches.map(\.0.method).joined(separator: ", ")))
+        response.headers.append(
+          (name: "Allow", value: matches.map(\.0.method).joined(separator: ", ")))
       }
       return (response, nil)
     }
@@ -100,7 +104,10 @@ package struct Router: Sendable {
     if let verdict, let limiter = limiters[route.budget] {
       response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
       response.headers.append(
-        (name: "RateLimit", value: "\"\(limiter.name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"))
+        (
+          name: "RateLimit",
+          value: "\"\(limiter.name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"
+        ))
     }
     return response
   }
@@ -115,7 +122,8 @@ package struct Router: Sendable {
   }
 
   private func isAllowed(origin: String) -> Bool {
-    services.configuration.corsOrigins.contains(origin) || origin == services.configuration.publicURL
+    services.configuration.corsOrigins.contains(origin)
+      || origin == services.configuration.publicURL
   }
 
   private func preflight(_ request: Request, _ routes: [Route]) -> Response {
@@ -129,7 +137,8 @@ package struct Router: Sendable {
         (name: "Access-Control-Allow-Methods", value: methods),
         (
           name: "Access-Control-Allow-Headers",
-          value: "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Waypost-Conversation"
+          value:
+            "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Waypost-Conversation"
         ), (name: "Access-Control-Max-Age", value: "600"),
       ])
   }

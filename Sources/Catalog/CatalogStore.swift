@@ -169,7 +169,8 @@ public enum CatalogStore {
   /// How many services the catalog shows.
   public static func publicCount(_ connection: Connection) throws -> Int {
     let count = try connection.first(
-      "SELECT count(*) FROM service WHERE status NOT IN ('draft', 'removed')") { $0.int(0) }
+      "SELECT count(*) FROM service WHERE status NOT IN ('draft', 'removed')"
+    ) { $0.int(0) }
     return Int(count ?? 0)
   }
 
@@ -222,7 +223,8 @@ public enum CatalogStore {
     }
     return StoredService(
       service: try Service.read(object), revision: row.int(1),
-      createdAt: Timestamp(milliseconds: row.int(2)), updatedAt: Timestamp(milliseconds: row.int(3)),
+      createdAt: Timestamp(milliseconds: row.int(2)),
+      updatedAt: Timestamp(milliseconds: row.int(3)),
       isProviderVerified: row.int(4) == 1)
   }
 

@@ -100,7 +100,8 @@ public struct Field: Sendable {
     Field("status", .choice(statuses), facet: true, "life of the listing"),
     Field("rating", .number(max: 5), facet: true, "1 to 5"),
     Field("reviewCount", .integer(max: 1_000_000_000_000), facet: true, "reviews"),
-    Field("usage", .opaque(byteMax: 2_048), "tokensServed, activeUsers, monthlyRequests, stars, runs"),
+    Field(
+      "usage", .opaque(byteMax: 2_048), "tokensServed, activeUsers, monthlyRequests, stars, runs"),
     Field("metrics", .opaque(byteMax: 8_192), "measured or declared figures with provenance"),
     Field("source", .text(max: 400), facet: true, "where the record comes from"),
     Field("sourceLicense", .text(max: 200), "licence of the source"),
@@ -129,9 +130,14 @@ enum FieldCheck {
         "must be a whole number from 0 to \(max)"
       }
     case .number(let max):
-      if let number = value.double, (0...max).contains(number) { nil } else { "must be a number from 0 to \(max)" }
+      if let number = value.double, (0...max).contains(number) {
+        nil
+      } else {
+        "must be a number from 0 to \(max)"
+      }
     case .bool: value.bool == nil ? "must be true or false" : nil
-    case .date: value.string.flatMap(Timestamp.parse(date:)) == nil ? "must be a date, YYYY-MM-DD" : nil
+    case .date:
+      value.string.flatMap(Timestamp.parse(date:)) == nil ? "must be a date, YYYY-MM-DD" : nil
     case .flags: flags(value)
     case .opaque(let byteMax):
       switch value {

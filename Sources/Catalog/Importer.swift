@@ -48,6 +48,12 @@ public struct Importer: Sendable {
     public init() {}
   }
 
+  /// A line that was read, and where.
+  private struct Parsed: Sendable {
+    let service: Service
+    let place: String
+  }
+
   private let database: Database
   private let clock: Clock
   private let options: Options
@@ -80,14 +86,15 @@ public struct Importer: Sendable {
       let services = try collect(files)
       if options.isDryRun { return services.report }
       guard services.report.refused == 0 else {
-        throw Refusal(.validationFailed, "\(services.report.refused) lines were refused; nothing was imported.")
+        throw Refusal(
+          .validationFailed, "\(services.report.refused) lines were refused; nothing was imported.")
       }
       return try await write(services.services, onto: services.report)
     }
     var total = ImportReport()
     for file in files {
       guard var reader = LineReader(path: file) else { throw Importer.unreadable(file) }
-      var batch: [Service] = []
+      var batch: [Parsed] = []
       var number = 0
       while let line = reader.next() {
         number += 1
@@ -112,7 +119,7 @@ public struct Importer: Sendable {
     let services = lines.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
       .compactMap { index, line in
         parse(
-          (Array(line), line.count > LineReader.lineByteCountMax), file: name, number: index + 1,
+          (Array(line.last == 0x0D ? line.dropLast() : line), line.count > LineReader.lineByteCountMax), file: name, number: index + 1,
           refused: &total.refused)
       }
     if options.isAtomic, total.refused > 0 {
@@ -136,15 +143,17 @@ public struct Importer: Sendable {
     for file in try files(of: path) {
       guard var reader = LineReader(path: file) else { throw unreadable(file) }
       while let line = reader.next() {
-        if !line.isTooLong, let service = try? service(from: line.bytes) { services.append(service) }
+        if !line.isTooLong, let service = try? service(from: line.bytes) {
+          services.append(service)
+        }
       }
     }
     return services
   }
 
-  private func collect(_ files: [String]) throws -> (services: [Service], report: ImportReport) {
+  private func collect(_ files: [String]) throws -> (services: [Parsed], report: ImportReport) {
     var total = ImportReport()
-    var services: [Service] = []
+    var services: [Parsed] = []
     for file in files {
       guard var reader = LineReader(path: file) else { throw Importer.unreadable(file) }
       var number = 0
@@ -158,13 +167,16 @@ public struct Importer: Sendable {
     return (services, total)
   }
 
-  private func write(_ batch: [Service], onto report: ImportReport) async throws -> ImportReport {
+  private func write(_ batch: [Parsed], onto report: ImportReport) async throws -> ImportReport {
     guard !batch.isEmpty else { return report }
     let now = clock.now
     return try await database.write { connection in
       var report = report
-      for service in batch {
-        let outcome = try CatalogStore.put(service, at: now, on: connection)
+      for parsed in batch {
+        guard let outcome = try put(parsed, at: now, on: connection) else {
+          report.refused += 1
+          continue
+        }
         switch outcome {
         case .created: report.created += 1
         case .changed: report.changed += 1
@@ -176,18 +188,30 @@ public struct Importer: Sendable {
     }
   }
 
+  /// A listing of another provider is refused alone; with `isAtomic` it undoes everything.
+  private func put(
+    _ parsed: Parsed, at now: Timestamp, on connection: Connection
+  ) throws -> CatalogStore.Outcome? {
+    do {
+      return try CatalogStore.put(parsed.service, at: now, on: connection)
+    } catch let refusal as Refusal where refusal.code == .forbidden && !options.isAtomic {
+      report("\(parsed.place): providerId: \(refusal.detail)")
+      return nil
+    }
+  }
+
   private func parse(
     _ line: (bytes: [UInt8], isTooLong: Bool), file: String, number: Int, refused: inout Int
-  ) -> Service? {
+  ) -> Parsed? {
     if line.bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 }), !line.isTooLong { return nil }
     func refuse(_ field: String, _ reason: String) {
       report("\(file):\(number): \(field): \(reason)")
     }
     do {
       guard !line.isTooLong else {
-        throw Refusal(.validationFailed, "", fields: [.init("/", "the line is over 1048576 bytes")])
+        throw Refusal(.validationFailed, "", fields: [.init("/line", "is over 1048576 bytes")])
       }
-      return try Importer.service(from: line.bytes)
+      return Parsed(service: try Importer.service(from: line.bytes), place: "\(file):\(number)")
     } catch let error as Refusal {
       for fault in error.fields { refuse(String(fault.pointer.dropFirst()), fault.reason) }
     } catch let error as JSONError {
@@ -208,9 +232,11 @@ public struct Importer: Sendable {
     do {
       return try Service.read(shaped)
     } catch {
-      throw Refusal(error.code, error.detail, fields: error.fields.map { fault in
-        Refusal.Field(fault.pointer, fault.reason + Importer.value(of: fault.pointer, in: shaped))
-      })
+      throw Refusal(
+        error.code, error.detail,
+        fields: error.fields.map { fault in
+          Refusal.Field(fault.pointer, fault.reason + Importer.value(of: fault.pointer, in: shaped))
+        })
     }
   }
 
@@ -220,6 +246,11 @@ public struct Importer: Sendable {
     guard let value = row[name] else { return "" }
     let text = value.text.unicodeScalars.map { $0.value < 0x20 ? " " : String($0) }.prefix(80)
     return ", got " + text.joined()
+  }
+
+  /// Every file that paths name: folders give their `.jsonl` files by name.
+  package static func files(of paths: [String]) throws -> [String] {
+    try paths.flatMap(files(of:))
   }
 
   private static func files(of path: String) throws -> [String] {

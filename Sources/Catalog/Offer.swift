@@ -40,7 +40,8 @@ public struct Offer: Sendable {
   public static let plans = ["usage", "hybrid", "bundle", "time", "tiered", "free"]
 
   /// Reads a stored or incoming offer, collecting what is wrong under the pointer.
-  static func read(_ value: JSON, at pointer: String, into fields: inout [Refusal.Field]) -> Offer? {
+  static func read(_ value: JSON, at pointer: String, into fields: inout [Refusal.Field]) -> Offer?
+  {
     guard let object = value.object else {
       fields.append(.init(pointer, "must be an object"))
       return nil
@@ -52,10 +53,15 @@ public struct Offer: Sendable {
     if !plans.contains(plan) {
       fields.append(.init(pointer + "/plan", "must be one of " + plans.joined(separator: ", ")))
     }
+    if let value = object["prices"], value.array == nil {
+      fields.append(.init(pointer + "/prices", "must be a list"))
+    }
     let prices = (object["prices"]?.array ?? []).enumerated().compactMap { index, price in
       Offer.price(price, at: "\(pointer)/prices/\(index)", into: &fields)
     }
-    if prices.count > 20 { fields.append(.init(pointer + "/prices", "must have at most 20 entries")) }
+    if prices.count > 20 {
+      fields.append(.init(pointer + "/prices", "must have at most 20 entries"))
+    }
     let currency = prices.first?.money.currency ?? object["currency"]?.string ?? "USD"
     let fee = amount(object["monthlyFeeNano"], at: pointer + "/monthlyFeeNano", into: &fields)
     let rate = amount(object["tokenRatePerHour"], at: pointer + "/tokenRatePerHour", into: &fields)
@@ -84,7 +90,7 @@ public struct Offer: Sendable {
       return nil
     }
     guard let nano = amount(value["amountNano"], at: pointer + "/amountNano", into: &fields) else {
-      if value["amountNano"] == nil { fields.append(.init(pointer + "/amountNano", "is missing")) }
+      if value["amountNano"] ?? .null == .null { fields.append(.init(pointer + "/amountNano", "is missing")) }
       return nil
     }
     guard let currency = value["currency"]?.string, currency.utf8.count == 3,
@@ -129,6 +135,12 @@ public enum Slug {
     }
     return isLetterOrDigit(first)
       && bytes.allSatisfy { isLetterOrDigit($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
+  }
+
+  /// 16 hexadecimal digits of a text (FNV-1a, 64 bits): stable over runs, for names without a slug of their own.
+  static func fingerprint(of text: String) -> String {
+    let hash = text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    return BytesText.hex((0..<8).map { UInt8(truncatingIfNeeded: hash >> (56 - 8 * $0)) })
   }
 
   /// A slug made of a name: lower case, every run of other characters one hyphen; nil where nothing is left.

@@ -72,7 +72,7 @@ public struct Service: Sendable {
     }
     let provider = providerReference(document, &faults)
     let fields = knownFields(document, &faults)
-    if (fields["name"]?.string ?? "").isEmpty { faults.append(.init("/name", "is missing")) }
+    if (document["name"]?.string ?? "").isEmpty { faults.append(.init("/name", "is missing")) }
     let offers = offerList(document["offers"], &faults)
     checkTrial(document["trial"], &faults)
     checkLinks(document["redirectUris"], &faults)
@@ -101,7 +101,7 @@ public struct Service: Sendable {
     if let slug = Slug.make(from: name) { return (slug, name) }
     if !name.isEmpty {
       // A name in another script has no slug of its own; its digest is as stable.
-      return ("provider-" + BytesText.hex(name.utf8.suffix(12)), name)
+      return ("provider-" + Slug.fingerprint(of: name), name)
     }
     return placeholder(source: document["source"]?.string)
   }
@@ -110,7 +110,8 @@ public struct Service: Sendable {
   static func placeholder(source: String?) -> (id: String, name: String) {
     let parts = (source ?? "import").split(separator: ":")
     let label = parts.count > 1 ? String(parts[1]) : String(parts.first ?? "import")
-    return ("unclaimed-" + (Slug.make(from: label) ?? "import"), "Unclaimed (\(label))")
+    let slug = (Slug.make(from: label) ?? "import").prefix(100)
+    return ("unclaimed-" + slug, "Unclaimed (\(label.prefix(150)))")
   }
 
   private static func knownFields(
@@ -118,17 +119,19 @@ public struct Service: Sendable {
   ) -> JSONObject {
     var fields = JSONObject()
     for field in Field.all {
-      guard let value = document[field.name], value != .null else { continue }
+      let given = document[field.name].flatMap { $0 == .null ? nil : $0 }
+      guard let value = given ?? fallbacks[field.name] else { continue }
       if let reason = FieldCheck.reason(value, for: field.kind) {
         faults.append(.init("/" + field.name, reason))
       } else if value != .string(""), value != .array([]) {
         fields.append(new: field.name, value)
       }
     }
-    if fields["kind"] == nil { fields["kind"] = "api" }
-    if fields["status"] == nil { fields["status"] = "active" }
     return fields
   }
+
+  /// What a field is where a document does not say.
+  private static let fallbacks: [String: JSON] = ["kind": "api", "status": "active"]
 
   private static func offerList(_ value: JSON?, _ faults: inout [Refusal.Field]) -> [Offer] {
     guard let value, value != .null else { return [] }
@@ -158,7 +161,9 @@ public struct Service: Sendable {
 
   private static func checkLinks(_ value: JSON?, _ faults: inout [Refusal.Field]) {
     for (index, link) in (value?.array ?? []).enumerated() {
-      if let reason = FieldCheck.url(link) { faults.append(.init("/redirectUris/\(index)", reason)) }
+      if let reason = FieldCheck.url(link) {
+        faults.append(.init("/redirectUris/\(index)", reason))
+      }
     }
   }
 
@@ -172,7 +177,9 @@ public struct Service: Sendable {
   ) -> JSONObject {
     var extra = document["extra"]?.object ?? [:]
     for member in document.members
-    where Field.named[member.key] == nil && !structural.contains(member.key) && member.value != .null {
+    where Field.named[member.key] == nil && !structural.contains(member.key)
+      && member.value != .null
+    {
       extra[member.key] = member.value
     }
     if JSON.object(extra).bytes.count > 16_384 {

@@ -30,7 +30,7 @@ enum SourceShape {
     metrics(&row)
     status(&row)
     offers(&row)
-    for (name, field) in Field.named { fit(&row, name, field.kind) }
+    for field in Field.all { fit(&row, field.name, field.kind) }
     return row
   }
 

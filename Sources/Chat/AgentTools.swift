@@ -21,7 +21,9 @@ struct AgentTools {
     tool(
       "search_services", "Finds services for a need in words.",
       ["query": ["type": "string", "maxLength": 500]], required: ["query"]),
-    tool("get_service", "The stored facts of one service.", ["id": ["type": "string"]], required: ["id"]),
+    tool(
+      "get_service", "The stored facts of one service.", ["id": ["type": "string"]],
+      required: ["id"]),
     tool(
       "compare_services", "Facts of two to five services side by side.",
       ["ids": ["type": "array", "items": ["type": "string"], "minItems": 2, "maxItems": 5]],

@@ -58,8 +58,11 @@ struct Candidate: Sendable {
   /// The number that "cheaper" compares, with its currency.
   var comparablePrice: (nano: Int64, currency: String)? {
     let prices = offer?["prices"]?.array ?? []
-    let main = prices.first { $0["meter"]?.string == "inputToken" } ?? (prices.count == 1 ? prices[0] : nil)
-    guard let nano = main?["amountNano"]?.int, let currency = main?["currency"]?.string else { return nil }
+    let main =
+      prices.first { $0["meter"]?.string == "inputToken" } ?? (prices.count == 1 ? prices[0] : nil)
+    guard let nano = main?["amountNano"]?.int, let currency = main?["currency"]?.string else {
+      return nil
+    }
     return (nano, currency)
   }
 

@@ -9,7 +9,8 @@ struct CardWriter {
   let hasSandbox: Bool
 
   func write(
-    _ candidate: Candidate, rank: Int, _ constraints: [ChatConstraint], into output: inout TurnOutput
+    _ candidate: Candidate, rank: Int, _ constraints: [ChatConstraint],
+    into output: inout TurnOutput
   ) {
     var evidence: [Evidence] = []
     func prove(_ field: String, _ value: JSON) -> Evidence {
@@ -24,7 +25,8 @@ struct CardWriter {
       for field in expression.fields.sorted() {
         guard let values = candidate.values(CardWriter.stored(field)) else { continue }
         let proof = prove(CardWriter.stored(field), .strings(values))
-        let text = wording("whyConstraint", ["label": label, "value": values.prefix(6).joined(separator: ", ")])
+        let text = wording(
+          "whyConstraint", ["label": label, "value": values.prefix(6).joined(separator: ", ")])
         why.append(["text": .string(text), "evidence": .string(proof.id)])
       }
     }

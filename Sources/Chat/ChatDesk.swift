@@ -53,7 +53,9 @@ package final class ChatDesk: Sendable {
       conversationID: opened.row.id, turnID: opened.turnID, secret: opened.secret)
     running.withLock { $0[opened.row.id] = live }
     // Owned by the live turn, which `running` keeps until the turn has ended.
-    let task = Task { await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent) }
+    let task = Task {
+      await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent)
+    }
     live.own(task)
     return live
   }
@@ -80,11 +82,14 @@ package final class ChatDesk: Sendable {
       var shown: String?
       if let id = request.conversationID {
         row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
-        if let turn = try ConversationStore.turn(of: request.clientMessageID, in: id, on: connection) {
+        if let turn = try ConversationStore.turn(
+          of: request.clientMessageID, in: id, on: connection)
+        {
           return (row, nil, turn.id)
         }
         if try ConversationStore.isRunning(id, on: connection) {
-          throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+          throw Refusal(
+            .turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
         }
         let last = try ConversationStore.lastMessage(in: id, on: connection)
         if let parent = request.parentMessageID, parent != last {
@@ -129,7 +134,8 @@ package final class ChatDesk: Sendable {
     var start: JSONObject = [
       "turnId": .string(live.turnID.text), "conversationId": .string(row.id.text),
       "mode": .string(isAgent ? "agent" : "guide"),
-      "indexVersion": .string("\(snapshot.generation)@\(snapshot.revision)"), "seed": .int(row.seed),
+      "indexVersion": .string("\(snapshot.generation)@\(snapshot.revision)"),
+      "seed": .int(row.seed),
     ]
     if let secret = live.secret { start["conversationSecret"] = .string(secret) }
     writer.emit("turn.start", .object(start))
@@ -172,7 +178,9 @@ package final class ChatDesk: Sendable {
     }
     // Cards come before any word of a model about them (chat.md, 4.1).
     let late: Set<String> = ["text.delta", "question", "suggestions", "relaxation"]
-    for event in output.events where !late.contains(event.type) { writer.emit(event.type, event.data) }
+    for event in output.events where !late.contains(event.type) {
+      writer.emit(event.type, event.data)
+    }
     let ending = await agent.speak(
       text, about: state, on: snapshot, guide: guide, writer: writer, at: clock.now)
     switch ending {
@@ -189,7 +197,9 @@ package final class ChatDesk: Sendable {
       ]
     case .failed(let code, hasSpoken: false):
       writer.emit("tool.end", ["tool": "model", "outcome": .string(code), "fallback": "guide"])
-      for event in output.events where late.contains(event.type) { writer.emit(event.type, event.data) }
+      for event in output.events where late.contains(event.type) {
+        writer.emit(event.type, event.data)
+      }
       return nil
     }
   }

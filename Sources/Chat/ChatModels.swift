@@ -109,7 +109,9 @@ package struct TurnRequest: Sendable {
     case .edit(let edits):
       [
         "edit": .array(
-          edits.map { ["op": .string($0.operation), "id": .optional($0.id), "filter": .optional($0.filter)] })
+          edits.map {
+            ["op": .string($0.operation), "id": .optional($0.id), "filter": .optional($0.filter)]
+          })
       ]
     }
   }
@@ -123,7 +125,8 @@ package struct TurnEvent: Sendable, Equatable {
 
   /// The event as server-sent-event text; the id is `<conversationId>.<seq>`.
   package func sse(conversation: ID<ConversationKind>) -> [UInt8] {
-    Array("id: \(conversation.text).\(seq)\nevent: \(type)\ndata: ".utf8) + data + Array("\n\n".utf8)
+    Array("id: \(conversation.text).\(seq)\nevent: \(type)\ndata: ".utf8) + data
+      + Array("\n\n".utf8)
   }
 
   package var isTerminal: Bool { type == "done" || type == "error" || type == "aborted" }
@@ -230,7 +233,9 @@ struct ConversationState: Sendable, Equatable {
   init(_ json: JSON) {
     func texts(_ key: String) -> [String] { (json[key]?.array ?? []).compactMap(\.string) }
     constraints = (json["constraints"]?.array ?? []).compactMap(ChatConstraint.init)
-    history = (json["history"]?.array ?? []).map { ($0.array ?? []).compactMap(ChatConstraint.init) }
+    history = (json["history"]?.array ?? []).map {
+      ($0.array ?? []).compactMap(ChatConstraint.init)
+    }
     asked = texts("asked")
     shown = texts("shown")
     excluded = texts("excluded")

@@ -47,7 +47,8 @@ enum ConversationStore {
       let state = (try? JSON.parse(row.text(5))).map(ConversationState.init) ?? ConversationState()
       let conversation = ConversationRow(
         id: id, userID: owner, title: row.text(2), seq: row.int(3), seed: row.int(4), state: state,
-        createdAt: Timestamp(milliseconds: row.int(6)), updatedAt: Timestamp(milliseconds: row.int(7)))
+        createdAt: Timestamp(milliseconds: row.int(6)),
+        updatedAt: Timestamp(milliseconds: row.int(7)))
       return (conversation, row.isNull(1) ? nil : row.blob(1))
     }
     guard let (conversation, secretHash) = found else { throw missing }
@@ -68,7 +69,8 @@ enum ConversationStore {
   ) throws -> (id: ID<TurnKind>, state: String)? {
     let found = try connection.first(
       "SELECT id, state FROM turn WHERE conversation_id = ? AND client_message_id = ?",
-      [.blob(id.bytes), .text(message)]) { (ID<TurnKind>(bytes: $0.blob(0)), $0.text(1)) }
+      [.blob(id.bytes), .text(message)]
+    ) { (ID<TurnKind>(bytes: $0.blob(0)), $0.text(1)) }
     guard let found, let turnID = found.0 else { return nil }
     return (turnID, found.1)
   }
@@ -79,10 +81,12 @@ enum ConversationStore {
     ) { _ in true } ?? false
   }
 
-  static func lastMessage(in id: ID<ConversationKind>, on connection: Connection) throws -> String? {
+  static func lastMessage(in id: ID<ConversationKind>, on connection: Connection) throws -> String?
+  {
     try connection.first(
       "SELECT client_message_id FROM turn WHERE conversation_id = ? ORDER BY id DESC LIMIT 1",
-      [.blob(id.bytes)]) { $0.text(0) }
+      [.blob(id.bytes)]
+    ) { $0.text(0) }
   }
 
   static func insertTurn(

@@ -111,7 +111,8 @@ package struct Guide: Sendable {
     let before = state.constraints.contains { if case .topic = $0.meaning { true } else { false } }
     var narrowed: String?
     if !understood.text.trimmed.isEmpty {
-      let topic = PlainText.clean(String(understood.text.trimmed.prefix(500)))
+      let topic = QueryReader.withoutAsking(
+        PlainText.clean(String(understood.text.trimmed.prefix(500))))
       state.add(.topic(topic), label: topic, source: "text")
       if before { narrowed = topic }
     }
@@ -131,7 +132,10 @@ package struct Guide: Sendable {
     for value in values where !question.values.contains(value) {
       throw Refusal(
         .validationFailed, "This is none of the answers.",
-        fields: [.init("/answer/values", "must be of the question's options, or any; got \(value.prefix(80))")])
+        fields: [
+          .init(
+            "/answer/values", "must be of the question's options, or any; got \(value.prefix(80))")
+        ])
     }
     state.remember()
     let expression = FilterExpression.oneOf(
@@ -237,7 +241,8 @@ extension Guide {
     request.filter = .oneOf(field: "id", ids.map(FilterExpression.Value.word))
     request.limit = ids.count
     let hits = try engine.search(request, on: snapshot).hits
-    return ids.compactMap { id in hits.first { $0.id == id }.map { Candidate($0, score: $0.score) } }
+    return ids.compactMap { id in hits.first { $0.id == id }.map { Candidate($0, score: $0.score) }
+    }
   }
 
   private func pick(_ reference: Intent.Reference, _ shown: [Candidate]) -> Candidate? {
@@ -266,22 +271,27 @@ extension Guide {
     guard !found.candidates.isEmpty else { return noMatch(need, found, &output) }
     if let topic, found.isFull {
       output.say(
-        wording("narrowed", [
-          "count": String(found.total), "before": String(found.totalBefore), "topic": topic,
-        ]))
+        wording(
+          "narrowed",
+          [
+            "count": String(found.total), "before": String(found.totalBefore), "topic": topic,
+          ]))
     } else if let topic {
       output.say(wording("notNarrowed", ["topic": topic]))
     } else if found.total == 1 {
       output.say(wording("foundOne", ["need": need]))
     } else {
       output.say(
-        wording("found", [
-          "total": String(found.total), "need": need,
-          "count": String(min(Guide.cardCount, found.candidates.count)),
-        ]))
+        wording(
+          "found",
+          [
+            "total": String(found.total), "need": need,
+            "count": String(min(Guide.cardCount, found.candidates.count)),
+          ]))
     }
-    show(Array(found.candidates.prefix(Guide.cardCount)), &state, &output)
-    ask(found, &state, &output)
+    let question = choose(found, state)
+    show(spread(found.candidates, over: question?.field), &state, &output)
+    ask(question, found, &state, &output)
     let two = output.top.count > 1
     output.suggest(
       [wording.chip("trial")] + (two ? [wording.chip("compare"), wording.chip("cheaper")] : [])
@@ -306,7 +316,7 @@ extension Guide {
     let words = Set(
       state.constraints.flatMap { constraint -> [String] in
         guard case .topic(let text) = constraint.meaning else { return [] }
-        return text.lowercased().split { !$0.isLetter && !$0.isNumber }.map(String.init)
+        return QueryReader.contentWords(text)
       })
     for (rank, candidate) in candidates.enumerated() {
       CardWriter(wording: wording, words: words, hasSandbox: hasSandbox)
@@ -316,16 +326,36 @@ extension Guide {
     output.top = state.shown
   }
 
-  private func ask(
-    _ found: Retrieved, _ state: inout ConversationState, _ output: inout TurnOutput
-  ) {
+  /// The best candidate, then near ones that differ in the open question's field: choices, not copies.
+  private func spread(_ candidates: [Candidate], over field: String?) -> [Candidate] {
+    guard let field, let first = candidates.first else {
+      return Array(candidates.prefix(Guide.cardCount))
+    }
+    var chosen = [first]
+    var seen: Set<[String]> = [first.values(field) ?? []]
+    for candidate in candidates.prefix(12).dropFirst() where chosen.count < Guide.cardCount {
+      if seen.insert(candidate.values(field) ?? []).inserted { chosen.append(candidate) }
+    }
+    for candidate in candidates where chosen.count < Guide.cardCount {
+      if !chosen.contains(where: { $0.id == candidate.id }) { chosen.append(candidate) }
+    }
+    return chosen.sorted { ($1.score, $0.id) < ($0.score, $1.id) }
+  }
+
+  private func choose(_ found: Retrieved, _ state: ConversationState) -> Question? {
     let constrained = state.constraints.reduce(into: Set<String>()) { fields, constraint in
       if case .filter(let expression) = constraint.meaning { fields.formUnion(expression.fields) }
     }
-    state.question = nil
-    let question = QuestionChooser(wording: wording).choose(
+    return QuestionChooser(wording: wording).choose(
       Array(found.candidates.prefix(50)), asked: state.asked, constrained: constrained,
       id: "q\(state.asked.count + 1)")
+  }
+
+  private func ask(
+    _ question: Question?, _ found: Retrieved, _ state: inout ConversationState,
+    _ output: inout TurnOutput
+  ) {
+    state.question = nil
     guard let question else { return }
     state.asked.append(question.field)
     state.question = (question.id, question.field, question.options)
@@ -366,7 +396,9 @@ extension Guide {
     _ reference: Intent.Reference, _ shown: [Candidate], _ state: inout ConversationState,
     _ output: inout TurnOutput, _ snapshot: Snapshot
   ) throws {
-    guard let target = pick(reference, shown) else { return try recommend(&state, &output, snapshot) }
+    guard let target = pick(reference, shown) else {
+      return try recommend(&state, &output, snapshot)
+    }
     guard let price = target.comparablePrice, let text = target.price else {
       constraints(state, &output)
       output.say(wording("cheaperUnknown", ["name": target.name]))
@@ -374,7 +406,8 @@ extension Guide {
     }
     let found = try retrieve(state, on: snapshot)
     let cheaper = found.candidates.filter { candidate in
-      candidate.comparablePrice.map { $0.currency == price.currency && $0.nano < price.nano } ?? false
+      candidate.comparablePrice.map { $0.currency == price.currency && $0.nano < price.nano }
+        ?? false
     }
     constraints(state, &output)
     let slots = ["name": target.name, "price": text]

@@ -21,10 +21,14 @@ enum Intent: Equatable {
     let folded = text.lowercased()
     let words = folded.split { !$0.isLetter && !$0.isNumber && $0 != "'" }.map(String.init)
     guard let first = words.first else { return .need }
-    let greetings: Set<String> = ["hello", "hi", "hey", "thanks", "thank", "hallo", "hola", "bonjour"]
+    let greetings: Set<String> = [
+      "hello", "hi", "hey", "thanks", "thank", "hallo", "hola", "bonjour",
+    ]
     if words.count <= 3, greetings.contains(first) { return .greeting }
     if ["undo", "go back"].contains(folded.trimmed) { return .undo }
-    if ["start over", "reset", "new search", "begin again"].contains(folded.trimmed) { return .reset }
+    if ["start over", "reset", "new search", "begin again"].contains(folded.trimmed) {
+      return .reset
+    }
     let reference = reference(in: words, folded, names: names)
     if !names.isEmpty {
       if isCompare(words) { return .compare(comparison(words, reference)) }
@@ -36,7 +40,8 @@ enum Intent: Equatable {
   }
 
   private static func isCompare(_ words: [String]) -> Bool {
-    (words.first == "compare" || words.contains("versus") || words.contains("vs")) && words.count <= 12
+    (words.first == "compare" || words.contains("versus") || words.contains("vs"))
+      && words.count <= 12
   }
 
   private static func comparison(_ words: [String], _ reference: Reference?) -> [Reference] {
@@ -47,19 +52,25 @@ enum Intent: Equatable {
 
   private static func isTrial(_ words: [String], _ folded: String) -> Bool {
     guard words.count <= 14 else { return false }
-    let starts = ["try ", "let me try", "start a trial", "start trial", "i want to try", "i'd like to try", "can i try", "trial of", "test the", "start the trial"]
-    return starts.contains { folded.hasPrefix($0) || folded.contains(" " + $0) } || folded.trimmed == "try it"
+    let starts = [
+      "try ", "let me try", "start a trial", "start trial", "i want to try", "i'd like to try",
+      "can i try", "trial of", "test the", "start the trial",
+    ]
+    return starts.contains { folded.hasPrefix($0) || folded.contains(" " + $0) }
+      || folded.trimmed == "try it"
   }
 
   private static let ordinals: [String: Int] = [
-    "first": 0, "1st": 0, "1": 0, "one": 0, "second": 1, "2nd": 1, "2": 1, "third": 2, "3rd": 2, "3": 2,
+    "first": 0, "1st": 0, "1": 0, "one": 0, "second": 1, "2nd": 1, "2": 1, "third": 2, "3rd": 2,
+    "3": 2,
     "fourth": 3, "fifth": 4,
   ]
 
   private static func reference(
     in words: [String], _ folded: String, names: [String]
   ) -> Reference? {
-    for (index, name) in names.enumerated() where name.count > 2 && folded.contains(name.lowercased()) {
+    for (index, name) in names.enumerated()
+    where name.count > 2 && folded.contains(name.lowercased()) {
       return .place(index)
     }
     // "one" counts only where nothing better is there: "the second one".
@@ -81,7 +92,9 @@ extension StringProtocol {
   /// Without white space and marks at the ends.
   var trimmed: String {
     var part = self[...]
-    while let last = part.last, last.isWhitespace || ".!?,".contains(last) { part = part.dropLast() }
+    while let last = part.last, last.isWhitespace || ".!?,".contains(last) {
+      part = part.dropLast()
+    }
     while let head = part.first, head.isWhitespace { part = part.dropFirst() }
     return String(part)
   }

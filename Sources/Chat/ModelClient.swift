@@ -33,7 +33,8 @@ struct ModelClient: Sendable {
     ]
     if !tools.isEmpty { body["tools"] = .array(tools) }
     var headers = [
-      (name: "Content-Type", value: "application/json"), (name: "Accept", value: "text/event-stream"),
+      (name: "Content-Type", value: "application/json"),
+      (name: "Accept", value: "text/event-stream"),
     ]
     if let key = endpoint.key { headers.append((name: "Authorization", value: "Bearer \(key)")) }
     var request = OutboundRequest(

@@ -96,8 +96,11 @@ struct ModelReply {
   }
 
   static func failure(of error: JSON) -> ModelFailure {
-    let text = (error["code"]?.text ?? "") + (error["type"]?.string ?? "") + (error["message"]?.string ?? "")
-    if text.contains("context_length") || text.contains("exceed_context") { return .contextOverflow }
+    let text =
+      (error["code"]?.text ?? "") + (error["type"]?.string ?? "") + (error["message"]?.string ?? "")
+    if text.contains("context_length") || text.contains("exceed_context") {
+      return .contextOverflow
+    }
     if text.contains("429") || text.lowercased().contains("rate") { return .rateLimited }
     return .unavailable
   }

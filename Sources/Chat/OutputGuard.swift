@@ -55,9 +55,16 @@ struct OutputGuard {
     let clean = PlainText.clean(sentence)
     guard !clean.allSatisfy(\.isWhitespace) else { return nil }
     let lower = clean.lowercased()
-    let marks = ["http:", "https:", "www.", "](", "<", ">", "![", "```", "{\"", "system prompt", "javascript:", "data:"]
-    let tools = ["search_services", "get_service", "compare_services", "list_filters", "propose_trial"]
-    let isGrounded = OutputGuard.digits(of: clean).allSatisfy { numbers.contains($0) || $0.count == 1 }
+    let marks = [
+      "http:", "https:", "www.", "](", "<", ">", "![", "```", "{\"", "system prompt", "javascript:",
+      "data:",
+    ]
+    let tools = [
+      "search_services", "get_service", "compare_services", "list_filters", "propose_trial",
+    ]
+    let isGrounded = OutputGuard.digits(of: clean).allSatisfy {
+      numbers.contains($0) || $0.count == 1
+    }
     guard isGrounded, !(marks + tools).contains(where: { lower.contains($0) }) else {
       droppedCount += 1
       return nil

@@ -53,8 +53,9 @@ struct QuestionChooser {
     for field in QuestionChooser.fields
     where !asked.contains(field.name) && !constrained.contains(field.name) {
       guard let text = wording.question(field.name) else { continue }
-      let (gain, options) = gain(of: field.name, candidates, weights)
-      let expected = gain * (1 - QuestionChooser.unsure)
+      let gain = gain(of: field.name, candidates, weights)
+      let expected = gain.bits * gain.covered * (1 - QuestionChooser.unsure)
+      let options = gain.options
       guard expected >= QuestionChooser.bitsMin, options.count >= 2 else { continue }
       let utility = expected * field.relevance - 0.1 * field.cost
       if best.map({ utility > $0.utility }) ?? true {
@@ -73,10 +74,11 @@ struct QuestionChooser {
     return raw.map { $0 / sum }
   }
 
-  /// Expected gain in bits over the answers, and the values that carry most weight as options.
+  /// Expected gain in bits over the answers; the values that carry most weight, as options; and how much of
+  /// the weight these options cover: a question whose answer has no chip is worth less.
   private func gain(
     of field: String, _ candidates: [Candidate], _ weights: [Double]
-  ) -> (Double, [String]) {
+  ) -> (bits: Double, options: [String], covered: Double) {
     let values = candidates.map { $0.values(field) ?? ["not stated"] }
     var mass: [String: Double] = [:]
     for (index, own) in values.enumerated() {
@@ -84,7 +86,7 @@ struct QuestionChooser {
     }
     let ranked = mass.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key)
     let options = ranked.filter { $0 != "not stated" }.prefix(5)
-    guard ranked.count >= 2 else { return (0, []) }
+    guard ranked.count >= 2 else { return (0, [], 0) }
     var conditional = 0.0
     for answer in ranked {
       let joint = values.enumerated().map { index, own in
@@ -94,7 +96,8 @@ struct QuestionChooser {
       let total = joint.reduce(0, +)
       if total > 0 { conditional += total * entropy(joint.map { $0 / total }) }
     }
-    return (max(0, entropy(weights) - conditional), Array(options))
+    let covered = (options + ["not stated"]).reduce(0) { $0 + (mass[$1] ?? 0) }
+    return (max(0, entropy(weights) - conditional), Array(options), min(covered, 1))
   }
 
   private func entropy(_ distribution: [Double]) -> Double {

@@ -17,7 +17,8 @@ public struct WordPiece: Sendable {
   /// A tokenizer of a vocabulary, one token a line; nil where a special token is missing.
   public init?(vocabulary: String) {
     var ids: [String: Int32] = [:]
-    for (index, line) in vocabulary.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    for (index, line) in vocabulary.split(separator: "\n", omittingEmptySubsequences: false)
+      .enumerated()
     where !line.isEmpty { ids[String(line)] = Int32(index) }
     guard let unknown = ids["[UNK]"], let start = ids["[CLS]"], let end = ids["[SEP]"] else {
       return nil

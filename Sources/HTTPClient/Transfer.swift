@@ -48,7 +48,8 @@ public enum TransferError: Error, Equatable, Sendable {
 /// Transfers through libcurl, each on a thread of its own; cancelling the reader ends the transfer within a second.
 public enum Transfer {
   /// Posts a request and gives its answer part by part.
-  public static func post(_ request: OutboundRequest) -> AsyncThrowingStream<InboundPart, any Error> {
+  public static func post(_ request: OutboundRequest) -> AsyncThrowingStream<InboundPart, any Error>
+  {
     AsyncThrowingStream { continuation in
       let context = Context(continuation: continuation, byteCountMax: request.byteCountMax)
       continuation.onTermination = { _ in context.cancel() }
@@ -63,7 +64,8 @@ public enum Transfer {
     }
   }
 
-  private static func perform(_ request: OutboundRequest, _ context: Context) throws(TransferError) {
+  private static func perform(_ request: OutboundRequest, _ context: Context) throws(TransferError)
+  {
     guard let easy = EasyHandle() else { throw .connection("no handle") }
     easy.apply(request)
     let code = easy.perform(context)

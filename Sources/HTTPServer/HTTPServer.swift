@@ -71,7 +71,8 @@ public final class Server: Sendable {
       // Unretained is sound: `shared` is a stored property, and `stop` ends every callback before
       // this object can go (the process keeps its server until then).
       return wp_server_start(
-        &options, Server.callbacks(Unmanaged.passUnretained(shared).toOpaque()), &error, error.count)
+        &options, Server.callbacks(Unmanaged.passUnretained(shared).toOpaque()), &error, error.count
+      )
     }
     guard let started else {
       let reason = String(decoding: error.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)

@@ -127,13 +127,16 @@ public struct Accounts: Sendable {
   }
 
   /// Makes an API key of a provider; the secret is shown only here.
-  public func makeAPIKey(providerID: String, name: String) async throws -> (id: String, secret: String) {
+  public func makeAPIKey(providerID: String, name: String) async throws -> (
+    id: String, secret: String
+  ) {
     let secret = "wpk_" + BytesText.base64url(random.bytes(32))
     let id = ID<UserKind>(at: clock.now, random: random)
     let now = clock.now
     try await database.write { connection in
       let exists = try connection.first(
-        "SELECT 1 FROM provider WHERE id = ?", [.text(providerID)]) { _ in true }
+        "SELECT 1 FROM provider WHERE id = ?", [.text(providerID)]
+      ) { _ in true }
       guard exists == true else { throw Refusal(.notFound, "There is no provider \(providerID).") }
       try connection.run(
         "INSERT INTO api_key(id, secret_hash, provider_id, name, created_ms) VALUES (?, ?, ?, ?, ?)",

@@ -119,8 +119,11 @@ public struct KeyRing: Sendable {
   private static func write(_ bytes: [UInt8], to path: String) throws {
     let fresh = path + ".new"
     let descriptor = open(fresh, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Refusal(.storageUnavailable, "The folder of keys cannot be written.") }
-    let isWritten = Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
+    guard descriptor >= 0 else {
+      throw Refusal(.storageUnavailable, "The folder of keys cannot be written.")
+    }
+    let isWritten =
+      Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
     close(descriptor)
     guard isWritten, rename(fresh, path) == 0 else {
       throw Refusal(.storageUnavailable, "The folder of keys cannot be written.")

@@ -50,14 +50,15 @@ struct Draft {
   let at: Timestamp
   var holdID: [UInt8]?
   var refersTo: [UInt8]?
+  /// Whether one of the accounts is closed.
+  var isClosed = false
+  /// What a hold has beside its transfer; part of what makes two the same.
+  var holdTerms: (reference: [UInt8], expiresAt: Int64)?
 
   init(
     id: ID<TransferKind>, kind: String, debit: Int64, credit: Int64, amount: Microtokens,
     reason: String, at: Timestamp
-  ) throws(Refusal) {
-    guard amount.count >= 1, amount <= .max else {
-      throw Refusal(.amountOutOfRange, "An amount is from 1 to 1000000000000000 microtokens.")
-    }
+  ) {
     precondition(debit != credit, "a transfer never moves from an account to itself")
     self.id = id
     self.kind = kind
@@ -72,25 +73,27 @@ struct Draft {
     _ id: ID<TransferKind>, _ kind: String, _ debit: AccountName, _ credit: AccountName,
     _ amount: Microtokens, _ reason: String, _ at: Timestamp, _ connection: Connection
   ) throws {
-    let debitID = try Draft.account(debit, on: connection)
-    let creditID = try Draft.account(credit, on: connection)
-    try self.init(
-      id: id, kind: kind, debit: debitID, credit: creditID, amount: amount, reason: reason, at: at)
+    let from = try Draft.account(debit, on: connection)
+    let to = try Draft.account(credit, on: connection)
+    self.init(
+      id: id, kind: kind, debit: from.id, credit: to.id, amount: amount, reason: reason, at: at)
+    isClosed = from.isClosed || to.isClosed
   }
 
   init(
     _ id: ID<TransferKind>, _ kind: String, _ hold: HoldRow, _ amount: Microtokens,
     _ reason: String, _ at: Timestamp
-  ) throws {
-    // A resolved hold has nothing left; the state is refused later with its own code, in order.
-    let counted = amount.count == 0 && hold.remaining == 0 ? Microtokens(1) : amount
-    try self.init(
-      id: id, kind: kind, debit: hold.debit, credit: hold.credit, amount: counted, reason: reason,
+  ) {
+    self.init(
+      id: id, kind: kind, debit: hold.debit, credit: hold.credit, amount: amount, reason: reason,
       at: at)
+    holdID = hold.id
   }
 
   /// The account's row, made where it is new.
-  static func account(_ name: AccountName, on connection: Connection) throws -> Int64 {
+  static func account(
+    _ name: AccountName, on connection: Connection
+  ) throws -> (id: Int64, isClosed: Bool) {
     try connection.run(
       "INSERT INTO account(kind, owner, may_go_negative) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
       [
@@ -100,25 +103,46 @@ struct Draft {
       "SELECT id, closed FROM account WHERE kind = ? AND owner = ?",
       [.text(name.kind.rawValue), .blob(name.owner)]
     ) { (id: $0.int(0), isClosed: $0.int(1) == 1) }
-    guard let found, !found.isClosed else {
+    guard let found else { throw Refusal(.internal, "An account cannot be made.") }
+    return found
+  }
+
+  /// Refuses an amount out of range, then a closed account; the latter for ever (L7).
+  func requireSound(on connection: Connection) throws {
+    guard amount.count >= 1, amount <= .max else {
+      throw Refusal(.amountOutOfRange, "An amount is from 1 to 1000000000000000 microtokens.")
+    }
+    guard !isClosed else {
+      try remember(.accountClosed, on: connection)
       throw Refusal(.accountClosed, "The account is closed.")
     }
-    return found.id
+  }
+
+  private func remember(_ code: ProblemCode, on connection: Connection) throws {
+    try connection.run(
+      "INSERT INTO failed_transfer(id, code, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      [.blob(id.bytes), .text(code.rawValue), .int(at.milliseconds)])
   }
 
   /// Whether the very same transfer is there already.
   /// - Throws: `Refusal` `id_exists_different` where the id has other fields; the code of a failed id.
   func exists(on connection: Connection) throws -> Bool {
     let failed = try connection.first(
-      "SELECT code FROM failed_transfer WHERE id = ?", [.blob(id.bytes)]) { $0.text(0) }
+      "SELECT code FROM failed_transfer WHERE id = ?", [.blob(id.bytes)]
+    ) { $0.text(0) }
     if let code = failed.flatMap(ProblemCode.init(rawValue:)) {
       throw Refusal(code, "This transfer failed before and stays failed; use a new id.")
     }
     let same = try connection.first(
-      "SELECT kind, debit, credit, amount, reason FROM transfer WHERE id = ?", [.blob(id.bytes)]
-    ) {
-      $0.text(0) == kind && $0.int(1) == debit && $0.int(2) == credit
-        && $0.int(3) == amount.count && $0.text(4) == reason
+      """
+      SELECT t.kind, t.debit, t.credit, t.amount, t.reason, t.hold_id, t.refers_to, h.reference,
+      h.expires_ms FROM transfer t LEFT JOIN hold h ON h.id = t.hold_id WHERE t.id = ?
+      """, [.blob(id.bytes)]
+    ) { row in
+      row.text(0) == kind && row.int(1) == debit && row.int(2) == credit
+        && row.int(3) == amount.count && row.text(4) == reason
+        && (holdID == nil || row.blob(5) == holdID) && (refersTo == nil || row.blob(6) == refersTo)
+        && (holdTerms.map { $0.reference == row.blob(7) && $0.expiresAt == row.int(8) } ?? true)
     }
     guard let same else { return false }
     guard same else {
@@ -127,24 +151,31 @@ struct Draft {
     return true
   }
 
-  /// Runs the debit; where the account's CHECK says no, the id is remembered as failed.
-  func fund(on connection: Connection, _ debit: () throws -> Void) throws {
-    do {
-      try debit()
-    } catch let error as SQLiteError where error.isConstraint {
-      try connection.run(
-        "INSERT INTO failed_transfer(id, code, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        [
-          .blob(id.bytes), .text(ProblemCode.insufficientFunds.rawValue), .int(at.milliseconds),
-        ])
+  /// Runs the debit where the account can pay; else the id is remembered as failed.
+  ///
+  /// A refund may take a provider below zero: what was earned may have been paid out already (2.1).
+  func fund(on connection: Connection, _ run: () throws -> Void) throws {
+    let found = try connection.first(
+      "SELECT kind, credits_posted - debits_posted - debits_pending FROM account WHERE id = ?",
+      [.int(debit)]) { (kind: AccountKind(rawValue: $0.text(0)), available: $0.int(1)) }
+    guard let account = found, let chart = account.kind else {
+      throw Refusal(.internal, "An account cannot be read.")
+    }
+    let isShort = account.available < amount.count && !chart.mayGoNegative
+    if isShort, kind == "refund", chart == .providerEarned {
+      try connection.run("UPDATE account SET may_go_negative = 1 WHERE id = ?", [.int(debit)])
+    } else if isShort {
+      try remember(.insufficientFunds, on: connection)
       throw Refusal(.insufficientFunds, "The account has not enough available.")
     }
+    try run()
   }
 
   /// Appends the row at the end of the sequence and the chain.
   func append(on connection: Connection) throws {
     let last = try connection.first(
-      "SELECT seq, row_hash FROM transfer ORDER BY seq DESC LIMIT 1") { ($0.int(0), $0.blob(1)) }
+      "SELECT seq, row_hash FROM transfer ORDER BY seq DESC LIMIT 1"
+    ) { ($0.int(0), $0.blob(1)) }
     let sequence = (last?.0 ?? 0) + 1
     let previous = last?.1 ?? [UInt8](repeating: 0, count: 32)
     let row = ChainRow(

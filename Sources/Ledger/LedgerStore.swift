@@ -19,15 +19,8 @@ public enum LedgerStore {
   ) throws -> Bool {
     let draft = try Draft(id, "post", debit, credit, amount, reason, now, connection)
     if try draft.exists(on: connection) { return false }
-    try draft.fund(on: connection) {
-      try connection.run(
-        "UPDATE account SET debits_posted = debits_posted + ?1 WHERE id = ?2",
-        [.int(amount.count), .int(draft.debit)])
-    }
-    try connection.run(
-      "UPDATE account SET credits_posted = credits_posted + ?1 WHERE id = ?2",
-      [.int(amount.count), .int(draft.credit)])
-    try draft.append(on: connection)
+    try draft.requireSound(on: connection)
+    try settle(draft, on: connection)
     return true
   }
 
@@ -43,7 +36,9 @@ public enum LedgerStore {
     let transfer = ID<TransferKind>(high: id.high, low: id.low)
     var draft = try Draft(transfer, "hold", debit, credit, amount, reason, now, connection)
     draft.holdID = id.bytes
+    draft.holdTerms = (reference, expiresAt.milliseconds)
     if try draft.exists(on: connection) { return false }
+    try draft.requireSound(on: connection)
     try draft.fund(on: connection) {
       try connection.run(
         "UPDATE account SET debits_pending = debits_pending + ?1 WHERE id = ?2",
@@ -75,9 +70,10 @@ public enum LedgerStore {
     keepsOpen: Bool = false, reason: String, at now: Timestamp, on connection: Connection
   ) throws -> Bool {
     let hold = try HoldRow.read(holdID, on: connection)
-    var draft = try Draft(id, "capture", hold, amount, reason, now)
+    let draft = Draft(id, "capture", hold, amount, reason, now)
     if try draft.exists(on: connection) { return false }
     try hold.requireOpen(at: now)
+    try draft.requireSound(on: connection)
     guard amount.count <= hold.remaining else {
       throw Refusal(.exceedsHold, "The hold has \(hold.remaining) microtokens left.")
     }
@@ -90,7 +86,6 @@ public enum LedgerStore {
         .int(amount.count), .text(keepsOpen && amount.count < hold.remaining ? "open" : "captured"),
         .blob(holdID.bytes),
       ])
-    draft.holdID = holdID.bytes
     try draft.append(on: connection)
     return true
   }
@@ -104,25 +99,25 @@ public enum LedgerStore {
     on connection: Connection
   ) throws -> Bool {
     let hold = try HoldRow.read(holdID, on: connection)
-    var draft = try Draft(id, "void", hold, Microtokens(hold.remaining), reason, now)
+    let draft = Draft(id, "void", hold, Microtokens(hold.remaining), reason, now)
     if try draft.exists(on: connection) { return false }
     try hold.requireOpen(at: now)
-    draft.holdID = holdID.bytes
     try release(hold, state: hold.captured > 0 ? "captured" : "voided", draft, on: connection)
     return true
   }
 
   /// Releases every open hold whose time-out is reached, oldest first.
-  public static func expireDue(at now: Timestamp, random: RandomSource, on connection: Connection) throws {
+  public static func expireDue(at now: Timestamp, random: RandomSource, on connection: Connection)
+    throws
+  {
     let due = try connection.rows(
       "SELECT id FROM hold WHERE state = 'open' AND expires_ms <= ? ORDER BY expires_ms, id LIMIT 256",
       [.int(now.milliseconds)]
     ) { ID<HoldKind>(bytes: $0.blob(0)) }
     for case let holdID? in due {
       let hold = try HoldRow.read(holdID, on: connection)
-      var draft = try Draft(
+      let draft = Draft(
         ID(at: now, random: random), "expire", hold, Microtokens(hold.remaining), "hold timed out", now)
-      draft.holdID = holdID.bytes
       try release(hold, state: "expired", draft, on: connection)
     }
   }
@@ -140,27 +135,65 @@ public enum LedgerStore {
       [.blob(captureID.bytes)]
     ) { (debit: $0.int(0), credit: $0.int(1), amount: $0.int(2)) }
     guard let capture = found else { throw Refusal(.notFound, "There is no such capture.") }
-    var draft = try Draft(
+    var draft = Draft(
       id: id, kind: "refund", debit: capture.credit, credit: capture.debit, amount: amount,
       reason: reason, at: now)
     draft.refersTo = captureID.bytes
     if try draft.exists(on: connection) { return false }
-    let before = try connection.first(
-      "SELECT coalesce(sum(amount), 0) FROM transfer WHERE refers_to = ? AND kind = 'refund'",
-      [.blob(captureID.bytes)]) { $0.int(0) } ?? 0
+    try draft.requireSound(on: connection)
+    let before =
+      try connection.first(
+        "SELECT coalesce(sum(amount), 0) FROM transfer WHERE refers_to = ? AND kind = 'refund'",
+        [.blob(captureID.bytes)]
+      ) { $0.int(0) } ?? 0
     guard amount.count <= capture.amount - before else {
-      throw Refusal(.exceedsCapture, "The capture has \(capture.amount - before) microtokens left to refund.")
+      throw Refusal(
+        .exceedsCapture, "The capture has \(capture.amount - before) microtokens left to refund.")
     }
+    // The platform's share comes back first, so that the provider can pay it on.
+    try returnFee(
+      of: captureID, captured: capture.amount, refunded: before + amount.count, by: id, at: now,
+      on: connection)
+    try settle(draft, on: connection)
+    return true
+  }
+
+  /// Returns the fee's share of everything refunded so far, floor(fee x refunded / captured), less what was
+  /// returned before (2.1).
+  private static func returnFee(
+    of captureID: ID<TransferKind>, captured: Int64, refunded: Int64, by refund: ID<TransferKind>,
+    at now: Timestamp, on connection: Connection
+  ) throws {
+    let found = try connection.first(
+      "SELECT id, debit, credit, amount FROM transfer WHERE refers_to = ? AND kind = 'fee'",
+      [.blob(captureID.bytes)]
+    ) { (id: $0.blob(0), debit: $0.int(1), credit: $0.int(2), amount: $0.int(3)) }
+    guard let fee = found else { return }
+    let returned = try connection.first(
+      "SELECT coalesce(sum(amount), 0) FROM transfer WHERE refers_to = ? AND kind = 'refund'",
+      [.blob(fee.id)]) { $0.int(0) } ?? 0
+    let share = captured.dividingFullWidth(fee.amount.multipliedFullWidth(by: refunded)).quotient
+    guard share > returned else { return }
+    let name = Digest.sha256(refund.bytes + Array("fee".utf8))
+    guard let id = ID<TransferKind>(bytes: Array(name[..<16])) else { return }
+    var draft = Draft(
+      id: id, kind: "refund", debit: fee.credit, credit: fee.debit,
+      amount: Microtokens(share - returned), reason: "platform fee returned", at: now)
+    draft.refersTo = fee.id
+    try settle(draft, on: connection)
+  }
+
+  /// Moves a posted transfer's amount and appends it.
+  private static func settle(_ draft: Draft, on connection: Connection) throws {
     try draft.fund(on: connection) {
       try connection.run(
         "UPDATE account SET debits_posted = debits_posted + ?1 WHERE id = ?2",
-        [.int(amount.count), .int(draft.debit)])
+        [.int(draft.amount.count), .int(draft.debit)])
     }
     try connection.run(
       "UPDATE account SET credits_posted = credits_posted + ?1 WHERE id = ?2",
-      [.int(amount.count), .int(draft.credit)])
+      [.int(draft.amount.count), .int(draft.credit)])
     try draft.append(on: connection)
-    return true
   }
 
   /// Moves the platform's share of a capture from the provider to the platform: floor(captured x bps / 10,000).
@@ -176,13 +209,8 @@ public enum LedgerStore {
       connection)
     draft.refersTo = captureID.bytes
     if try draft.exists(on: connection) { return }
-    try connection.run(
-      "UPDATE account SET debits_posted = debits_posted + ?1 WHERE id = ?2",
-      [.int(share), .int(draft.debit)])
-    try connection.run(
-      "UPDATE account SET credits_posted = credits_posted + ?1 WHERE id = ?2",
-      [.int(share), .int(draft.credit)])
-    try draft.append(on: connection)
+    try draft.requireSound(on: connection)
+    try settle(draft, on: connection)
   }
 
   /// What an account has; an account that was never used has nothing.
@@ -210,7 +238,8 @@ public enum LedgerStore {
     ) { row in
       LedgerEntry(
         sequence: row.int(0), id: ID(bytes: row.blob(1)) ?? ID(high: 0, low: 0), kind: row.text(2),
-        amount: Microtokens(row.int(3)), reason: row.text(4), at: Timestamp(milliseconds: row.int(5)))
+        amount: Microtokens(row.int(3)), reason: row.text(4),
+        at: Timestamp(milliseconds: row.int(5)))
     }
   }
 

@@ -11,7 +11,8 @@ public enum LedgerVerifier {
 
   private struct Replay {
     var accounts: [Int64: Sums] = [:]
-    var holds: [[UInt8]: (amount: Int64, captured: Int64, debit: Int64, credit: Int64, isOpen: Bool)] = [:]
+    var holds:
+      [[UInt8]: (amount: Int64, captured: Int64, debit: Int64, credit: Int64, ending: String?)] = [:]
     var captures: [[UInt8]: Int64] = [:]
     var faults: [String] = []
   }
@@ -33,7 +34,9 @@ public enum LedgerVerifier {
         sequence: row.int(0), id: row.blob(1), kind: row.text(2), debit: row.int(3),
         credit: row.int(4), amount: row.int(5), holdID: row.isNull(6) ? nil : row.blob(6),
         refersTo: row.isNull(7) ? nil : row.blob(7), reason: row.text(8), at: row.int(9))
-      if entry.sequence != Int64(count) { replay.faults.append("I12: gap before \(entry.sequence)") }
+      if entry.sequence != Int64(count) {
+        replay.faults.append("I12: gap before \(entry.sequence)")
+      }
       if row.blob(10) != previous || row.blob(11) != entry.hash(after: previous) {
         replay.faults.append("I12: the chain breaks at \(entry.sequence)")
       }
@@ -51,6 +54,7 @@ public enum LedgerVerifier {
     case "post", "fee", "refund":
       replay.accounts[entry.debit, default: Sums()].debitsPosted += entry.amount
       replay.accounts[entry.credit, default: Sums()].creditsPosted += entry.amount
+      if entry.kind == "fee" { replay.captures[entry.id] = entry.amount }
       if entry.kind == "refund", let capture = entry.refersTo {
         replay.captures[capture, default: 0] -= entry.amount
         if replay.captures[capture, default: 0] < 0 {
@@ -60,14 +64,14 @@ public enum LedgerVerifier {
     case "hold":
       replay.accounts[entry.debit, default: Sums()].debitsPending += entry.amount
       replay.accounts[entry.credit, default: Sums()].creditsPending += entry.amount
-      replay.holds[entry.holdID ?? []] = (entry.amount, 0, entry.debit, entry.credit, true)
+      replay.holds[entry.holdID ?? []] = (entry.amount, 0, entry.debit, entry.credit, nil)
     case "capture", "void", "expire": resolve(entry, &replay)
     default: replay.faults.append("unknown kind at \(entry.sequence)")
     }
   }
 
   private static func resolve(_ entry: ChainRow, _ replay: inout Replay) {
-    guard let id = entry.holdID, var hold = replay.holds[id], hold.isOpen else {
+    guard let id = entry.holdID, var hold = replay.holds[id], hold.ending == nil else {
       replay.faults.append("I4: no open hold at \(entry.sequence)")
       return
     }
@@ -78,9 +82,11 @@ public enum LedgerVerifier {
       replay.captures[entry.id] = entry.amount
       replay.accounts[entry.debit, default: Sums()].debitsPosted += entry.amount
       replay.accounts[entry.credit, default: Sums()].creditsPosted += entry.amount
-      if hold.captured > hold.amount { replay.faults.append("I5: over-captured at \(entry.sequence)") }
+      if hold.captured > hold.amount {
+        replay.faults.append("I5: over-captured at \(entry.sequence)")
+      }
     } else {
-      hold.isOpen = false
+      hold.ending = entry.kind
     }
     replay.holds[id] = hold
   }
@@ -90,19 +96,31 @@ public enum LedgerVerifier {
     let stored = try connection.rows("SELECT id, amount, captured, state FROM hold") {
       ($0.blob(0), $0.int(1), $0.int(2), $0.text(3))
     }
-    if stored.count != replay.holds.count { replay.faults.append("I3: a hold without its transfer") }
+    if stored.count != replay.holds.count {
+      replay.faults.append("I3: a hold without its transfer")
+    }
     for (id, amount, captured, state) in stored {
       guard let hold = replay.holds[id], hold.amount == amount, hold.captured == captured else {
         replay.faults.append("I3: a hold differs from its transfers")
         continue
       }
       let rest = hold.amount - hold.captured
-      if state == "captured", hold.isOpen, rest > 0 {
-        replay.accounts[hold.debit, default: Sums()].debitsPending -= rest
-        replay.accounts[hold.credit, default: Sums()].creditsPending -= rest
-      } else if (state == "open") != (hold.isOpen && rest > 0) && !(state == "captured") {
+      if !allowedStates(hold.ending, captured: hold.captured, rest: rest).contains(state) {
         replay.faults.append("I4: the state of a hold differs from its transfers")
       }
+      if state == "captured", hold.ending == nil, rest > 0 {
+        replay.accounts[hold.debit, default: Sums()].debitsPending -= rest
+        replay.accounts[hold.credit, default: Sums()].creditsPending -= rest
+      }
+    }
+  }
+
+  /// The states that a hold's transfers allow: only a part-captured one may be open or closed.
+  private static func allowedStates(_ ending: String?, captured: Int64, rest: Int64) -> [String] {
+    switch ending {
+    case "expire": ["expired"]
+    case "void": [captured > 0 ? "captured" : "voided"]
+    default: captured == 0 ? ["open"] : rest == 0 ? ["captured"] : ["open", "captured"]
     }
   }
 

@@ -60,6 +60,7 @@ public struct ID<Kind>: Hashable, Sendable, Comparable {
     return String(decoding: digits, as: UTF8.self)
   }
 
+  /// Orders by age, then by noise.
   public static func < (left: ID, right: ID) -> Bool {
     (left.high, left.low) < (right.high, right.low)
   }
@@ -99,6 +100,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
   /// The generator of this seed.
   public init(seed: UInt64) { state = seed }
 
+  /// The next 64 bits.
   public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var word = state

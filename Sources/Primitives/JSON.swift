@@ -37,6 +37,7 @@ public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
   public init() { members = [] }
 
   /// An object of the given pairs; a later pair of the same key replaces the earlier one.
+  /// A literal in code.
   public init(dictionaryLiteral elements: (String, JSON)...) {
     members = []
     for (key, value) in elements { self[key] = value }
@@ -68,14 +69,21 @@ public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
   public var isEmpty: Bool { members.isEmpty }
 }
 
-extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
+  ExpressibleByBooleanLiteral,
   ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByFloatLiteral
 {
+  /// A literal in code.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// A literal in code.
   public init(integerLiteral value: Int64) { self = .int(value) }
+  /// A literal in code.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// A literal in code.
   public init(floatLiteral value: Double) { self = .double(value) }
+  /// A literal in code.
   public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+  /// A literal in code.
   public init(dictionaryLiteral elements: (String, JSON)...) {
     var object = JSONObject()
     for (key, value) in elements { object[key] = value }

@@ -45,7 +45,9 @@ struct JSONParser {
     return value
   }
 
-  private func error(_ reason: JSONError.Reason) -> JSONError { JSONError(reason: reason, offset: at) }
+  private func error(_ reason: JSONError.Reason) -> JSONError {
+    JSONError(reason: reason, offset: at)
+  }
 
   private mutating func skipSpace() {
     while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
@@ -128,7 +130,9 @@ struct JSONParser {
     skipDigits()
     let digitCount = at - digitsStart
     guard digitCount > 0 else { throw missing() }
-    guard digitCount == 1 || bytes[digitsStart] != UInt8(ascii: "0") else { throw error(.badNumber) }
+    guard digitCount == 1 || bytes[digitsStart] != UInt8(ascii: "0") else {
+      throw error(.badNumber)
+    }
     if take(".") {
       isInteger = false
       guard skipDigits() > 0 else { throw error(.badNumber) }

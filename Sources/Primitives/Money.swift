@@ -33,6 +33,7 @@ public struct Microtokens: Hashable, Comparable, Sendable {
   /// The largest amount of one movement.
   public static let max = Microtokens(1_000_000_000_000_000)
 
+  /// Orders by count.
   public static func < (left: Microtokens, right: Microtokens) -> Bool { left.count < right.count }
 
   /// The amount in tokens, as text with no trailing zeros.
@@ -57,13 +58,15 @@ package enum DecimalText {
     guard halves.count <= 2, let mantissa = halves.first else { return nil }
     var exponent = 9 + power
     if halves.count == 2 {
-      guard let written = Int(halves[1]), abs(written) < 40 else { return nil }
+      guard let written = Int(halves[1]), (-39...39).contains(written) else { return nil }
       exponent += written
     }
     let parts = mantissa.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count <= 2, !mantissa.isEmpty else { return nil }
     let digits = parts.joined()
-    guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+    guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+      return nil
+    }
     if parts.count == 2 { exponent -= parts[1].count }
     return scaled(digits: digits, exponent: exponent)
   }
@@ -77,7 +80,9 @@ package enum DecimalText {
     }
     let keep = significant.count + exponent
     guard keep >= 0 else { return 0 }
-    guard keep <= 18, let whole = keep == 0 ? 0 : Int64(significant.prefix(keep)) else { return nil }
+    guard keep <= 18, let whole = keep == 0 ? 0 : Int64(significant.prefix(keep)) else {
+      return nil
+    }
     let next = significant.dropFirst(keep).first ?? "0"
     return next >= "5" ? whole + 1 : whole
   }

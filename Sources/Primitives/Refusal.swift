@@ -53,7 +53,8 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   /// The HTTP status that carries this code.
   public var status: Int {
     switch self {
-    case .malformedJSON, .idempotencyKeyRequired, .signatureInvalid, .filterInvalid, .cursorInvalid: 400
+    case .malformedJSON, .idempotencyKeyRequired, .signatureInvalid, .filterInvalid, .cursorInvalid:
+      400
     case .unauthenticated, .tokenInvalid, .tokenExpired: 401
     case .insufficientFunds: 402
     case .forbidden, .originNotAllowed: 403

@@ -11,6 +11,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     milliseconds >= 0 ? milliseconds / 1_000 : (milliseconds - 999) / 1_000
   }
 
+  /// Orders by time.
   public static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.milliseconds < right.milliseconds
   }
@@ -63,7 +64,9 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
     let shifted = (5 * dayOfYear + 2) / 153
     let month = shifted < 10 ? shifted + 3 : shifted - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1)
+    return (
+      yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1
+    )
   }
 
   private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {

@@ -20,7 +20,8 @@ public final class Connection {
   public init(path: String, mode: Mode) throws(SQLiteError) {
     let access = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY
     var raw: OpaquePointer?
-    let status = sqlite3_open_v2(path, &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+    let status = sqlite3_open_v2(
+      path, &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
     guard status == SQLITE_OK, let raw else {
       sqlite3_close_v2(raw)
       throw SQLiteError(code: status, message: "cannot open the database")
@@ -55,7 +56,8 @@ public final class Connection {
   public func execute(_ sql: String) throws(SQLiteError) {
     let status = sqlite3_exec(handle, sql, nil, nil, nil)
     guard status == SQLITE_OK else {
-      throw SQLiteError(code: status, message: String(cString: sqlite3_errmsg(handle)) + " in: " + sql)
+      throw SQLiteError(
+        code: status, message: String(cString: sqlite3_errmsg(handle)) + " in: " + sql)
     }
   }
 

@@ -59,7 +59,9 @@ public struct Row: ~Copyable {
   }
 
   /// Lends the bytes of a column without copying them.
-  public func withBlob<T>(_ column: Int32, _ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
+  public func withBlob<T>(_ column: Int32, _ body: (UnsafeRawBufferPointer) throws -> T) rethrows
+    -> T
+  {
     let pointer = sqlite3_column_blob(statement, column)
     let count = Int(sqlite3_column_bytes(statement, column))
     return try body(UnsafeRawBufferPointer(start: pointer, count: pointer == nil ? 0 : count))

@@ -31,7 +31,9 @@ public struct Proposal: Sendable {
       "durationMinutes": .int(terms.minutes), "maxTokens": .int(terms.cap / 1_000_000),
       "heldMicrotokens": .int(terms.amount), "paidBy": "platform", "userPaysMicrotokens": 0,
       "sandbox": .bool(terms.isSandbox), "text": .string(terms.consent),
-      "confirm": ["method": "POST", "path": "/v1/sessions", "body": ["proposalId": .string(id.text)]],
+      "confirm": [
+        "method": "POST", "path": "/v1/sessions", "body": ["proposalId": .string(id.text)],
+      ],
       "expiresAt": .string(expiresAt.rfc3339),
     ]
   }

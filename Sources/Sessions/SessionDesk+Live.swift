@@ -36,7 +36,8 @@ extension SessionDesk {
       let client = try caller(of: record, provider: provider, origin: origin)
       try advance(&record, to: now, on: connection)
       if let used = try redemption(jti, on: connection) {
-        let isRepeat = provider != nil && used.client == client && now.milliseconds - used.at <= 30_000
+        let isRepeat =
+          provider != nil && used.client == client && now.milliseconds - used.at <= 30_000
         if isRepeat, !record.state.phase.isTerminal { return (sessionView(record, at: now), nil) }
         // Committed, not thrown: the flag must stay although the caller is refused.
         try flag(&record, isOtherClient: used.client != client, at: now, on: connection)
@@ -241,11 +242,13 @@ extension SessionDesk {
     _ record: inout SessionRecord, charge: Int64, at now: Timestamp, on connection: Connection
   ) throws {
     // A deadline can lie in the past: the hold is settled as of the session's own end.
-    let moment = Timestamp(milliseconds: min(now.milliseconds, record.state.endedAt ?? now.milliseconds))
+    let moment = Timestamp(
+      milliseconds: min(now.milliseconds, record.state.endedAt ?? now.milliseconds))
     var left = min(charge, record.held)
     let holds = try connection.rows(
       "SELECT hold_id, h.amount FROM session_hold JOIN hold h ON h.id = hold_id WHERE session_id = ? ORDER BY hold_id",
-      [.blob(record.id.bytes)]) { ($0.blob(0), $0.int(1)) }
+      [.blob(record.id.bytes)]
+    ) { ($0.blob(0), $0.int(1)) }
     for (bytes, amount) in holds {
       guard let holdID = ID<HoldKind>(bytes: bytes) else { continue }
       let part = min(left, amount)
@@ -292,7 +295,9 @@ extension SessionDesk {
     try await database.write { connection in
       let name = Digest.sha256(Array("trial-budget".utf8))
       guard let id = ID<TransferKind>(bytes: Array(name[..<16])) else { return }
-      let known = try connection.first("SELECT 1 FROM transfer WHERE id = ?", [.blob(id.bytes)]) { _ in true }
+      let known = try connection.first("SELECT 1 FROM transfer WHERE id = ?", [.blob(id.bytes)]) {
+        _ in true
+      }
       if known == true { return }
       try LedgerStore.post(
         id, from: .platform(.platformPromoExpense), to: .platform(.platformGrants), amount,

@@ -113,7 +113,8 @@ public struct SessionDesk: Sendable {
     }
     let terms = try terms(of: row.serviceID, on: connection)
     guard terms.hash == row.termsHash else {
-      throw Refusal(.proposalStale, "The listing or its terms have changed; ask for a new proposal.")
+      throw Refusal(
+        .proposalStale, "The listing or its terms have changed; ask for a new proposal.")
     }
     try requireTrial(of: terms, by: user, at: now, on: connection)
     let record = SessionRecord(
@@ -158,7 +159,8 @@ public struct SessionDesk: Sendable {
       """
       SELECT id FROM session WHERE user_id = ? AND service_id = ? AND kind = 'trial'
       AND state IN ('pending','active','paused')
-      """, [.blob(user.bytes), .text(terms.serviceID)]) { $0.blob(0) }
+      """, [.blob(user.bytes), .text(terms.serviceID)]
+    ) { $0.blob(0) }
     if let open, let id = ID<SessionKind>(bytes: open) {
       throw Refusal(
         .trialAlreadyOpen, "A trial of this service is open already.",

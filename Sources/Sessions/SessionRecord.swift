@@ -98,7 +98,8 @@ enum SessionStore {
 
   static func read(_ id: ID<SessionKind>, on connection: Connection) throws -> SessionRecord? {
     try connection.first(
-      "SELECT \(columns) FROM session WHERE id = ?", [.blob(id.bytes)]) { try read($0) }
+      "SELECT \(columns) FROM session WHERE id = ?", [.blob(id.bytes)]
+    ) { try read($0) }
   }
 
   static func list(
@@ -108,13 +109,15 @@ enum SessionStore {
       """
       SELECT \(columns) FROM session WHERE user_id = ? AND created_ms < ?
       ORDER BY created_ms DESC, id DESC LIMIT ?
-      """, [.blob(user.bytes), .int(created), .int(Int64(limit))]) { try read($0) }
+      """, [.blob(user.bytes), .int(created), .int(Int64(limit))]
+    ) { try read($0) }
   }
 
   static func due(at now: Int64, limit: Int, on connection: Connection) throws -> [SessionRecord] {
     try connection.rows(
       "SELECT \(columns) FROM session WHERE deadline_ms <= ? ORDER BY deadline_ms, id LIMIT ?",
-      [.int(now), .int(Int64(limit))]) { try read($0) }
+      [.int(now), .int(Int64(limit))]
+    ) { try read($0) }
   }
 
   private static func read(_ row: borrowing Row) throws -> SessionRecord {

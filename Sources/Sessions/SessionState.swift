@@ -148,7 +148,9 @@ public struct SessionState: Sendable, Equatable {
       timers.append((lastActivity + SessionNumbers.abandonedAfter + 1, .abandoned))
     default: return nil
     }
-    return timers.min { ($0.0, $0.1.rawValue) < ($1.0, $1.1.rawValue) }.map { (at: $0.0, timer: $0.1) }
+    return timers.min { ($0.0, $0.1.rawValue) < ($1.0, $1.1.rawValue) }.map {
+      (at: $0.0, timer: $0.1)
+    }
   }
 
   /// Applies everything that was due by now, in order of time.

@@ -28,7 +28,9 @@ struct SessionTokens: Sendable {
 
   /// The session and token id that a launch token names.
   /// - Throws: `Refusal` `token_invalid` or `token_expired`.
-  func launched(_ token: String, at now: Timestamp) throws(Refusal) -> (ID<SessionKind>, jti: [UInt8]) {
+  func launched(_ token: String, at now: Timestamp) throws(Refusal) -> (
+    ID<SessionKind>, jti: [UInt8]
+  ) {
     let claims = try verify(token, type: "launch+jwt", audience: nil, at: now)
     guard let id = claims["session_id"]?.string.flatMap({ ID<SessionKind>($0) }),
       let jti = claims["jti"]?.string.flatMap({ BytesText.bytes(base64url: $0) }), jti.count == 16
@@ -50,7 +52,8 @@ struct SessionTokens: Sendable {
   /// The session that a bearer token is for.
   func sessionID(_ token: String, at now: Timestamp) throws(Refusal) -> ID<SessionKind> {
     let claims = try verify(token, type: "at+jwt", audience: issuer, at: now)
-    guard claims["scope"] == "session", let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
+    guard claims["scope"] == "session",
+      let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
     else { throw Refusal(.tokenInvalid, "The session token is not valid.") }
     return id
   }

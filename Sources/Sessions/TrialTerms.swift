@@ -70,7 +70,9 @@ public struct TrialTerms: Sendable, Equatable {
     let service = stored.service
     guard service.isPublic else { throw Refusal(.notFound, "There is no such service.") }
     let offer = service.offers.first
-    if let trial = service.trial, trial.isOffered, let redirect = service.list("redirectUris")?.first ?? service.text("appUrl") {
+    if let trial = service.trial, trial.isOffered,
+      let redirect = service.list("redirectUris")?.first ?? service.text("appUrl")
+    {
       minutes = min(max(trial.minutes, 5), 180)
       ratePerHour = (offer?.tokenRatePerHour ?? 0) * 1_000_000
       cap = min(trial.capTokens ?? policy.capTokens, policy.capTokens) * 1_000_000
@@ -91,7 +93,8 @@ public struct TrialTerms: Sendable, Equatable {
     }
     serviceID = service.id
     serviceName = service.name
-    providerName = service.providerName.isEmpty ? service.providerID : service.providerName
+    let isUnclaimed = service.providerID.hasPrefix("unclaimed-") || service.providerName.isEmpty
+    providerName = isUnclaimed ? "its provider (not stated)" : service.providerName
     revision = stored.revision
     offerID = offer?.id ?? "default"
     offerTerms = offer?.terms ?? []

@@ -49,9 +49,15 @@ final class DataFolder: Sendable {
     } catch {
       switch error {
       case .missing(let file):
-        return (nil, "the embedding model is missing (\(home)/model/\(file)): run 'make model'; until then search is by words only")
+        return (
+          nil,
+          "the embedding model is missing (\(home)/model/\(file)): run 'make model'; until then search is by words only"
+        )
       case .damaged(let reason):
-        return (nil, "the embedding model is damaged (\(reason)): delete \(home)/model and run 'make model'")
+        return (
+          nil,
+          "the embedding model is damaged (\(reason)): delete \(home)/model and run 'make model'"
+        )
       }
     }
   }

@@ -16,7 +16,8 @@ enum Main {
       exit(all.isEmpty ? Exit.misuse.rawValue : 0)
     }
     guard let command = Command.named(name) else {
-      Terminal.words("waypost: there is no command '\(Terminal.safe(name))'; waypost --help lists them")
+      Terminal.words(
+        "waypost: there is no command '\(Terminal.safe(name))'; waypost --help lists them")
       exit(Exit.misuse.rawValue)
     }
     let rest = Array(all.dropFirst())
@@ -37,8 +38,11 @@ enum Main {
       Terminal.words("waypost \(command.name): " + Help.words(for: mistake))
       return .misuse
     } catch let refusal as Refusal {
-      Terminal.words("waypost \(command.name): \(Terminal.safe(refusal.detail)) (\(refusal.code.rawValue))")
-      for field in refusal.fields { Terminal.words("  \(field.pointer): \(Terminal.safe(field.reason))") }
+      Terminal.words(
+        "waypost \(command.name): \(Terminal.safe(refusal.detail)) (\(refusal.code.rawValue))")
+      for field in refusal.fields {
+        Terminal.words("  \(field.pointer): \(Terminal.safe(field.reason))")
+      }
       return .refused
     } catch {
       Terminal.words("waypost \(command.name): \(error)")
@@ -70,6 +74,15 @@ struct Command: Sendable {
     Command(
       name: "search", usage: "search WORDS...", summary: "searches the catalog from the terminal",
       run: SearchCommand.run),
+    Command(
+      name: "export", usage: "export", summary: "writes every service as JSON Lines",
+      run: ExportCommand.run),
+    Command(
+      name: "chat", usage: "chat [WORDS...]", summary: "the conversation in a terminal",
+      run: ChatCommand.run),
+    Command(
+      name: "doctor", usage: "doctor", summary: "checks model, BLAS, SQLite, disk, folder and port",
+      run: DoctorCommand.run),
     Command(
       name: "reindex", usage: "reindex", summary: "builds a new index generation",
       run: ReindexCommand.run),
@@ -111,13 +124,15 @@ enum Help {
       var line = "  --" + setting.flag
       if setting.kind == .secret { line = "  " + (setting.environment ?? "") }
       if setting.kind != .flag, setting.kind != .secret { line += " VALUE" }
-      line = line.padding(toLength: max(28, line.count + 1), withPad: " ", startingAt: 0) + setting.help
+      line =
+        line.padding(toLength: max(28, line.count + 1), withPad: " ", startingAt: 0) + setting.help
       var notes: [String] = []
       if let name = setting.environment, setting.kind != .secret { notes.append(name) }
       if let fallback = setting.fallback, !fallback.isEmpty { notes.append("default \(fallback)") }
       return notes.isEmpty ? line : line + " (" + notes.joined(separator: ", ") + ")"
     }
-    return "usage: waypost \(command.usage)\n\n\(command.summary)\n\n" + lines.joined(separator: "\n")
+    return "usage: waypost \(command.usage)\n\n\(command.summary)\n\n"
+      + lines.joined(separator: "\n")
   }
 
   static func words(for mistake: Arguments.Mistake) -> String {

@@ -29,9 +29,10 @@ struct Setting: Sendable {
     Setting("data", "WAYPOST_DATA", "./data", .text, "folder of the record and the index"),
     Setting("home", "WAYPOST_HOME", ".waypost", .text, "folder of the embedding model"),
     Setting("json", nil, nil, .flag, "answers (and logs of serve) as JSON"),
-    Setting("host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
     Setting(
-      "port", "WAYPOST_PORT", "8080", .integer(0...65_535), commands: ["serve"],
+      "host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
+    Setting(
+      "port", "WAYPOST_PORT", "8080", .integer(0...65_535), commands: ["serve", "doctor"],
       "port to listen on; 0 picks a free one"),
     Setting(
       "public-url", "WAYPOST_PUBLIC_URL", nil, commands: ["serve"],
@@ -61,26 +62,35 @@ struct Setting: Sendable {
     Setting(
       "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(0...10_000), commands: ["serve"],
       "platform fee on paid captures, in hundredths of a percent"),
-    Setting("llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
-    Setting("llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
+    Setting(
+      "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
+    Setting(
+      "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
     Setting(
       "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
       "key for that URL; from the environment only"),
-    Setting("server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat"], "URL of a running server"),
+    Setting(
+      "server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat"],
+      "URL of a running server"),
     Setting(
       "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import"], "only reports"),
-    Setting("no-embed", nil, nil, .flag, commands: ["import"], "leaves embedding to reindex or serve"),
+    Setting(
+      "no-embed", nil, nil, .flag, commands: ["import"], "leaves embedding to reindex or serve"),
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
     Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
-    Setting("catalog", nil, nil, commands: ["eval"], "catalog to evaluate on (JSON Lines or a folder)"),
+    Setting(
+      "catalog", nil, nil, commands: ["eval"], "catalog to evaluate on (JSON Lines or a folder)"),
     Setting("queries", nil, nil, commands: ["eval"], "needs, JSON Lines"),
     Setting("qrels", nil, nil, commands: ["eval"], "judgements, TREC form"),
     Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
-    Setting("ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
-    Setting("first", nil, "0", .integer(0...1_000_000), commands: ["eval"], "only the first so many needs; 0 for all"),
+    Setting(
+      "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
+    Setting(
+      "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
+      "only the first so many needs; 0 for all"),
     Setting("threads", "WAYPOST_THREADS", "2", .integer(1...64), "threads for bulk embedding"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),

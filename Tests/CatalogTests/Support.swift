@@ -62,13 +62,13 @@ struct Record: Sendable {
   func put(
     _ service: Service, at now: Timestamp = Moment.first, expected: Int64? = nil
   ) async throws -> CatalogStore.Outcome {
-    try await database.write { connection in
+    try await database.write { connection throws in
       try CatalogStore.put(service, at: now, expected: expected, on: connection)
     }
   }
 
   func remove(_ id: String, providerID: String? = nil) async throws -> Int64? {
-    try await database.write { connection in
+    try await database.write { connection throws in
       try CatalogStore.remove(
         id: id, providerID: providerID, at: Moment.second, on: connection)
     }

@@ -18,7 +18,7 @@ struct CaptureTests {
   @Test("a full capture posts the hold")
   func full() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       #expect(try till.capture(20, of: 10, 400))
       #expect(try till.pocket(.anna) == Pocket(600))
@@ -29,10 +29,11 @@ struct CaptureTests {
     #expect(report.faults == [])
   }
 
-  @Test("a partial capture closes the hold and releases the rest", arguments: [1, 150, 399])
+  @Test(
+    "a partial capture closes the hold and releases the rest", arguments: [1, 150, 399] as [Int64])
   func partial(amount: Int64) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       #expect(try till.capture(20, of: 10, amount))
       #expect(try till.pocket(.anna) == Pocket(1_000 - amount))
@@ -48,7 +49,7 @@ struct CaptureTests {
   @Test("captures that keep the hold open repeat up to its amount and no further")
   func keepsOpen() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       #expect(try till.capture(20, of: 10, 100, keepsOpen: true))
       #expect(try till.pocket(.anna) == Pocket(900, held: 300))
@@ -69,7 +70,7 @@ struct CaptureTests {
   @Test("the last capture after open ones closes the hold and releases the rest")
   func closesLater() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       try till.capture(20, of: 10, 100, keepsOpen: true)
       #expect(try till.capture(21, of: 10, 50))
@@ -113,7 +114,7 @@ struct CaptureTests {
   @Test("a refused capture has its code and leaves nothing", arguments: CaptureTests.refusals)
   func refuses(_ refused: RefusedCase) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       try refused.check(till)
     }
@@ -124,7 +125,7 @@ struct CaptureTests {
   @Test("a void releases everything")
   func voids() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       #expect(try till.void(20, of: 10))
       #expect(try till.pocket(.anna) == Pocket(1_000))
@@ -138,7 +139,7 @@ struct CaptureTests {
   @Test("a void after open captures releases the rest, and the captures stand")
   func voidsRest() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       try till.capture(20, of: 10, 150, keepsOpen: true)
       #expect(try till.void(21, of: 10))
@@ -172,7 +173,7 @@ struct CaptureTests {
   @Test("a refused void has its code and leaves nothing", arguments: CaptureTests.voidRefusals)
   func refusesVoid(_ refused: RefusedCase) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try Self.open(till)
       try refused.check(till)
     }

@@ -11,10 +11,11 @@ struct ExpiryTests {
     (90_000_000, false),
   ]
 
-  @Test("a capture succeeds before the time-out and never from it on", arguments: moments)
+  @Test(
+    "a capture succeeds before the time-out and never from it on", arguments: ExpiryTests.moments)
   func capture(moment: Int64, isOpen: Bool) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 400)
       let code = try refusal { try till.at(moment).capture(20, of: 10, 400) }
@@ -24,10 +25,10 @@ struct ExpiryTests {
     }
   }
 
-  @Test("a void succeeds before the time-out and never from it on", arguments: moments)
+  @Test("a void succeeds before the time-out and never from it on", arguments: ExpiryTests.moments)
   func void(moment: Int64, isOpen: Bool) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 400)
       let code = try refusal { try till.at(moment).void(20, of: 10) }
@@ -36,10 +37,11 @@ struct ExpiryTests {
     }
   }
 
-  @Test("the sweep releases a hold at its time-out and never before", arguments: moments)
+  @Test(
+    "the sweep releases a hold at its time-out and never before", arguments: ExpiryTests.moments)
   func sweep(moment: Int64, isOpen: Bool) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 400)
       try till.at(moment).expire()
@@ -53,7 +55,7 @@ struct ExpiryTests {
   @Test("holds are released in the order of their time-outs, each once")
   func order() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 101, until: 30_000)
       try till.hold(11, 102, until: 20_000)
@@ -72,7 +74,7 @@ struct ExpiryTests {
   @Test("resolved holds do not expire")
   func resolved() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 100)
       try till.hold(11, 100)
@@ -87,7 +89,7 @@ struct ExpiryTests {
   @Test("captures that kept the hold open stand when its rest expires")
   func keepsCaptures() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 400)
       try till.capture(20, of: 10, 150, keepsOpen: true)
@@ -104,7 +106,7 @@ struct ExpiryTests {
   @Test("many due holds are all released by repeated sweeps")
   func many() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 10_000, from: .bank, to: .anna)
       for id in UInt64(100)..<400 { try till.hold(id, 10) }
       for seed in UInt64(1)...3 { try till.at(60_000).expire(seed: seed) }

@@ -8,7 +8,7 @@ struct HoldTests {
   @Test("a hold reserves on both sides and moves nothing")
   func reserves() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       #expect(try till.hold(10, 400))
       #expect(try till.pocket(.anna) == Pocket(1_000, held: 400))
@@ -25,7 +25,7 @@ struct HoldTests {
   @Test("everything that is available can be held")
   func everything() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       #expect(try till.hold(10, 400))
       #expect(try till.hold(11, 600))
@@ -36,7 +36,7 @@ struct HoldTests {
   @Test("a hold is never a transfer to its provider before it is captured")
   func cannotBeSpent() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try till.hold(10, 400)
       #expect(
@@ -66,7 +66,7 @@ struct HoldTests {
   @Test("a refused hold has its code and leaves nothing", arguments: HoldTests.refusals)
   func refuses(_ refused: RefusedCase) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 1_000, from: .bank, to: .anna)
       try refused.check(till)
     }
@@ -77,7 +77,7 @@ struct HoldTests {
   @Test("a hold that failed stays failed when the funds have come")
   func staysFailed() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try refusal { try till.hold(10, 400) } == .insufficientFunds)
       try till.post(1, 1_000, from: .bank, to: .anna)
       #expect(try refusal { try till.hold(10, 400) } == .insufficientFunds)
@@ -100,7 +100,7 @@ struct HoldTests {
       }
       try await group.waitForAll()
     }
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.pocket(.anna) == Pocket(1_000, held: 1_000))
       #expect(try till.number("SELECT count(*) FROM hold") == 10)
     }

@@ -8,7 +8,7 @@ struct PostTests {
   @Test("a post moves units at once and says that it is new")
   func moves() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.post(1, 100, from: .bank, to: .anna))
       #expect(try till.post(2, 30, from: .anna, to: .bert))
       #expect(try till.pocket(.bank) == Pocket(-100))
@@ -23,7 +23,7 @@ struct PostTests {
   @Test("an account that was never used has nothing")
   func unused() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.pocket(.anna) == Pocket(0))
       #expect(try LedgerStore.balance(.anna, on: till.connection).available == Microtokens(0))
     }
@@ -32,17 +32,18 @@ struct PostTests {
   @Test("all of an account can be posted away")
   func everything() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 100, from: .bank, to: .anna)
       #expect(try till.post(2, 100, from: .anna, to: .bert))
       #expect(try till.pocket(.anna) == Pocket(0))
     }
   }
 
-  @Test("an amount is from 1 to 10^15 microtokens", arguments: [1, 1_000_000_000_000_000])
+  @Test(
+    "an amount is from 1 to 10^15 microtokens", arguments: [1, 1_000_000_000_000_000] as [Int64])
   func bounds(amount: Int64) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.post(1, amount, from: .bank, to: .anna))
       #expect(try till.pocket(.anna) == Pocket(amount))
     }
@@ -87,7 +88,7 @@ struct PostTests {
   @Test("a refused post has its code and leaves nothing", arguments: PostTests.refusals)
   func refuses(_ refused: RefusedCase) async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 100, from: .bank, to: .anna)
       try refused.check(till)
     }
@@ -98,7 +99,7 @@ struct PostTests {
   @Test("promotion, chargebacks and payments may go below zero, all others never")
   func negative() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       let mayGo: Set<AccountKind> = [
         .platformPromoExpense, .platformChargebacks, .externalPayments,
       ]
@@ -114,11 +115,11 @@ struct PostTests {
   @Test("an id that failed stays failed when the funds have come")
   func staysFailed() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(
         try refusal { try till.post(2, 50, from: .anna, to: .bert) } == .insufficientFunds)
     }
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 100, from: .bank, to: .anna)
       #expect(
         try refusal { try till.post(2, 50, from: .anna, to: .bert) } == .insufficientFunds)
@@ -129,7 +130,7 @@ struct PostTests {
   @Test("an id that met a closed account stays failed when the account is open again")
   func staysClosed() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       try till.post(1, 100, from: .bank, to: .anna)
       try till.connection.run("UPDATE account SET closed = 1 WHERE may_go_negative = 0")
       #expect(try refusal { try till.post(2, 50, from: .anna, to: .bert) } == .accountClosed)
@@ -143,13 +144,13 @@ struct PostTests {
     let book = try Book()
     try await book.write { till in try till.post(1, 100, from: .bank, to: .anna) }
     let code = try await awaitedRefusal {
-      try await book.write { till in
+      try await book.write { till throws in
         try till.post(2, 60, from: .anna, to: .bert)
         try till.post(3, 60, from: .anna, to: .bert)
       }
     }
     #expect(code == ProblemCode.insufficientFunds)
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.pocket(.anna) == Pocket(100))
       #expect(try till.number("SELECT count(*) FROM transfer") == 1)
     }
@@ -169,7 +170,7 @@ struct PostTests {
       }
       try await group.waitForAll()
     }
-    try await book.write { till in
+    try await book.write { till throws in
       #expect(try till.pocket(.anna) == Pocket(0))
       #expect(try till.pocket(.bert) == Pocket(100))
     }
@@ -181,7 +182,7 @@ struct PostTests {
   @Test("the newest movements come first, with the sign of their account")
   func entries() async throws {
     let book = try Book()
-    try await book.write { till in
+    try await book.write { till throws in
       for id in UInt64(1)...5 { try till.post(id, Int64(id) * 10, from: .bank, to: .anna) }
       try till.post(6, 7, from: .anna, to: .bert)
       let all = try LedgerStore.entries(

@@ -34,7 +34,9 @@ private let noDates: [String] = [
 
 @Suite("a moment has one text")
 struct TimestampTests {
-  @Test("a moment is written in RFC 3339, in UTC, with milliseconds where there are any", arguments: moments)
+  @Test(
+    "a moment is written in RFC 3339, in UTC, with milliseconds where there are any",
+    arguments: moments)
   func writes(milliseconds: Int64, text: String) {
     let moment = Timestamp(milliseconds: milliseconds)
     #expect(moment.rfc3339 == text)
@@ -64,9 +66,10 @@ struct TimestampTests {
     var expected = try #require(Timestamp.parse(date: "1599-12-31"))
     for year in 1600...2100 {
       let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-      for (month, count) in [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].enumerated() {
-        for day in 1...count {
-          let text = "\(year)-\(month < 9 ? "0" : "")\(month + 1)-\(day < 10 ? "0" : "")\(day)"
+      let lengths: [Int] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+      for (index, length) in lengths.enumerated() {
+        for day in 1...length {
+          let text = "\(year)-" + twoDigits(index + 1) + "-" + twoDigits(day)
           expected = expected + 86_400_000
           let parsed = Timestamp.parse(date: text)
           guard parsed == expected, expected.date == text else {
@@ -77,6 +80,8 @@ struct TimestampTests {
       }
     }
   }
+
+  private func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
 
   @Test("a random moment's date is the midnight before it", arguments: 0..<50 as Range<UInt64>)
   func dates(seed: UInt64) throws {

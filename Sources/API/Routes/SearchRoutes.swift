@@ -21,7 +21,8 @@ struct SearchRoutes: Sendable {
       switch name {
       case "facets", "sort":
         body[name] = .strings(value.split(separator: ",").map(String.init))
-      case "limit", "offset", "facetLimit", "minRevision", "semantic", "highlight", "explain", "prefix", "usage":
+      case "limit", "offset", "facetLimit", "minRevision", "semantic", "highlight", "explain",
+        "prefix", "usage":
         body[name] = (try? JSON.parse(value)) ?? .string(value)
       default: body[name] = .string(value)
       }
@@ -60,7 +61,8 @@ struct SearchRoutes: Sendable {
     let snapshot = index.snapshot
     guard snapshot.revision >= revision else {
       throw Refusal(
-        .notSearchableYet, "Revision \(revision) is not searchable yet.", facts: ["asOf": .int(snapshot.revision)],
+        .notSearchableYet, "Revision \(revision) is not searchable yet.",
+        facts: ["asOf": .int(snapshot.revision)],
         retryAfterSeconds: 1)
     }
     return snapshot

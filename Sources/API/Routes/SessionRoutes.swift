@@ -64,7 +64,8 @@ struct SessionRoutes: Sendable {
     let body = try context.json()
     try context.known(body, ["serviceId"])
     guard let service = body["serviceId"]?.string else {
-      throw Refusal(.validationFailed, "Name the service.", fields: [.init("/serviceId", "is missing")])
+      throw Refusal(
+        .validationFailed, "Name the service.", fields: [.init("/serviceId", "is missing")])
     }
     let proposal = try await services.sessions.propose(serviceID: service, to: user)
     return .json(.object(proposal.json), status: 201)
@@ -77,7 +78,9 @@ struct SessionRoutes: Sendable {
   }
 
   private func proposalID(_ text: String) throws(Refusal) -> ID<ProposalKind> {
-    guard let id = ID<ProposalKind>(text) else { throw Refusal(.notFound, "There is no such proposal.") }
+    guard let id = ID<ProposalKind>(text) else {
+      throw Refusal(.notFound, "There is no such proposal.")
+    }
     return id
   }
 
@@ -119,7 +122,8 @@ struct SessionRoutes: Sendable {
     let body = try context.json()
     try context.known(body, ["token"])
     guard let token = body["token"]?.string else {
-      throw Refusal(.validationFailed, "Send the launch token.", fields: [.init("/token", "is missing")])
+      throw Refusal(
+        .validationFailed, "Send the launch token.", fields: [.init("/token", "is missing")])
     }
     let view = try await services.sessions.validate(
       token: token, provider: context.principal.providerID,
@@ -134,15 +138,22 @@ struct SessionRoutes: Sendable {
     guard let seq = body["seq"]?.int, seq > 0, let isActive = body["active"]?.bool else {
       throw Refusal(
         .validationFailed, "A heartbeat has seq (from 1) and active.",
-        fields: [.init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false")])
+        fields: [
+          .init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false"),
+        ])
     }
     let actor = try await liveActor(context)
-    return .json(.object(
-      try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
+    return .json(
+      .object(
+        try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
   }
 
-  func pause(_ context: Context) async throws -> Response { try await transition(context, .pause, "pause") }
-  func resume(_ context: Context) async throws -> Response { try await transition(context, .resume, "resume") }
+  func pause(_ context: Context) async throws -> Response {
+    try await transition(context, .pause, "pause")
+  }
+  func resume(_ context: Context) async throws -> Response {
+    try await transition(context, .resume, "resume")
+  }
 
   func complete(_ context: Context) async throws -> Response {
     let body = try context.json()

@@ -30,10 +30,14 @@ struct SystemRoutes: Sendable {
       ("waypost_catalog_revision", "Newest revision of the record.", revision),
       ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
       ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
-      ("waypost_vectors_complete", "1 where every service has a vector.", snapshot.hasVectors ? 1 : 0),
+      (
+        "waypost_vectors_complete", "1 where every service has a vector.",
+        snapshot.hasVectors ? 1 : 0
+      ),
     ])
     return Response(
-      status: 200, headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
+      status: 200,
+      headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
       body: .bytes(Array(text.utf8)))
   }
 

@@ -25,7 +25,8 @@ enum SearchShapes {
     func integer(_ name: String, _ range: ClosedRange<Int64>, _ fallback: Int64) -> Int64 {
       guard let value = body[name], value != .null else { return fallback }
       if let number = value.int, range.contains(number) { return number }
-      faults.append(.init("/" + name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)"))
+      faults.append(
+        .init("/" + name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)"))
       return fallback
     }
     func flag(_ name: String) -> Bool {
@@ -94,7 +95,8 @@ enum SearchShapes {
     let prompt = value["promptTokens"]?.int ?? 0
     let completion = value["completionTokens"]?.int ?? 0
     guard value.object != nil, range.contains(prompt), range.contains(completion) else {
-      faults.append(.init("/usage", "must have promptTokens and completionTokens from 0 to 1000000000000"))
+      faults.append(
+        .init("/usage", "must have promptTokens and completionTokens from 0 to 1000000000000"))
       return nil
     }
     return Usage(promptTokens: prompt, completionTokens: completion)
@@ -102,7 +104,9 @@ enum SearchShapes {
 
   private static func fingerprint(_ body: JSON) -> String {
     var object = body.object ?? [:]
-    for name in ["cursor", "offset", "limit", "minRevision", "facets", "facetLimit"] { object[name] = nil }
+    for name in ["cursor", "offset", "limit", "minRevision", "facets", "facetLimit"] {
+      object[name] = nil
+    }
     return BytesText.hex(Digest.sha256(JSON.object(object).canonicalBytes).prefix(8))
   }
 
@@ -135,8 +139,10 @@ enum SearchShapes {
       "facets": .object(
         answer.facets.reduce(into: JSONObject()) { $0[$1.field] = facet($1) }),
       "understood": .array(
-        answer.understood.map { constraint(
-          $0, isApplied: !answer.unapplied.contains($0)) }),
+        answer.understood.map {
+          constraint(
+            $0, isApplied: !answer.unapplied.contains($0))
+        }),
       "relaxations": .array(
         answer.relaxations.map { ["dropped": .strings($0.dropped), "total": .number($0.total)] }),
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
@@ -189,7 +195,10 @@ enum SearchShapes {
     if kind == .words || kind == .flags {
       object["values"] = .array(
         facet.entries.map {
-          ["value": .string($0.value), "count": .number($0.count), "selected": .bool($0.isSelected)]
+          [
+            "value": .string($0.value), "count": .number($0.count),
+            "selected": .bool($0.isSelected),
+          ]
         })
       object["otherCount"] = .number(facet.otherCount)
     }
@@ -213,7 +222,7 @@ enum SearchShapes {
       let operators: [String] =
         switch field.kind {
         case .words: ["=", "!=", "IN", "EXISTS", "IS UNKNOWN"]
-        case .flags: ["=", "!=", "IN", "EXISTS", "IS UNKNOWN", "." ]
+        case .flags: ["=", "!=", "IN", "EXISTS", "IS UNKNOWN", "."]
         default: ["=", "!=", "<", "<=", ">", ">=", "TO", "IN", "EXISTS", "IS UNKNOWN"]
         }
       return [
@@ -228,7 +237,8 @@ enum SearchShapes {
       "currencies": .strings(IndexField.currencies),
       "limits": [
         "limit": .number(SearchRequest.limitMax), "offset": .number(SearchRequest.offsetMax),
-        "facets": .number(SearchRequest.facetMax), "queryCharacters": 1_000, "filterCharacters": 4_000,
+        "facets": .number(SearchRequest.facetMax), "queryCharacters": 1_000,
+        "filterCharacters": 4_000,
       ],
     ]
   }

@@ -11,7 +11,8 @@ struct ConditionSets {
 
   private(set) var parts: [Part]
 
-  init(_ conditions: [(FilterExpression, label: String, isUnderstood: Bool)], on snapshot: Snapshot) {
+  init(_ conditions: [(FilterExpression, label: String, isUnderstood: Bool)], on snapshot: Snapshot)
+  {
     parts = conditions.map { expression, label, isUnderstood in
       Part(
         expression: expression, label: label, isUnderstood: isUnderstood,
@@ -62,7 +63,9 @@ struct ConditionSets {
         if total > 0 { found.append(Relaxation(dropped: labels, total: total)) }
       }
       if !found.isEmpty {
-        return Array(found.sorted { ($1.total, $0.dropped.joined()) < ($0.total, $1.dropped.joined()) }.prefix(5))
+        return Array(
+          found.sorted { ($1.total, $0.dropped.joined()) < ($0.total, $1.dropped.joined()) }.prefix(
+            5))
       }
     }
     return []
@@ -99,7 +102,8 @@ extension SearchRun {
       trial.append(part)
       if trial.total(in: snapshot, within: relevance.matching) > 0 {
         kept = trial
-      } else if let constraint = output.understood.first(where: { $0.expression == part.expression }) {
+      } else if let constraint = output.understood.first(where: { $0.expression == part.expression }
+      ) {
         output.unapplied.append(constraint)
       }
     }

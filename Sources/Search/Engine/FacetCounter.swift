@@ -48,7 +48,8 @@ struct FacetCounter {
     for (index, item) in sorted.enumerated() {
       if index < limit || chosen.contains(item.key) {
         facet.entries.append(
-          .init(value: item.value.word, count: item.value.count, isSelected: chosen.contains(item.key)))
+          .init(
+            value: item.value.word, count: item.value.count, isSelected: chosen.contains(item.key)))
       } else {
         facet.otherCount += item.value.count
       }
@@ -75,7 +76,8 @@ struct FacetCounter {
     guard let low = values.min(), let high = values.max() else { return facet }
     facet.statistics = .init(
       min: low, max: high, average: values.reduce(0, +) / Double(values.count))
-    facet.buckets = Histogram.buckets(values, low: low, high: high, isLogarithmic: field.kind == .price)
+    facet.buckets = Histogram.buckets(
+      values, low: low, high: high, isLogarithmic: field.kind == .price)
     return facet
   }
 

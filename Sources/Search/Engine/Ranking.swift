@@ -67,7 +67,8 @@ extension SearchRun {
     let end = request.offset + request.limit
     var heap = BoundedHeap(capacity: end)
     let bonus = snapshot.configuration.nameBonus
-    let sort = request.sort.isEmpty ? [SortKey(field: "relevance", isDescending: true)] : request.sort
+    let sort =
+      request.sort.isEmpty ? [SortKey(field: "relevance", isDescending: true)] : request.sort
     let sortsByName = sort.contains { $0.field == "name" }
     for (number, segment) in snapshot.segments.enumerated() {
       matching[number].forEach { index in
@@ -124,14 +125,19 @@ extension SearchRun {
     guard let best = priced.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else {
       return (first, matching.count == 1 ? "the only matching offer" : "price not stated")
     }
-    return (best.0, matching.count == 1 ? "the only matching offer" : "the lowest price of \(matching.count) matching offers")
+    return (
+      best.0,
+      matching.count == 1
+        ? "the only matching offer" : "the lowest price of \(matching.count) matching offers"
+    )
   }
 
   private func explain(
     _ ranked: RankedService, _ relevance: Relevance, _ text: Float, _ vector: Float
   ) -> JSON {
     let share = Double(relevance.vectorShare)
-    let bonus = relevance.named.contains(ranked.place) ? Double(snapshot.configuration.nameBonus) : 0
+    let bonus =
+      relevance.named.contains(ranked.place) ? Double(snapshot.configuration.nameBonus) : 0
     return [
       "queryClass": .string(output.queryClass.rawValue), "vectorShare": .double(share),
       "text": .double((1 - share) * Double(text)), "vector": .double(share * Double(vector)),
@@ -145,7 +151,8 @@ extension SearchRun {
     for (field, text) in HighlightText.texts(of: service) {
       let bytes = Array(text.utf8)
       var ranges: [JSON] = []
-      for (token, range) in analyzer.ranges(text) where wanted.contains(token) && ranges.count < 50 {
+      for (token, range) in analyzer.ranges(text) where wanted.contains(token) && ranges.count < 50
+      {
         // Offsets in UTF-16 units, as a browser counts.
         let start = String(decoding: bytes[..<range.lowerBound], as: UTF8.self).utf16.count
         let length = String(decoding: bytes[range], as: UTF8.self).utf16.count
@@ -187,7 +194,9 @@ package enum CostEstimate {
     let prices = json["prices"]?.array ?? []
     var total: Int64 = 0
     var currency: String?
-    for (meter, count) in [("inputToken", usage.promptTokens), ("outputToken", usage.completionTokens)]
+    for (meter, count) in [
+      ("inputToken", usage.promptTokens), ("outputToken", usage.completionTokens),
+    ]
     where count > 0 {
       guard let price = prices.first(where: { $0["meter"]?.string == meter }),
         let nano = price["amountNano"]?.int, let per = price["per"]?.int, per > 0,

@@ -89,14 +89,18 @@ struct SearchRun {
     var conditions = conditionSets(understanding)
     demote(&conditions, relevance)
     let rows = conditions.all(in: snapshot, within: relevance.matching)
-    let matching = zip(snapshot.segments, rows).map { FilterEvaluator(segment: $0).services(of: $1) }
+    let matching = zip(snapshot.segments, rows).map {
+      FilterEvaluator(segment: $0).services(of: $1)
+    }
     output.total = matching.reduce(0) { $0 + $1.population }
     finish("filter")
     output.facets = try facets(conditions, relevance)
     finish("facets")
     try rank(matching, rows, relevance)
     finish("rank")
-    if output.total == 0 { output.relaxations += conditions.relaxations(snapshot, relevance.matching) }
+    if output.total == 0 {
+      output.relaxations += conditions.relaxations(snapshot, relevance.matching)
+    }
     finish("relax")
     return output
   }
@@ -211,6 +215,8 @@ struct SearchRun {
   private func contains(_ wanted: [String], in text: String) -> Bool {
     let tokens = analyzer.ranges(text).map(\.token)
     guard tokens.count >= wanted.count else { return false }
-    return (0...(tokens.count - wanted.count)).contains { tokens[$0..<$0 + wanted.count].elementsEqual(wanted) }
+    return (0...(tokens.count - wanted.count)).contains {
+      tokens[$0..<$0 + wanted.count].elementsEqual(wanted)
+    }
   }
 }

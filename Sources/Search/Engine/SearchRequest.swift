@@ -30,7 +30,12 @@ package struct SortKey: Sendable, Equatable {
       let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
-        fields: [.init("/sort", "must be relevance, newest, name or a number field" + (near.map { ", perhaps \($0)" } ?? ""))])
+        fields: [
+          .init(
+            "/sort",
+            "must be relevance, newest, name or a number field"
+              + (near.map { ", perhaps \($0)" } ?? ""))
+        ])
     }
     let startsHigh = ["rating", "reviewCount", "stars", "tokensPerSecond", "uptime"].contains(name)
     return SortKey(field: name, isDescending: direction.map { $0 == "desc" } ?? startsHigh)

@@ -50,7 +50,9 @@ package struct Evaluation {
   private let engine: SearchEngine
 
   /// Prepares services; embeds them where there is an encoder.
-  package init(services: [Service], encoder: Encoder?, at now: Timestamp, ranking: String? = nil) throws {
+  package init(services: [Service], encoder: Encoder?, at now: Timestamp, ranking: String? = nil)
+    throws
+  {
     let configuration = ranking.map { RankingConfiguration(text: $0) } ?? .shipped
     let analyzer = try Analyzer(weights: configuration.fields)
     let texts = services.map(Analyzer.embeddingText(of:))
@@ -103,7 +105,9 @@ package struct Evaluation {
     }
     let ndcg = rankings.map { Measures.ndcg10($0.ranking, $0.grades) }
     var classes: [String: [Double]] = [:]
-    for (entry, value) in zip(rankings, ndcg) { classes[entry.need.queryClass, default: []].append(value) }
+    for (entry, value) in zip(rankings, ndcg) {
+      classes[entry.need.queryClass, default: []].append(value)
+    }
     return Figures(
       leg: leg, ndcg10: mean(Measures.ndcg10), interval: Measures.interval(ndcg),
       recall10: mean { Measures.recall($0, $1, at: 10) },

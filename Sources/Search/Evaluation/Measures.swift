@@ -14,10 +14,12 @@ package enum Measures {
   }
 
   /// The share of relevant services among the first so many.
-  package static func recall(_ ranking: [String], _ grades: [String: Int], at count: Int) -> Double {
+  package static func recall(_ ranking: [String], _ grades: [String: Int], at count: Int) -> Double
+  {
     let relevant = grades.filter { $0.value > 0 }
     guard !relevant.isEmpty else { return 0 }
-    return Double(ranking.prefix(count).filter { relevant[$0] != nil }.count) / Double(relevant.count)
+    return Double(ranking.prefix(count).filter { relevant[$0] != nil }.count)
+      / Double(relevant.count)
   }
 
   /// The share of the first ten that is relevant; of fewer hits, of those.
@@ -33,11 +35,14 @@ package enum Measures {
   }
 
   /// The 95 % bootstrap interval of a mean: 1,000 seeded resamples.
-  package static func interval(_ values: [Double], seed: UInt64 = 7) -> (low: Double, high: Double) {
+  package static func interval(_ values: [Double], seed: UInt64 = 7) -> (low: Double, high: Double)
+  {
     guard values.count > 1 else { return (values.first ?? 0, values.first ?? 0) }
     var random = SplitMix64(seed: seed)
     var means = (0..<1_000).map { _ in
-      (0..<values.count).reduce(0.0) { sum, _ in sum + values[Int.random(in: 0..<values.count, using: &random)] }
+      (0..<values.count).reduce(0.0) { sum, _ in
+        sum + values[Int.random(in: 0..<values.count, using: &random)]
+      }
         / Double(values.count)
     }
     means.sort()

@@ -81,12 +81,16 @@ struct FilterEvaluator {
     var truth = Truth.unknown(segment.rowCount)
     guard !wantedCodes.isEmpty || !isFlags else { return truth }
     for row in 0..<segment.rowCount where column.known[row] {
-      let isThere = codes[Int(starts[row])..<Int(starts[row + 1])].contains { wantedCodes.contains($0) }
+      let isThere = codes[Int(starts[row])..<Int(starts[row + 1])].contains {
+        wantedCodes.contains($0)
+      }
       if isThere {
         truth.yes.insert(row)
       } else if !isFlags {
         truth.no.insert(row)
-      } else if wantedCodes.allSatisfy({ no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0) }) {
+      } else if wantedCodes.allSatisfy({
+        no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0)
+      }) {
         truth.no.insert(row)
       }
     }

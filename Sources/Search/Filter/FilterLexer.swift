@@ -47,7 +47,9 @@ struct FilterLexer {
         tokens.append(.init(kind: .symbol(symbol), position: start))
       } else {
         while at < characters.count, isWordPart(characters[at]) { at += 1 }
-        guard at > start else { throw filterRefusal(at: start, expected: "a field, a value or an operator") }
+        guard at > start else {
+          throw filterRefusal(at: start, expected: "a field, a value or an operator")
+        }
         var word = ""
         word.unicodeScalars.append(contentsOf: characters[start..<at])
         tokens.append(.init(kind: .word(word), position: start))
@@ -57,7 +59,9 @@ struct FilterLexer {
     return tokens
   }
 
-  private static func quoted(_ characters: [Unicode.Scalar], _ at: inout Int) throws(Refusal) -> String {
+  private static func quoted(_ characters: [Unicode.Scalar], _ at: inout Int) throws(Refusal)
+    -> String
+  {
     let start = at
     let mark = characters[at]
     var text = String.UnicodeScalarView()

@@ -186,7 +186,9 @@ package struct FilterParser {
   }
 
   /// An amount with its currency: `0.5`, `"0.5 EUR"`, `0.5 EUR`, `$0.5`.
-  private mutating func price(_ text: String, at position: Int) throws(Refusal) -> FilterExpression.Value {
+  private mutating func price(_ text: String, at position: Int) throws(Refusal)
+    -> FilterExpression.Value
+  {
     let parts = text.split(separator: " ")
     var amount = String(parts.first ?? "")
     var currency = parts.count > 1 ? parts[1].uppercased() : nil

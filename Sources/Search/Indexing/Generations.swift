@@ -66,7 +66,9 @@ package struct Generations: Sendable {
       if name.hasPrefix("g"), name != current { names.append(name) }
     }
     for name in names.sorted().dropLast(1) {
-      for file in ["index.db", "index.db-wal", "index.db-shm", "whole"] { unlink(path(name) + "/" + file) }
+      for file in ["index.db", "index.db-wal", "index.db-shm", "whole"] {
+        unlink(path(name) + "/" + file)
+      }
       rmdir(path(name))
     }
   }

@@ -25,13 +25,18 @@ enum QuantityGrammar {
     }
     if reader.take("ms") || reader.take("milliseconds") || number.suffix == "ms" {
       _ = reader.take("latency")
-      return build("latencyP95", comparison ?? .lessOrEqual, number, reader.at, start, label: "p95 latency (ms)")
+      return build(
+        "latencyP95", comparison ?? .lessOrEqual, number, reader.at, start,
+        label: "p95 latency (ms)")
     }
     if number.suffix == "%" || reader.take("percent"), reader.take("uptime") {
-      return build("uptime", comparison ?? .greaterOrEqual, number, reader.at, start, label: "uptime (%)")
+      return build(
+        "uptime", comparison ?? .greaterOrEqual, number, reader.at, start, label: "uptime (%)")
     }
     if comparison != nil, reader.take("output"), reader.take("tokens") {
-      return build("maxOutputTokens", comparison ?? .greaterOrEqual, number, reader.at, start, label: "output tokens")
+      return build(
+        "maxOutputTokens", comparison ?? .greaterOrEqual, number, reader.at, start,
+        label: "output tokens")
     }
     return nil
   }
@@ -138,11 +143,15 @@ extension QuantityGrammar {
       (["no", "more", "than"], .lessOrEqual), (["not", "more", "than"], .lessOrEqual),
       (["no", "less", "than"], .greaterOrEqual), (["less", "than"], .less),
       (["lower", "than"], .less), (["cheaper", "than"], .less), (["more", "than"], .greater),
-      (["greater", "than"], .greater), (["larger", "than"], .greater), (["at", "least"], .greaterOrEqual),
-      (["at", "most"], .lessOrEqual), (["up", "to"], .lessOrEqual), (["minimum", "of"], .greaterOrEqual),
+      (["greater", "than"], .greater), (["larger", "than"], .greater),
+      (["at", "least"], .greaterOrEqual),
+      (["at", "most"], .lessOrEqual), (["up", "to"], .lessOrEqual),
+      (["minimum", "of"], .greaterOrEqual),
       (["maximum", "of"], .lessOrEqual), (["under"], .less), (["below"], .less), (["<"], .less),
-      (["<="], .lessOrEqual), (["max"], .lessOrEqual), (["maximum"], .lessOrEqual), (["over"], .greater),
-      (["above"], .greater), ([">"], .greater), ([">="], .greaterOrEqual), (["min"], .greaterOrEqual),
+      (["<="], .lessOrEqual), (["max"], .lessOrEqual), (["maximum"], .lessOrEqual),
+      (["over"], .greater),
+      (["above"], .greater), ([">"], .greater), ([">="], .greaterOrEqual),
+      (["min"], .greaterOrEqual),
       (["minimum"], .greaterOrEqual), (["within"], .lessOrEqual),
     ]
 
@@ -166,7 +175,8 @@ extension QuantityGrammar {
         (["or", "more"], .greaterOrEqual), (["or", "larger"], .greaterOrEqual),
         (["or", "longer"], .greaterOrEqual), (["and", "up"], .greaterOrEqual),
         (["or", "less"], .lessOrEqual), (["or", "cheaper"], .lessOrEqual),
-        (["or", "lower"], .lessOrEqual), (["minimum"], .greaterOrEqual), (["maximum"], .lessOrEqual),
+        (["or", "lower"], .lessOrEqual), (["minimum"], .greaterOrEqual),
+        (["maximum"], .lessOrEqual),
         (["max"], .lessOrEqual), (["min"], .greaterOrEqual),
       ]
       for (sequence, comparison) in endings where take(sequence: sequence) { return comparison }
@@ -203,7 +213,8 @@ extension QuantityGrammar {
       if currency != nil, suffix.hasPrefix("/") { suffix = "" }
       let factors = ["": 1.0, "k": 1_000, "m": 1_000_000, "ms": 1, "%": 1, "b": 1_000_000_000]
       guard let factor = factors[suffix] else { return nil }
-      return Number(digits: String(clean), value: plain * factor, suffix: suffix, currency: currency)
+      return Number(
+        digits: String(clean), value: plain * factor, suffix: suffix, currency: currency)
     }
 
     /// "tokens of context", "token context window", "context": named after the number.

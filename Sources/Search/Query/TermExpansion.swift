@@ -83,7 +83,10 @@ struct Synonyms: Sendable {
   /// Only a term that is a member by itself, or the last of a member's words, carries the others, so that
   /// "text" alone never stands for "text to speech".
   func alternatives(in text: String, analyzer: Analyzer) -> [String: [String]] {
-    let folded = " " + text.lowercased().split { !$0.isLetter && !$0.isNumber && $0 != "-" }.joined(separator: " ") + " "
+    let folded =
+      " "
+      + text.lowercased().split { !$0.isLetter && !$0.isNumber && $0 != "-" }.joined(separator: " ")
+      + " "
     var output: [String: [String]] = [:]
     for group in groups {
       for member in group where folded.contains(" " + member + " ") {

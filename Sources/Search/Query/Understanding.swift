@@ -41,6 +41,28 @@ package struct QueryReader: Sendable {
     self.init { folded in snapshot.providerName(folded) }
   }
 
+  /// The words of a text that carry a need, in lower case.
+  package static func contentWords(_ text: String) -> [String] {
+    text.lowercased().split { !$0.isLetter && !$0.isNumber }.map(String.init)
+      .filter { !Analyzer.stopWords.contains($0) && !asking.contains($0) }
+  }
+
+  /// A need without the words that only ask for one: "I need a tool to", "looking for".
+  package static func withoutAsking(_ text: String) -> String {
+    let words = text.split(separator: " ")
+    let start = words.firstIndex { word in
+      let folded = word.lowercased().filter { $0.isLetter || $0.isNumber }
+      return !Analyzer.stopWords.contains(folded) && !asking.contains(folded)
+    }
+    guard let start else { return text }
+    return words[start...].joined(separator: " ")
+  }
+
+  private static let asking: Set<String> = [
+    "need", "want", "looking", "search", "searching", "tool", "tools", "service", "services", "app",
+    "im", "something", "anything",
+  ]
+
   /// What a query says.
   /// - Parameter understanding: false leaves constraints to explicit filters; phrases and exclusions stay.
   package func read(_ query: String, understanding: Bool = true) -> Understanding {
@@ -82,7 +104,8 @@ package struct QueryReader: Sendable {
         result.constraints.append(
           Constraint(
             expression: match.expression, label: match.label,
-            span: words[match.range.lowerBound].span.lowerBound..<words[match.range.upperBound - 1]
+            span: words[match.range.lowerBound].span
+              .lowerBound..<words[match.range.upperBound - 1]
               .span.upperBound))
         for taken in match.range { words[taken].isTaken = true }
         index = match.range.upperBound
@@ -95,7 +118,8 @@ package struct QueryReader: Sendable {
   private func takeLexicon(_ words: inout [QueryWord], into result: inout Understanding) {
     var index = 0
     while index < words.count {
-      guard !words[index].isTaken, let (entry, count) = Lexicon.shipped.match(words, at: index) else {
+      guard !words[index].isTaken, let (entry, count) = Lexicon.shipped.match(words, at: index)
+      else {
         index += 1
         continue
       }
@@ -110,7 +134,8 @@ package struct QueryReader: Sendable {
 
   /// "by OpenAI", "from Mistral AI": a preposition and a provider's name, the longest first.
   private func takeProviders(_ words: inout [QueryWord], into result: inout Understanding) {
-    for index in words.indices where ["by", "from", "via", "provider"].contains(words[index].folded) {
+    for index in words.indices
+    where ["by", "from", "via", "provider"].contains(words[index].folded) {
       for count in stride(from: min(4, words.count - index - 1), to: 0, by: -1) {
         let range = (index + 1)..<(index + 1 + count)
         guard range.allSatisfy({ !words[$0].isTaken }),
@@ -169,7 +194,9 @@ struct QueryWord {
     while let first = rest.first {
       if first.isWhitespace || ",;()[]{}!?:".contains(first) {
         advance(rest.prefix(1))
-      } else if first == "\"", let end = rest.dropFirst().firstIndex(of: "\""), end > rest.index(after: rest.startIndex) {
+      } else if first == "\"", let end = rest.dropFirst().firstIndex(of: "\""),
+        end > rest.index(after: rest.startIndex)
+      {
         let inner = rest[rest.index(after: rest.startIndex)..<end]
         let whole = rest[...end]
         words.append(
@@ -187,7 +214,8 @@ struct QueryWord {
   }
 
   private static func append(_ part: Substring, _ offset: Int, to words: inout [QueryWord]) {
-    let isExclusion = part.hasPrefix("-") && part.count > 2 && part.dropFirst().first?.isLetter == true
+    let isExclusion =
+      part.hasPrefix("-") && part.count > 2 && part.dropFirst().first?.isLetter == true
     var text = isExclusion ? part.dropFirst() : part
     while let last = text.last, ".:'\"".contains(last), text.count > 1 { text = text.dropLast() }
     words.append(

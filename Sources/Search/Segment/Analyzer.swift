@@ -93,7 +93,9 @@ final class Analyzer {
     parts += (service.list("categories") ?? [])
     parts.append((service.list("tags") ?? []).joined(separator: " "))
     if let does = service.text("does") { parts.append(does) }
-    if let description = service.text("description") { parts.append(String(description.prefix(1_500))) }
+    if let description = service.text("description") {
+      parts.append(String(description.prefix(1_500)))
+    }
     return parts.filter { !$0.isEmpty }.joined(separator: ". ")
   }
 }

@@ -91,7 +91,9 @@ package struct IndexField: Sendable {
     IndexField(offer: "currency", .words, "currency of an offer") {
       words($0.prices.first.map { [$0.money.currency] })
     },
-    IndexField(offer: "offerRegion", .words, "region of an offer") { words($0.region.map { [$0] }) },
+    IndexField(offer: "offerRegion", .words, "region of an offer") {
+      words($0.region.map { [$0] })
+    },
     IndexField(offer: "price", .price, "input price of models, else the only price") {
       price($0.mainPrice)
     },
@@ -173,7 +175,9 @@ package struct IndexField: Sendable {
   }
 
   private static func compliance(_ service: Service) -> ColumnBuilder.Value {
-    guard let schemes = service.fields["compliance"]?.array, !schemes.isEmpty else { return .unknown }
+    guard let schemes = service.fields["compliance"]?.array, !schemes.isEmpty else {
+      return .unknown
+    }
     let names = { (state: String) in
       schemes.filter { $0["state"]?.string == state }.compactMap { $0["scheme"]?.string }
     }

@@ -98,7 +98,10 @@ final class Segment: Sendable {
 
   /// A name as it is compared: letters and digits, lower case.
   static func fold(_ name: String) -> String {
-    String(name.lowercased().unicodeScalars.filter { $0.properties.isAlphabetic || $0.properties.numericType != nil }.map(Character.init))
+    String(
+      name.lowercased().unicodeScalars.filter {
+        $0.properties.isAlphabetic || $0.properties.numericType != nil
+      }.map(Character.init))
   }
 
   /// Every term with how many services have it; for typo correction.

@@ -11,11 +11,14 @@ enum UserCommand {
     guard arguments.words == ["add"], let email = arguments.text("email"),
       let role = arguments.text("role").flatMap(Role.init(rawValue:))
     else {
-      Terminal.words("waypost user: user add --role admin|provider|user --email E [--provider ID], password on standard input")
+      Terminal.words(
+        "waypost user: user add --role admin|provider|user --email E [--provider ID], password on standard input"
+      )
       return .misuse
     }
     guard (role == .provider) == (arguments.text("provider") != nil) else {
-      Terminal.words("waypost user: --provider names the provider of a provider's account, and only of one")
+      Terminal.words(
+        "waypost user: --provider names the provider of a provider's account, and only of one")
       return .misuse
     }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
@@ -35,7 +38,8 @@ enum UserCommand {
       email: email, password: password, name: arguments.text("name"), role: role,
       providerID: arguments.text("provider"))
     Terminal.data(
-      arguments.isSet("json") ? JSON.object(["id": .string(user.id.text)]).text : "\(role.rawValue) \(user.id.text)")
+      arguments.isSet("json")
+        ? JSON.object(["id": .string(user.id.text)]).text : "\(role.rawValue) \(user.id.text)")
     return .done
   }
 
@@ -63,7 +67,9 @@ enum KeysCommand {
     var keys = try KeyRing(folder: path, at: clock.now, random: .system)
     switch arguments.words.first {
     case "list":
-      for entry in keys.entries { Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)") }
+      for entry in keys.entries {
+        Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)")
+      }
     case "rotate":
       try keys.rotate(folder: path, at: clock.now)
       guard let newest = keys.entries.last else { return .refused }

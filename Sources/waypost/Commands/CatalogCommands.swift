@@ -11,6 +11,7 @@ enum ImportCommand {
       Terminal.words("waypost import: name a file, a folder, or - for standard input")
       return .misuse
     }
+    if let link = ServerLink(arguments) { return try await remote(link, arguments) }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     var options = Importer.Options()
     options.isAtomic = arguments.isSet("atomic")
@@ -27,12 +28,52 @@ enum ImportCommand {
       Terminal.data(report.json.text)
     } else {
       Terminal.data(
-        "\(report.created) new, \(report.changed) changed, \(report.same) the same, \(report.refused) refused")
+        "\(report.created) new, \(report.changed) changed, \(report.same) the same, \(report.refused) refused"
+      )
     }
     if !arguments.isSet("no-embed"), !arguments.isSet("dry-run") {
       try await embed(folder, arguments)
     }
     return report.taken == 0 && report.refused > 0 ? .refused : .done
+  }
+
+  /// Through a running server, in bodies of about four megabytes, cut between lines.
+  private static func remote(_ link: ServerLink, _ arguments: Arguments) async throws -> Exit {
+    var total = ImportReport()
+    var query = arguments.isSet("dry-run") ? "?dryRun=true" : "?dryRun=false"
+    if arguments.isSet("atomic") { query += "&atomic=true" }
+    let byteCountMax = arguments.isSet("atomic") ? 15_000_000 : 4_000_000
+    func send(_ body: [UInt8]) async throws {
+      let answer = try await link.json(
+        "/v1/admin/import" + query, body, type: "application/x-ndjson")
+      for line in answer["refusedLines"]?.array ?? [] {
+        Terminal.words(Terminal.safe(line.string ?? ""))
+      }
+      total.created += Int(answer["created"]?.int ?? 0)
+      total.changed += Int(answer["changed"]?.int ?? 0)
+      total.same += Int(answer["same"]?.int ?? 0)
+      total.refused += Int(answer["refused"]?.int ?? 0)
+    }
+    for file in try Importer.files(of: arguments.words) {
+      guard var reader = LineReader(path: file) else {
+        throw Refusal(.validationFailed, "\(file) cannot be read.")
+      }
+      var body: [UInt8] = []
+      while let line = reader.next() {
+        body += line.bytes + [0x0A]
+        if body.count >= byteCountMax, !arguments.isSet("atomic") {
+          try await send(body)
+          body.removeAll(keepingCapacity: true)
+        }
+      }
+      if !body.isEmpty { try await send(body) }
+    }
+    Terminal.data(
+      arguments.isSet("json")
+        ? total.json.text
+        : "\(total.created) new, \(total.changed) changed, \(total.same) the same, \(total.refused) refused"
+    )
+    return total.taken == 0 && total.refused > 0 ? .refused : .done
   }
 
   private static func embed(_ folder: DataFolder, _ arguments: Arguments) async throws {
@@ -76,7 +117,10 @@ enum ReindexCommand {
       Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
     }
     Terminal.progress("")
-    Terminal.data(arguments.isSet("json") ? JSON.object(["generation": .string(generation)]).text : "generation \(generation) is in place")
+    Terminal.data(
+      arguments.isSet("json")
+        ? JSON.object(["generation": .string(generation)]).text
+        : "generation \(generation) is in place")
     return .done
   }
 }
@@ -84,6 +128,7 @@ enum ReindexCommand {
 /// `waypost search`: the answer of a search in the terminal.
 enum SearchCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    if let link = ServerLink(arguments) { return try await remote(link, arguments) }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { Terminal.words(hint) }
@@ -98,13 +143,49 @@ enum SearchCommand {
     let answer = try engine.search(request, on: indexer.index.snapshot)
     for constraint in answer.understood { Terminal.words("understood: \(constraint.label)") }
     for relaxation in answer.relaxations {
-      Terminal.words("without \(relaxation.dropped.joined(separator: " and ")): \(relaxation.total)")
+      Terminal.words(
+        "without \(relaxation.dropped.joined(separator: " and ")): \(relaxation.total)")
     }
     Terminal.words("\(answer.total) services")
-    for hit in answer.hits {
-      let service = try JSON.parse(hit.service)
-      Terminal.data(Terminal.safe("\(hit.id)  \(hit.name)  \(service["tagline"]?.string ?? "")"))
-    }
+    for hit in answer.hits { line(try JSON.parse(hit.service), arguments) }
     return answer.total == 0 ? .refused : .done
+  }
+
+  private static func line(_ service: JSON, _ arguments: Arguments) {
+    if arguments.isSet("json") { return Terminal.data(service.text) }
+    let words = ["id", "name", "tagline"].compactMap { service[$0]?.string }
+    Terminal.data(Terminal.safe(words.joined(separator: "  ")))
+  }
+
+  private static func remote(_ link: ServerLink, _ arguments: Arguments) async throws -> Exit {
+    var body: JSONObject = [
+      "q": .string(arguments.words.joined(separator: " ")),
+      "limit": .number(arguments.integer("limit")),
+    ]
+    if let filter = arguments.text("filter") { body["filter"] = .string(filter) }
+    let answer = try await link.json("/v1/providers/search", JSON.object(body).bytes)
+    for constraint in answer["understood"]?.array ?? [] {
+      Terminal.words("understood: " + Terminal.safe(constraint["label"]?.string ?? ""))
+    }
+    Terminal.words("\(answer["total"]?.text ?? "0") services")
+    for hit in answer["hits"]?.array ?? [] { line(hit["service"] ?? [:], arguments) }
+    return answer["total"] == 0 ? .refused : .done
+  }
+}
+
+/// `waypost export`: every service as the import reads it.
+enum ExportCommand {
+  @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let folder = try DataFolder(arguments.text("data") ?? "./data")
+    var after = ""
+    while true {
+      let start = after
+      let page = try await folder.record.read {
+        try CatalogStore.services(after: start, limit: 500, on: $0)
+      }
+      guard let last = page.last else { return .done }
+      after = last.service.id
+      for stored in page { Terminal.data(JSON.object(stored.service.document).text) }
+    }
   }
 }

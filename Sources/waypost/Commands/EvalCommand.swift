@@ -39,7 +39,8 @@ enum EvalCommand {
     func text(_ value: Double) -> String { String(format: "%.4f", value) }
     let classes = figures.byClass.sorted { $0.key < $1.key }
       .map { "\($0.key) \(text($0.value))" }.joined(separator: ", ")
-    return "\(figures.leg.padding(toLength: 8, withPad: " ", startingAt: 0)) nDCG@10 \(text(figures.ndcg10)) "
+    return
+      "\(figures.leg.padding(toLength: 8, withPad: " ", startingAt: 0)) nDCG@10 \(text(figures.ndcg10)) "
       + "[\(text(figures.interval.low)), \(text(figures.interval.high))]  recall@10 \(text(figures.recall10))  "
       + "recall@50 \(text(figures.recall50))  MRR \(text(figures.reciprocalRank))  P@10 \(text(figures.precision10))  "
       + "zero \(text(figures.zeroHitRate))  (\(classes))"

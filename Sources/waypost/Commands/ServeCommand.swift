@@ -33,7 +33,7 @@ enum ServeCommand {
     }
     let address = "http://\(host.contains(":") ? "[\(host)]" : host):\(server.port)"
     let publicURL = try publicAddress(arguments, fallback: address, host: host)
-    let services = try await build(arguments, folder, encoder, publicURL)
+    let services = try await LiveServices.build(arguments, folder, encoder, publicURL)
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
     try writeAddress(address, to: path)
@@ -62,66 +62,10 @@ enum ServeCommand {
     guard url.hasPrefix("https://") || isLoopback else {
       throw Refusal(
         .validationFailed,
-        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front and name its address.")
+        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front and name its address."
+      )
     }
     return url
-  }
-
-  private static func build(
-    _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String
-  ) async throws -> Services {
-    let clock = DataFolder.clock
-    let random = RandomSource.system
-    let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    let indexer = try folder.indexer(encoder: encoder, threadCount: 1)
-    try await indexer.load()
-    let engine = SearchEngine(
-      encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
-    let idempotency = Idempotency(sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
-    var policy = TrialPolicy()
-    policy.perDayMax = Int64(arguments.integer("trials-per-day"))
-    policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
-    if arguments.isSet("demo") {
-      policy.sandbox = Sandbox(publicURL: publicURL)
-      try await folder.record.write { connection in
-        try CatalogStore.putProvider(
-          id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: clock.now,
-          on: connection)
-      }
-    }
-    let sessions = SessionDesk(
-      database: folder.record, clock: clock, random: random, keys: keys, idempotency: idempotency,
-      policy: policy, publicURL: publicURL)
-    try await sessions.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
-    try await sessions.sweep()
-    let chat = ChatDesk(
-      database: folder.record, clock: clock, random: random, index: indexer.index,
-      guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
-      agent: agent(arguments, clock, random), sessions: sessions)
-    try await chat.recover()
-    var configuration = Services.Configuration(publicURL: publicURL)
-    configuration.isDemo = arguments.isSet("demo")
-    configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(String.init)
-    configuration.requestsPerMinute = arguments.integer("rate-limit")
-    configuration.loginsPerMinute = arguments.integer("login-limit")
-    configuration.version = Main.version
-    return Services(
-      record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
-      refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
-      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      configuration: configuration)
-  }
-
-  private static func agent(
-    _ arguments: Arguments, _ clock: Clock, _ random: RandomSource
-  ) -> Agent? {
-    guard let url = arguments.text("llm-url"), let model = arguments.text("llm-model") else { return nil }
-    return Agent(
-      endpoint: ModelEndpoint(url: url, model: model, key: arguments.text("llm-key")), clock: clock,
-      random: random)
   }
 
   /// Work beside the requests, owned here and cancelled at the end.

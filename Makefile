@@ -1,0 +1,58 @@
+# Waypost's own commands. `make up` and `make test` work from a clean clone with Swift, Python and apt.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help packages model build up test unit e2e check format lint bench clean
+
+DATA ?= ./data
+PORT ?= 8080
+HOME_DIR := $(if $(WAYPOST_HOME),$(WAYPOST_HOME),.waypost)
+BIN := .build/release/waypost
+SWIFT := swift build -c release --explicit-target-dependency-import-check error
+PACKAGES := libsqlite3-dev libcurl4-openssl-dev libblas-dev libopenblas0-pthread libssl-dev \
+  libmicrohttpd-dev libargon2-dev pkg-config curl jq python3-venv unzip
+
+help:
+	@echo "make up     installs, fetches the model, builds, imports the demo catalog, serves on 127.0.0.1:$(PORT)"
+	@echo "make test   every test"
+	@echo "make check  format, lint, imports, rules of the repository"
+	@echo "make bench  relevance on the shipped judged needs, and timings"
+
+packages:
+	@Scripts/install-packages.sh $(PACKAGES)
+
+model:
+	@Scripts/fetch-model.sh "$(HOME_DIR)"
+
+build: packages
+	$(SWIFT) --product waypost
+
+# The catalog is imported and embedded once; afterwards both steps find everything in place.
+up: build model
+	@$(BIN) import Fixtures/models.jsonl Fixtures/services.jsonl --data "$(DATA)" --home "$(HOME_DIR)" >/dev/null
+	@Scripts/print-examples.sh "$(PORT)"
+	@exec $(BIN) serve --demo --data "$(DATA)" --home "$(HOME_DIR)" --port "$(PORT)"
+
+unit: packages
+	$(SWIFT) --build-tests
+	SWIFT_BACKTRACE=enable=no swift test -c release --skip-build
+
+e2e: packages
+	Tests/EndToEnd/run.sh
+
+test: packages model
+	@Scripts/run-tests.sh
+
+check: packages
+	@Scripts/check.sh
+
+format:
+	swift format -i -r Sources Tests Index Prompts Package.swift
+
+lint:
+	swift format lint --strict -r Sources Tests Index Prompts Package.swift
+
+bench: build model
+	@Scripts/bench.sh "$(HOME_DIR)"
+
+clean:
+	rm -rf .build

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Every test: the repository's rules, Swift, and the built binary driven by Python clients.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export SWIFT_BACKTRACE=enable=no
+start=$(date +%s)
+failed=0
+step() { echo "== $1"; shift; "$@" || { failed=1; echo "!! failed: $*"; }; }
+step "repository" Scripts/check-repository.py
+step "build" swift build -c release --explicit-target-dependency-import-check error --build-tests
+[ $failed -eq 0 ] || exit 1
+step "swift tests" swift test -c release --skip-build
+step "end to end" Tests/EndToEnd/run.sh
+echo "tests took $(( $(date +%s) - start )) s"
+exit $failed

@@ -1,0 +1,62 @@
+import Foundation
+import HTTPClient
+import Primitives
+
+/// A running server, as the commands talk to it.
+struct ServerLink: Sendable {
+  let address: String
+  private let token: String?
+
+  /// The server that `--server` names, or the one that holds the data folder; nil where none is known.
+  init?(_ arguments: Arguments) {
+    let folder = arguments.text("data") ?? "./data"
+    let file = FileManager.default.contents(atPath: folder + "/server.json")
+    let found = file.flatMap { try? JSON.parse(Array($0)) }?["address"]?.string
+    guard let address = arguments.text("server") ?? found else { return nil }
+    self.address = address.hasSuffix("/") ? String(address.dropLast()) : address
+    token = arguments.text("token")
+  }
+
+  /// Posts a body and gives the parts of the answer.
+  func post(
+    _ path: String, _ body: [UInt8], type: String = "application/json",
+    headers: [(name: String, value: String)] = []
+  ) -> AsyncThrowingStream<InboundPart, any Error> {
+    var all = headers + [(name: "Content-Type", value: type)]
+    if let token { all.append((name: "Authorization", value: "Bearer " + token)) }
+    var request = OutboundRequest(url: address + path, headers: all, body: body)
+    request.totalSeconds = 600
+    request.idleSeconds = 120
+    request.byteCountMax = 64 * 1024 * 1024
+    return Transfer.post(request)
+  }
+
+  /// Posts a body and waits for the whole JSON answer.
+  /// - Throws: `Refusal` with the server's own code and words.
+  func json(_ path: String, _ body: [UInt8], type: String = "application/json") async throws -> JSON
+  {
+    var status = 0
+    var bytes: [UInt8] = []
+    do {
+      for try await part in post(path, body, type: type) {
+        switch part {
+        case .status(let code): status = code
+        case .bytes(let more): bytes += more
+        }
+      }
+    } catch let error as TransferError {
+      throw Refusal(.storageUnavailable, "\(address) does not answer (\(error)).")
+    }
+    guard let answer = try? JSON.parse(bytes) else {
+      throw Refusal(.internal, "\(address) answered with status \(status) and no JSON.")
+    }
+    guard (200..<300).contains(status) else {
+      let code = answer["code"]?.string.flatMap(ProblemCode.init(rawValue:)) ?? .internal
+      let fields = (answer["errors"]?.array ?? []).map {
+        Refusal.Field($0["pointer"]?.string ?? "", $0["detail"]?.string ?? "")
+      }
+      throw Refusal(code, answer["detail"]?.string ?? "status \(status)", fields: fields)
+    }
+    return answer
+  }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import SQLite
+import Synchronization
+
+/// A folder of its own for one test, gone with the last reference to it.
+final class TemporaryFolder: Sendable {
+  let path: String
+
+  init() throws {
+    path = FileManager.default.temporaryDirectory.path + "/waypost-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// A door between two threads: closed until somebody opens it.
+final class Gate: Sendable {
+  private let isOpen = Mutex(false)
+
+  func open() { isOpen.withLock { $0 = true } }
+
+  /// Blocks the thread until the gate is open, ten seconds at most.
+  func wait() {
+    for _ in 0..<10_000 {
+      if isOpen.withLock({ $0 }) { return }
+      Thread.sleep(forTimeInterval: 0.001)
+    }
+  }
+}
+
+/// What a test throws to see that it comes out again.
+struct Stop: Error, Equatable {}
+
+/// A record with one table of notes.
+let noteMigrations: [Migration] = [
+  Migration(
+    name: "m0001-create-note.sql",
+    sql: "CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;")
+]
+
+extension Connection {
+  /// Adds a note.
+  func note(_ text: String) throws {
+    try run("INSERT INTO note(text) VALUES (?)", [.text(text)])
+  }
+
+  /// All notes in the order they were added.
+  func notes() throws -> [String] {
+    try rows("SELECT text FROM note ORDER BY id") { $0.text(0) }
+  }
+}

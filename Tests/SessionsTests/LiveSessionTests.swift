@@ -1,0 +1,256 @@
+import Identity
+import Primitives
+import Sessions
+import Testing
+
+@Suite("Sessions: heartbeats, actors and keys")
+struct LiveSessionTests {
+  @Test("a heartbeat answers with what is left and a fresh token")
+  func heartbeat() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    stage.clock.move(seconds: 30)
+    let reply = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 1, isActive: true)
+    #expect(reply.text("state") == "active")
+    #expect(reply.int("remainingMs") == 1_770_000)
+    #expect(reply.int("nextHeartbeatSeconds") == 30)
+    #expect(reply["warn"]?.bool == false)
+    #expect(reply.text("endsAt") == (stage.clock.now + 1_770_000).rfc3339)
+    let actor = try stage.desk.bearer(reply.text("token"))
+    #expect(actor == SessionActor.bearer(session.id))
+  }
+
+  @Test("the last five minutes are warned of")
+  func warns() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    try await stage.beat(session.id, times: 24)
+    stage.clock.move(seconds: 59)
+    let before = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 100, isActive: true)
+    #expect(before["warn"]?.bool == false)
+    stage.clock.move(seconds: 1)
+    let from = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 101, isActive: true)
+    #expect(from["warn"]?.bool == true)
+    #expect(from.int("remainingMs") == 300_000)
+  }
+
+  @Test("a repeated number changes nothing and gets the same state")
+  func repeated() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    stage.clock.move(seconds: 30)
+    let first = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 4, isActive: true)
+    let columns = "SELECT last_activity_ms || ' ' || active_ms || ' ' || last_seq FROM session"
+    let before = try await stage.texts(columns)
+    stage.clock.move(seconds: 30)
+    let second = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 4, isActive: true)
+    #expect(second.text("state") == first.text("state"))
+    #expect(try await stage.texts(columns) == before)
+  }
+
+  @Test("an idle session pauses by itself and a late heartbeat resumes it at no cost")
+  func idles() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    try await stage.beat(session.id, times: 1)
+    stage.clock.move(seconds: 600)
+    #expect(try await stage.view(session.id).text("reason") == "idle")
+    let reply = try await stage.desk.heartbeat(
+      session.id, by: .bearer(session.id), seq: 2, isActive: true)
+    #expect(reply.text("state") == "active")
+    #expect(reply.int("remainingMs") == 1_740_000)
+    stage.clock.move(seconds: 60)
+    let done = try await stage.desk.transition(
+      session.id, by: .provider("acme"), .complete(by: "provider"))
+    #expect(done.text("reason") == "provider")
+    #expect(done.int("chargedMicrotokens") == 16_666_666)
+    let events = try await stage.texts("SELECT type FROM outbox ORDER BY seq")
+    #expect(
+      events == ["session.started", "session.paused", "session.resumed", "session.completed"])
+    let moment = try await stage.number(
+      "SELECT occurred_ms FROM outbox WHERE type = 'session.paused'")
+    #expect(moment == Stage.dawn + 180_000)
+    #expect(try await stage.faults() == [])
+  }
+
+  static let endings: [SessionState.Event] = [.complete(by: "user"), .fail, .revoke]
+
+  @Test("a heartbeat of an ended session is refused", arguments: LiveSessionTests.endings)
+  func endedHeartbeat(ending: SessionState.Event) async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    _ = try await stage.desk.transition(session.id, by: .admin, ending)
+    let code = try await refusal {
+      try await stage.desk.heartbeat(
+        session.id, by: .bearer(session.id), seq: 1, isActive: true)
+    }
+    // A revoked session's tokens are refused at once; the others' transition is not in the table.
+    let allowed: [ProblemCode] = [.invalidTransition, .tokenInvalid, .unauthenticated]
+    let actual = try #require(code, "the heartbeat was taken")
+    #expect(allowed.contains(actual))
+  }
+
+  // MARK: Session tokens
+
+  @Test("a session token names its session for 15 minutes")
+  func bearerLife() async throws {
+    let stage = try await Stage.open()
+    let (session, token) = try await stage.startActive()
+    stage.clock.move(seconds: 929)
+    let actor = try stage.desk.bearer(token)
+    #expect(actor == SessionActor.bearer(session.id))
+    stage.clock.move(seconds: 1)
+    let code = try await refusal { try stage.desk.bearer(token) }
+    #expect(code == ProblemCode.tokenExpired)
+  }
+
+  @Test("a launch token is no session token")
+  func kinds() async throws {
+    let stage = try await Stage.open()
+    let (session, token) = try await stage.startActive()
+    for wrong in [session.token, "", "a.b.c", token + "."] {
+      let code = try await refusal { try stage.desk.bearer(wrong) }
+      #expect(code == ProblemCode.tokenInvalid)
+    }
+  }
+
+  @Test("a paused session takes a token that expired less than 30 minutes ago")
+  func pausedToken() async throws {
+    let stage = try await Stage.open()
+    let (session, token) = try await stage.startActive()
+    _ = try await stage.desk.transition(session.id, by: .user(.anna), .pause)
+    stage.clock.move(seconds: 1_500)
+    let actor = try stage.desk.bearer(token)
+    let reply = try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
+    #expect(reply.text("state") == "active")
+    #expect(reply.text("token") != "absent")
+  }
+
+  // MARK: Actors
+
+  @Test("whom a session does not concern does not find it")
+  func foreign() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    let other = try await stage.start(by: .bert)
+    let strangers: [SessionActor] = [.user(.bert), .provider("other"), .bearer(other.id)]
+    for actor in strangers {
+      let read = try await refusal { try await stage.desk.session(session.id, for: actor) }
+      #expect(read == ProblemCode.notFound)
+      let events: [SessionState.Event] = [.pause, .resume, .complete(by: "user"), .fail, .revoke]
+      for event in events {
+        let code = try await refusal {
+          try await stage.desk.transition(session.id, by: actor, event)
+        }
+        #expect(code == ProblemCode.notFound)
+      }
+      let beat = try await refusal {
+        try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
+      }
+      #expect(beat == ProblemCode.notFound)
+    }
+    #expect(try await stage.view(session.id).text("state") == "active")
+  }
+
+  @Test("user, provider, bearer and admin find their session")
+  func concerned() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    let actors: [SessionActor] = [
+      .user(.anna), .provider("acme"), .bearer(session.id), .admin,
+    ]
+    for actor in actors {
+      let view = try await stage.desk.session(session.id, for: actor)
+      #expect(view.text("id") == session.id.text)
+    }
+    let unknown = try await refusal {
+      try await stage.desk.session(ID(high: 9, low: 9), for: .admin)
+    }
+    #expect(unknown == ProblemCode.notFound)
+  }
+
+  @Test("a user's sessions come newest first, page by page, and nobody else's")
+  func list() async throws {
+    let stage = try await Stage.open()
+    var second = Listing()
+    second.id = "second"
+    try await stage.list(second)
+    let first = try await stage.start()
+    stage.clock.move(seconds: 1)
+    let last = try await stage.start("second")
+    _ = try await stage.start(by: .bert)
+    let all = try await stage.desk.sessions(of: .anna, before: Int64.max, limit: 10)
+    #expect(all.map { $0.text("id") } == [last.id.text, first.id.text])
+    let page = try await stage.desk.sessions(of: .anna, before: Int64.max, limit: 1)
+    #expect(page.map { $0.text("id") } == [last.id.text])
+    let rest = try await stage.desk.sessions(of: .anna, before: Stage.dawn + 1_000, limit: 10)
+    #expect(rest.map { $0.text("id") } == [first.id.text])
+  }
+
+  // MARK: Keys
+
+  private func complete(
+    _ stage: Stage, _ id: ID<SessionKind>, key: String
+  ) async throws -> Idempotency.Answer {
+    let keyed = try Idempotency.Key(
+      principal: .user(.anna, .user, providerID: nil),
+      route: "POST /v1/sessions/\(id.text)/complete", key: key, body: [:])
+    return try await stage.desk.transition(
+      id, by: .user(.anna), .complete(by: "user"), key: keyed,
+      refused: { refusal in Stage.answer(refusal) })
+  }
+
+  @Test("a keyed completion settles once and is replayed word for word")
+  func keyed() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    try await stage.beat(session.id, times: 3)
+    let first = try await complete(stage, session.id, key: "end")
+    stage.clock.move(seconds: 500)
+    let second = try await complete(stage, session.id, key: "end")
+    #expect(first.status == 200)
+    #expect(second.isReplayed)
+    #expect(second.body == first.body)
+    let other = try await complete(stage, session.id, key: "other")
+    #expect(other.status == 200)
+    #expect(!other.isReplayed)
+    let captures = try await stage.number("SELECT count(*) FROM transfer WHERE kind = 'capture'")
+    #expect(captures == 1)
+    #expect(try await stage.balance(.acme).balance == Microtokens(25_000_000))
+  }
+
+  @Test("a keyed refusal is stored and nothing is written")
+  func keyedRefusal() async throws {
+    let stage = try await Stage.open()
+    let started = try await stage.start()
+    let refused = try await complete(stage, started.id, key: "end")
+    #expect(refused.status == 409)
+    #expect(try code(refused) == "invalid_transition")
+    #expect(try await stage.texts("SELECT state FROM session") == ["pending"])
+    _ = try await stage.desk.validate(token: started.token, provider: "acme", origin: nil)
+    let replayed = try await complete(stage, started.id, key: "end")
+    #expect(replayed.isReplayed)
+    #expect(replayed.body == refused.body)
+    #expect(try await stage.texts("SELECT state FROM session") == ["active"])
+  }
+
+  @Test("a revocation releases a pending session and settles an active one")
+  func revokes() async throws {
+    let stage = try await Stage.open()
+    let pending = try await stage.start(by: .bert)
+    let void = try await stage.desk.transition(pending.id, by: .user(.bert), .revoke)
+    #expect(void.text("state") == "expired")
+    #expect(void.text("reason") == "revoked")
+    #expect(void.int("chargedMicrotokens") == 0)
+    let (session, _) = try await stage.startActive()
+    try await stage.beat(session.id, times: 3)
+    let settled = try await stage.desk.transition(session.id, by: .admin, .revoke)
+    #expect(settled.int("chargedMicrotokens") == 25_000_000)
+    #expect(try await stage.faults() == [])
+  }
+}

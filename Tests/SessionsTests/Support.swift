@@ -1,0 +1,323 @@
+import Catalog
+import Cryptography
+import Foundation
+import Identity
+import Index
+import Ledger
+import Primitives
+import SQLite
+import Sessions
+import Synchronization
+import Testing
+
+/// A folder that goes when its last owner does.
+final class TemporaryFolder: Sendable {
+  let path: String
+
+  init() throws {
+    let url = FileManager.default.temporaryDirectory
+      .appendingPathComponent("waypost-sessions-" + UUID().uuidString, isDirectory: true)
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    path = url.path
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// A clock that stands until the test moves it.
+final class MovableClock: Sendable {
+  private let moment: Mutex<Int64>
+
+  init(_ milliseconds: Int64) { moment = Mutex(milliseconds) }
+
+  var now: Timestamp { Timestamp(milliseconds: moment.withLock { moment -> Int64 in moment }) }
+
+  var clock: Primitives.Clock { Primitives.Clock { self.now } }
+
+  func move(seconds: Int64 = 0, milliseconds: Int64 = 0) {
+    moment.withLock { moment in moment += seconds * 1_000 + milliseconds }
+  }
+}
+
+/// Random bytes that a seed decides.
+final class SeededBytes: Sendable {
+  private let generator: Mutex<SplitMix64>
+
+  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
+
+  func next(_ count: Int) -> [UInt8] {
+    generator.withLock { generator -> [UInt8] in
+      var bytes: [UInt8] = []
+      while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
+      return bytes
+    }
+  }
+}
+
+extension RandomSource {
+  static func seeded(_ seed: UInt64) -> RandomSource {
+    let bytes = SeededBytes(seed: seed)
+    return RandomSource { bytes.next($0) }
+  }
+}
+
+extension ID where Kind == UserKind {
+  static var anna: ID { ID(high: 1, low: 1) }
+  static var bert: ID { ID(high: 2, low: 2) }
+}
+
+extension AccountName {
+  static let grants = AccountName.platform(.platformGrants)
+  static let acme = AccountName.provider("acme")
+}
+
+extension TrialPolicy {
+  /// The defaults with the sandbox that `serve --demo` brings.
+  static var sandboxed: TrialPolicy {
+    var policy = TrialPolicy()
+    policy.sandbox = Sandbox(publicURL: Stage.url)
+    return policy
+  }
+}
+
+/// A listing of the test's catalog.
+struct Listing: Sendable {
+  var id = "scribe"
+  var provider = "acme"
+  var appID: String? = "acme-app"
+  var rate: Int64? = 500
+  var status = "active"
+  var trial: JSON? = ["offered": true]
+  var redirects = ["https://acme.example/start"]
+
+  /// A listing without a trial of its own.
+  static var trialless: Listing {
+    var listing = Listing()
+    listing.trial = nil
+    return listing
+  }
+
+  func service() throws -> Service {
+    var offer: JSONObject = ["id": "hourly", "plan": "time"]
+    if let rate { offer["tokenRatePerHour"] = .int(rate) }
+    var document: JSONObject = [
+      "id": .string(id), "providerId": .string(provider), "providerName": "Acme Labs",
+      "name": "Scribe", "kind": "app", "status": .string(status),
+      "offers": .array([.object(offer)]), "redirectUris": .strings(redirects),
+    ]
+    if let trial { document["trial"] = trial }
+    if let appID { document["appId"] = .string(appID) }
+    return try Service.read(document)
+  }
+}
+
+/// A session that was just confirmed.
+struct Started: Sendable {
+  let id: ID<SessionKind>
+  let proposal: ID<ProposalKind>
+  /// Its launch token.
+  let token: String
+  /// The answer to the confirmation.
+  let view: JSONObject
+}
+
+/// A desk on a real record in a folder of its own, with a clock that the test moves.
+struct Stage: Sendable {
+  static let url = "https://waypost.example"
+  static let dawn: Int64 = 1_800_000_000_000
+
+  let folder: TemporaryFolder
+  let clock: MovableClock
+  let keys: KeyRing
+  let policy: TrialPolicy
+  let random: RandomSource
+  let database: Database
+  let desk: SessionDesk
+
+  init(policy: TrialPolicy = TrialPolicy(), seed: UInt64 = 1) throws {
+    let clock = MovableClock(Stage.dawn)
+    let random = RandomSource.seeded(seed)
+    try self.init(
+      folder: TemporaryFolder(), clock: clock,
+      keys: KeyRing(inMemoryAt: clock.now, random: random), policy: policy, random: random)
+  }
+
+  private init(
+    folder: TemporaryFolder, clock: MovableClock, keys: KeyRing, policy: TrialPolicy,
+    random: RandomSource
+  ) throws {
+    self.folder = folder
+    self.clock = clock
+    self.keys = keys
+    self.policy = policy
+    self.random = random
+    database = try Database(
+      path: folder.path + "/record.db",
+      migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) })
+    desk = SessionDesk(
+      database: database, clock: clock.clock, random: random, keys: keys,
+      idempotency: Idempotency(
+        sealer: Sealer(key: keys.derived(for: "answers")), random: random),
+      policy: policy, publicURL: Stage.url)
+  }
+
+  /// A stage with one listing and a trial budget of 1,000 tokens.
+  static func open(
+    _ listing: Listing = Listing(), policy: TrialPolicy = TrialPolicy(), budget: Int64 = 1_000,
+    seed: UInt64 = 1
+  ) async throws -> Stage {
+    let stage = try Stage(policy: policy, seed: seed)
+    try await stage.list(listing)
+    try await stage.desk.fundTrials(tokens: budget)
+    return stage
+  }
+
+  /// The same record under a new process.
+  func restarted() throws -> Stage {
+    try Stage(folder: folder, clock: clock, keys: keys, policy: policy, random: random)
+  }
+
+  func list(_ listing: Listing) async throws {
+    let service = try listing.service()
+    let now = clock.now
+    try await database.write { connection throws in
+      _ = try CatalogStore.put(service, at: now, on: connection)
+    }
+  }
+
+  func confirm(
+    _ proposal: ID<ProposalKind>, by user: ID<UserKind> = .anna, key: String
+  ) async throws -> Idempotency.Answer {
+    let keyed = try Idempotency.Key(
+      principal: .user(user, .user, providerID: nil), route: "POST /v1/sessions", key: key,
+      body: ["proposalId": .string(proposal.text)])
+    return try await desk.confirm(
+      proposal, by: user, key: keyed, refused: { refusal in Stage.answer(refusal) })
+  }
+
+  static func answer(_ refusal: Refusal) -> Idempotency.Answer {
+    let body: JSON = ["code": .string(refusal.code.rawValue)]
+    return Idempotency.Answer(status: refusal.code.status, body: body.bytes)
+  }
+
+  /// A proposal and its confirmation, which must succeed.
+  func start(_ service: String = "scribe", by user: ID<UserKind> = .anna) async throws -> Started {
+    let proposal = try await desk.propose(serviceID: service, to: user)
+    let answer = try await confirm(proposal.id, by: user, key: proposal.id.text)
+    let view = try #require(try JSON.parse(answer.body).object)
+    try #require(answer.status == 201, "answered \(JSON.object(view).text)")
+    let id = try #require(ID<SessionKind>(view.text("id")))
+    let token = try #require(parameter("marketplace_session", of: view.text("redirectUrl")))
+    return Started(id: id, proposal: proposal.id, token: token, view: view)
+  }
+
+  /// A session that its provider has redeemed; also gives the session token.
+  func startActive(
+    _ service: String = "scribe", by user: ID<UserKind> = .anna, provider: String = "acme"
+  ) async throws -> (session: Started, bearer: String) {
+    let started = try await start(service, by: user)
+    let view = try await desk.validate(token: started.token, provider: provider, origin: nil)
+    return (started, view.text("token"))
+  }
+
+  /// Signs of life of an active user, so many seconds apart.
+  func beat(
+    _ id: ID<SessionKind>, from seq: Int64 = 1, times: Int64, every seconds: Int64 = 60
+  ) async throws {
+    for step in 0..<times {
+      clock.move(seconds: seconds)
+      _ = try await desk.heartbeat(id, by: .bearer(id), seq: seq + step, isActive: true)
+    }
+  }
+
+  func view(_ id: ID<SessionKind>) async throws -> JSONObject {
+    try await desk.session(id, for: .admin)
+  }
+
+  func balance(_ name: AccountName) async throws -> Balance {
+    try await database.read { connection in try LedgerStore.balance(name, on: connection) }
+  }
+
+  /// What the verifier finds; nothing in a sound ledger.
+  func faults() async throws -> [String] {
+    try await database.read { connection in try LedgerVerifier.verify(connection).faults }
+  }
+
+  func number(_ sql: String) async throws -> Int64 {
+    try await database.read { connection throws in
+      try connection.first(sql) { row in row.int(0) } ?? -1
+    }
+  }
+
+  func texts(_ sql: String) async throws -> [String] {
+    try await database.read { connection in try connection.rows(sql) { row in row.text(0) } }
+  }
+}
+
+extension JSONObject {
+  func text(_ key: String) -> String { self[key]?.string ?? "absent" }
+  func int(_ key: String) -> Int64 { self[key]?.int ?? -1 }
+}
+
+/// The code in a stored refusal, or the status where there is none.
+func code(_ answer: Idempotency.Answer) throws -> String {
+  try JSON.parse(answer.body)["code"]?.string ?? String(answer.status)
+}
+
+/// A parameter of a link, as it is written there.
+func parameter(_ name: String, of link: String) -> String? {
+  let marks: Set<Character> = ["?", "&"]
+  for part in link.split(whereSeparator: { marks.contains($0) }) where part.hasPrefix(name + "=") {
+    return String(part.dropFirst(name.count + 1))
+  }
+  return nil
+}
+
+/// The code of the refusal that the body throws, or nil where it succeeds.
+func refusal<T>(of body: () async throws -> T) async throws -> ProblemCode? {
+  do {
+    _ = try await body()
+    return nil
+  } catch let refusal as Refusal {
+    return refusal.code
+  }
+}
+
+extension SessionState {
+  /// Half an hour at 500 tokens an hour, made at 0.
+  static func fresh(minutes: Int64 = 30) -> SessionState {
+    SessionState(ratePerHour: 500_000_000, duration: minutes * 60_000, createdAt: 0)
+  }
+
+  /// The same, redeemed at 0.
+  static func redeemed(minutes: Int64 = 30) throws -> SessionState {
+    var state = fresh(minutes: minutes)
+    try state.take(.validate, at: 0)
+    return state
+  }
+
+  /// Advances to a moment and applies an event there, as the desk does.
+  @discardableResult
+  mutating func take(_ event: Event, at moment: Int64) throws -> [Effect] {
+    let due = advance(to: moment)
+    let effects = try apply(event, at: moment)
+    return due + effects
+  }
+
+  /// Active heartbeats every 100 s from one moment up to another.
+  mutating func beats(from start: Int64, through end: Int64) throws {
+    for moment in stride(from: start, through: end, by: 100_000) {
+      try take(.heartbeat(seq: moment, isActive: true), at: moment)
+    }
+  }
+}
+
+extension SessionState.Effect {
+  var name: String {
+    switch self {
+    case .settle: "settle"
+    case .release: "release"
+    case .emit(let type, _): type
+    }
+  }
+}
