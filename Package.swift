@@ -87,12 +87,16 @@ let package = Package(
     .testTarget(
       name: "SessionsTests",
       dependencies: [
-        "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
+        "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
     .testTarget(
       name: "SearchTests",
       dependencies: ["Search", "Catalog", "Embedding", "SQLite", "Index", "Primitives"]),
+    .testTarget(
+      name: "IdentityTests",
+      dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
   ],
   cLanguageStandard: .c11
 )

@@ -119,7 +119,10 @@ public struct Importer: Sendable {
     let services = lines.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
       .compactMap { index, line in
         parse(
-          (Array(line.last == 0x0D ? line.dropLast() : line), line.count > LineReader.lineByteCountMax), file: name, number: index + 1,
+          (
+            Array(line.last == 0x0D ? line.dropLast() : line),
+            line.count > LineReader.lineByteCountMax
+          ), file: name, number: index + 1,
           refused: &total.refused)
       }
     if options.isAtomic, total.refused > 0 {

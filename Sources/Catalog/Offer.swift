@@ -90,7 +90,9 @@ public struct Offer: Sendable {
       return nil
     }
     guard let nano = amount(value["amountNano"], at: pointer + "/amountNano", into: &fields) else {
-      if value["amountNano"] ?? .null == .null { fields.append(.init(pointer + "/amountNano", "is missing")) }
+      if value["amountNano"] ?? .null == .null {
+        fields.append(.init(pointer + "/amountNano", "is missing"))
+      }
       return nil
     }
     guard let currency = value["currency"]?.string, currency.utf8.count == 3,
@@ -139,7 +141,9 @@ public enum Slug {
 
   /// 16 hexadecimal digits of a text (FNV-1a, 64 bits): stable over runs, for names without a slug of their own.
   static func fingerprint(of text: String) -> String {
-    let hash = text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    let hash = text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
+      ($0 ^ UInt64($1)) &* 0x100_0000_01B3
+    }
     return BytesText.hex((0..<8).map { UInt8(truncatingIfNeeded: hash >> (56 - 8 * $0)) })
   }
 

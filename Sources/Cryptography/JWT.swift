@@ -26,9 +26,15 @@ public enum JWT {
     public let audience: String?
     /// Seconds of clock difference granted, at most 60.
     public let leewaySeconds: Int64
+    /// Seconds after `exp` for which the caller still has a use for the token.
+    public let expiredGraceSeconds: Int64
 
     /// An expectation.
-    public init(type: String, issuer: String, audience: String?, leewaySeconds: Int64 = 30) {
+    public init(
+      type: String, issuer: String, audience: String?, leewaySeconds: Int64 = 30,
+      expiredGraceSeconds: Int64 = 0
+    ) {
+      self.expiredGraceSeconds = expiredGraceSeconds
       self.type = type
       self.issuer = issuer
       self.audience = audience
@@ -108,6 +114,6 @@ public enum JWT {
       }
     }
     // Compared without a sum: `exp` comes from outside and could be as large as it likes.
-    guard now.seconds - leeway < expiry else { throw .expired }
+    guard now.seconds - leeway - expecting.expiredGraceSeconds < expiry else { throw .expired }
   }
 }

@@ -32,7 +32,11 @@ public struct KeyRing: Sendable {
   /// Reads the files of a folder, or makes them with a first key that signs at once.
   public init(folder: String, at now: Timestamp, random: RandomSource) throws {
     mkdir(folder, 0o700)
-    if let bytes = KeyRing.read(folder + "/secret"), bytes.count == 32 {
+    if let bytes = KeyRing.read(folder + "/secret") {
+      // Never replaced: what it has sealed and signed would be lost.
+      guard bytes.count == 32 else {
+        throw Refusal(.internal, "The file of the server's secret is damaged.")
+      }
       secret = bytes
     } else {
       secret = random.bytes(32)

@@ -157,7 +157,8 @@ struct Draft {
   func fund(on connection: Connection, _ run: () throws -> Void) throws {
     let found = try connection.first(
       "SELECT kind, credits_posted - debits_posted - debits_pending FROM account WHERE id = ?",
-      [.int(debit)]) { (kind: AccountKind(rawValue: $0.text(0)), available: $0.int(1)) }
+      [.int(debit)]
+    ) { (kind: AccountKind(rawValue: $0.text(0)), available: $0.int(1)) }
     guard let account = found, let chart = account.kind else {
       throw Refusal(.internal, "An account cannot be read.")
     }

@@ -117,7 +117,8 @@ public enum LedgerStore {
     for case let holdID? in due {
       let hold = try HoldRow.read(holdID, on: connection)
       let draft = Draft(
-        ID(at: now, random: random), "expire", hold, Microtokens(hold.remaining), "hold timed out", now)
+        ID(at: now, random: random), "expire", hold, Microtokens(hold.remaining), "hold timed out",
+        now)
       try release(hold, state: "expired", draft, on: connection)
     }
   }
@@ -169,9 +170,11 @@ public enum LedgerStore {
       [.blob(captureID.bytes)]
     ) { (id: $0.blob(0), debit: $0.int(1), credit: $0.int(2), amount: $0.int(3)) }
     guard let fee = found else { return }
-    let returned = try connection.first(
-      "SELECT coalesce(sum(amount), 0) FROM transfer WHERE refers_to = ? AND kind = 'refund'",
-      [.blob(fee.id)]) { $0.int(0) } ?? 0
+    let returned =
+      try connection.first(
+        "SELECT coalesce(sum(amount), 0) FROM transfer WHERE refers_to = ? AND kind = 'refund'",
+        [.blob(fee.id)]
+      ) { $0.int(0) } ?? 0
     let share = captured.dividingFullWidth(fee.amount.multipliedFullWidth(by: refunded)).quotient
     guard share > returned else { return }
     let name = Digest.sha256(refund.bytes + Array("fee".utf8))

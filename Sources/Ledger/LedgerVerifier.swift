@@ -12,7 +12,8 @@ public enum LedgerVerifier {
   private struct Replay {
     var accounts: [Int64: Sums] = [:]
     var holds:
-      [[UInt8]: (amount: Int64, captured: Int64, debit: Int64, credit: Int64, ending: String?)] = [:]
+      [[UInt8]: (amount: Int64, captured: Int64, debit: Int64, credit: Int64, ending: String?)] =
+        [:]
     var captures: [[UInt8]: Int64] = [:]
     var faults: [String] = []
   }

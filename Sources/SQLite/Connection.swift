@@ -38,6 +38,8 @@ public final class Connection {
       try execute("PRAGMA journal_mode = WAL")
       try execute("PRAGMA synchronous = FULL")
       try execute("PRAGMA wal_autocheckpoint = 0")
+      // With it REPLACE fires delete triggers too: append-only tables stay so.
+      try execute("PRAGMA recursive_triggers = ON")
     case .reader:
       try execute("PRAGMA query_only = ON")
       csqlite_no_checkpoint_on_close(handle)

@@ -10,8 +10,8 @@ public enum SessionActor: Sendable, Equatable {
   case user(ID<UserKind>)
   /// The provider that runs it.
   case provider(String)
-  /// The bearer of its session token.
-  case bearer(ID<SessionKind>)
+  /// The bearer of its session token; `isLate` where it expired at most 30 minutes ago.
+  case bearer(ID<SessionKind>, isLate: Bool = false)
   /// An admin.
   case admin
 }
@@ -152,7 +152,7 @@ extension SessionDesk {
       throw Refusal(.notFound, "There is no such session.")
     }
     try advance(&record, to: now, on: connection)
-    if case .heartbeat = event, record.state.phase.isTerminal { return record }
+    try requireFresh(actor, event, record)
     let effects = try record.state.apply(event, at: now.milliseconds)
     try carryOut(effects, &record, at: now, on: connection)
     return record
@@ -162,14 +162,26 @@ extension SessionDesk {
     switch actor {
     case .user(let id): record.userID == id
     case .provider(let id): record.providerID == id
-    case .bearer(let id): record.id == id
+    case .bearer(let id, _): record.id == id
     case .admin: true
     }
   }
 
   /// The session of a bearer's session token.
   public func bearer(_ token: String) throws(Refusal) -> SessionActor {
-    .bearer(try tokens.sessionID(token, at: clock.now))
+    try tokens.bearer(token, at: clock.now)
+  }
+
+  /// A token that has expired is good only to wake a paused session (3.3).
+  private func requireFresh(
+    _ actor: SessionActor, _ event: SessionState.Event, _ record: SessionRecord
+  ) throws(Refusal) {
+    guard case .bearer(_, isLate: true) = actor else { return }
+    switch event {
+    case .heartbeat where record.state.phase == .paused: return
+    case .resume where record.state.phase == .paused: return
+    default: throw Refusal(.tokenExpired, "The token has expired.")
+    }
   }
 
   /// One session as its user, its provider or an admin sees it.
@@ -204,9 +216,14 @@ extension SessionDesk {
 
   /// Due deadlines of sessions and holds in time order; sessions settle before their holds can time out.
   func sweep(at now: Timestamp, on connection: Connection) throws {
-    for record in try SessionStore.due(at: now.milliseconds, limit: 256, on: connection) {
-      var record = record
-      try advance(&record, to: now, on: connection)
+    // All of them, in pages: holds may only time out when every due session has settled.
+    while true {
+      let due = try SessionStore.due(at: now.milliseconds, limit: 256, on: connection)
+      if due.isEmpty { break }
+      for record in due {
+        var record = record
+        try advance(&record, to: now, on: connection)
+      }
     }
     try LedgerStore.expireDue(at: now, random: random, on: connection)
   }

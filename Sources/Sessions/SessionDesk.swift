@@ -111,8 +111,9 @@ public struct SessionDesk: Sendable {
     guard Digest.equal(expected, row.signature) else {
       throw Refusal(.internal, "The proposal's signature does not verify.")
     }
-    let terms = try terms(of: row.serviceID, on: connection)
-    guard terms.hash == row.termsHash else {
+    // A listing that is gone, or offers no trial any more, has changed like any other.
+    let found = try? terms(of: row.serviceID, on: connection)
+    guard let terms = found, terms.hash == row.termsHash else {
       throw Refusal(
         .proposalStale, "The listing or its terms have changed; ask for a new proposal.")
     }

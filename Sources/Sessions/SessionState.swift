@@ -140,7 +140,8 @@ public struct SessionState: Sendable, Equatable {
       timers.append((startedAt + SessionNumbers.wallClockCap, .cap))
       timers.append((lastActivity + SessionNumbers.idleMax + 1, .idle))
       if !isWarned {
-        timers.append((max(limit - SessionNumbers.warnBefore, startedAt), .warning))
+        let end = min(limit, startedAt + SessionNumbers.wallClockCap)
+        timers.append((max(end - SessionNumbers.warnBefore, startedAt), .warning))
       }
     case .paused:
       guard let startedAt, let lastActivity else { return nil }
@@ -232,8 +233,9 @@ public struct SessionState: Sendable, Equatable {
       return [.settle, .emit("session.expired", at: now)]
     // Repeating what led here changes nothing.
     case (.paused, .pause) where reason == "manual": return []
-    case (.active, .resume) where pausedTotal > 0: return []
-    case (.completed, .complete), (.failed, .fail): return []
+    case (.active, .resume) where reason == "resumed": return []
+    case (.completed, .complete) where reason != "time_limit": return []
+    case (.failed, .fail): return []
     case (.expired, .revoke) where reason == "revoked": return []
     default:
       throw Refusal(
@@ -256,7 +258,7 @@ public struct SessionState: Sendable, Equatable {
     pausedTotal += max(0, now - (pausedAt ?? now))
     pausedAt = nil
     phase = .active
-    reason = nil
+    reason = "resumed"
     lastActivity = now
     return [.emit("session.resumed", at: now)] + advance(to: now)
   }

@@ -49,21 +49,28 @@ struct SessionTokens: Sendable {
     return JWT.sign(type: "at+jwt", claims: claims, with: keys.signing(at: now))
   }
 
-  /// The session that a bearer token is for.
-  func sessionID(_ token: String, at now: Timestamp) throws(Refusal) -> ID<SessionKind> {
-    let claims = try verify(token, type: "at+jwt", audience: issuer, at: now)
+  /// How long after its end a token can still wake a paused session, in seconds.
+  static let lateSeconds: Int64 = 1_800
+
+  /// The session that a bearer token is for, and whether the token is past its end.
+  func bearer(_ token: String, at now: Timestamp) throws(Refusal) -> SessionActor {
+    let claims = try verify(
+      token, type: "at+jwt", audience: issuer, at: now, grace: SessionTokens.lateSeconds)
     guard claims["scope"] == "session",
       let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
     else { throw Refusal(.tokenInvalid, "The session token is not valid.") }
-    return id
+    // The verifier's own leeway of 30 s counts as not late.
+    return .bearer(id, isLate: (claims["exp"]?.int ?? 0) + 30 <= now.seconds)
   }
 
   private func verify(
-    _ token: String, type: String, audience: String?, at now: Timestamp
+    _ token: String, type: String, audience: String?, at now: Timestamp, grace: Int64 = 0
   ) throws(Refusal) -> JSONObject {
     do throws(JWTError) {
       return try JWT.verify(
-        token, expecting: .init(type: type, issuer: issuer, audience: audience), at: now
+        token,
+        expecting: .init(
+          type: type, issuer: issuer, audience: audience, expiredGraceSeconds: grace), at: now
       ) { keys.verifying($0, at: now) }
     } catch {
       if error == .expired { throw Refusal(.tokenExpired, "The token has expired.") }

@@ -13,7 +13,7 @@ struct RandomListing {
     var document: JSONObject = ["id": .string(id), "providerId": "acme", "name": .string(text())]
     if chance() { document["providerName"] = "Acme" }
     for field in Field.all where chance() {
-      if let value = value(of: field) { document[field.name] = value }
+      if let found = value(of: field) { document[field.name] = found }
     }
     if chance() { document["offers"] = offers() }
     if chance() { document["unknown-" + String(below(9))] = .array([.null, 1, .double(2.5)]) }

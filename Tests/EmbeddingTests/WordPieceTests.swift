@@ -4,7 +4,8 @@ import Testing
 /// A vocabulary small enough to see through; ids are the places of its words.
 private let words: [String] = [
   "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[", "]", "sep", "un", "##aff", "##able", "aff", "able",
-  "run", "##ning", "cafe", "\u{5929}", "\u{6C14}", "a", "##a", "!", ",", ".", "-", "naive", "\u{DF}",
+  "run", "##ning", "cafe", "\u{5929}", "\u{6C14}", "a", "##a", "!", ",", ".", "-", "naive",
+  "\u{DF}",
 ]
 
 private let pieces: [(String, [String])] = [
@@ -53,7 +54,8 @@ struct WordPieceTests {
     #expect(ids.count == min(count + 2, WordPiece.tokenCountMax))
     #expect(ids.first == 2)
     #expect(ids.last == 3)
-    #expect(ids.dropFirst().dropLast().allSatisfy { $0 == 12 })
+    let areWords = ids.dropFirst().dropLast().allSatisfy { $0 == 12 }
+    #expect(areWords)
   }
 
   @Test("a word of more than a hundred letters is one unknown word")

@@ -51,11 +51,26 @@ def world(tmp_path_factory):
     return types.SimpleNamespace(data=data, sandbox_key=harness.add_key(data))
 
 
-@pytest.fixture(scope="session")
-def server(world):
+def pytest_collection_modifyitems(items):
+    """Tests of the shared server come last: it embeds its catalog while the others run."""
+    items.sort(key=lambda item: "server" in item.fixturenames)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def embedding(request):
+    """The shared server, started first where any test wants it."""
+    if not any("server" in item.fixturenames for item in request.session.items):
+        yield None
+        return
+    world = request.getfixturevalue("world")
     with harness.Server(world.data, home=harness.HOME) as server:
-        harness.vectors_ready(server)
         yield server
+
+
+@pytest.fixture(scope="session")
+def server(embedding):
+    harness.vectors_ready(embedding)
+    return embedding
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: the command, a server as a process, an HTTP client, server-sent events."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -36,11 +37,11 @@ def environment(home=NO_MODEL, **more):
     return env
 
 
-def cli(*arguments, stdin="", home=NO_MODEL, check=True, timeout=120, cwd=None):
+def cli(*arguments, stdin="", home=NO_MODEL, check=True, timeout=120, cwd=None, env=None):
     """Runs a command to its end."""
     done = subprocess.run(
         [BINARY, *map(str, arguments)], input=stdin, capture_output=True, text=True,
-        env=environment(home), timeout=timeout, cwd=cwd)
+        env=environment(home, **(env or {})), timeout=timeout, cwd=cwd)
     if check and done.returncode != 0:
         raise AssertionError(f"waypost {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
@@ -75,6 +76,17 @@ def vectors_ready(server, seconds=120):
         time.sleep(0.2)
 
 
+STARTED = []
+
+
+@atexit.register
+def end_what_failed_tests_left():
+    """By pid, and only what this run started."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+
+
 class Server:
     """`waypost serve` on a free port of 127.0.0.1, ended by its own pid only."""
 
@@ -95,6 +107,7 @@ class Server:
         command = [BINARY, "serve", "--json", "--data", str(self.data), "--port", "0", *self.flags]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, env=environment(self.home, **self.extra))
+        STARTED.append(self.process)
         log.close()
         lines = queue.Queue()
         self.stdout = []

@@ -31,7 +31,6 @@ def test_help_names_every_command_and_exits_0():
 
 
 @pytest.mark.parametrize("name", ["export", "chat", "doctor"])
-@pytest.mark.xfail(strict=False, reason="server: the command of issue 2 is not there yet")
 def test_the_commands_of_the_issue_are_there(name):
     assert cli(name, "--help").stdout.startswith("usage: waypost " + name)
 
@@ -187,10 +186,31 @@ def test_serve_prints_one_line(small):
 
 def test_a_second_process_is_refused_with_a_sentence(small):
     with Server(small):
-        for command in (["serve", "--port", "0"], ["import", SERVICES], ["keys", "list"]):
+        for command in (["serve", "--port", "0"], ["keys", "list"]):
             done = cli(*command, "--data", small, check=False)
             assert done.returncode == 1
             assert "in use by another waypost" in done.stderr
+
+
+def test_an_import_beside_a_server_goes_through_it_with_an_admins_token(small, tmp_path):
+    harness.add_user(small, "admin", "a@b.example")
+    file = harness.write_rows(tmp_path / "more.jsonl", [GOOD])
+    with Server(small) as server:
+        refused = cli("import", file, "--data", small, check=False)
+        assert refused.returncode == 1 and "unauthenticated" in refused.stderr
+        token = harness.Account.login(server, "a@b.example").token
+        done = cli("import", file, "--data", small, "--json", env={"WAYPOST_TOKEN": token})
+        assert json.loads(done.stdout)["created"] == 1
+        assert server.search(q="walnutfish")["hits"][0]["id"] == "good-one"
+        assert cli("search", "walnutfish", "--data", small).stdout.startswith("good-one")
+
+
+def test_export_and_import_again_is_the_identity(small, tmp_path):
+    first = cli("export", "--data", small).stdout
+    (tmp_path / "out.jsonl").write_text(first)
+    cli("import", tmp_path / "out.jsonl", "--data", tmp_path / "copy", "--no-embed")
+    again = cli("export", "--data", tmp_path / "copy").stdout
+    assert len(first.splitlines()) == 60 and first == again
 
 
 def test_an_address_that_is_taken_or_public_without_tls_is_refused(small, tmp_path):

@@ -62,7 +62,8 @@ struct BytesTextTests {
 
   @Test("bytes are written in lower-case hexadecimal")
   func hex() {
-    #expect(BytesText.hex([0x00, 0x0F, 0xA0, 0xFF]) == "000fa0ff")
-    #expect(BytesText.hex([]) == "")
+    let bytes: [UInt8] = [0x00, 0x0F, 0xA0, 0xFF]
+    #expect(BytesText.hex(bytes) == "000fa0ff")
+    #expect(BytesText.hex(bytes.prefix(0)) == "")
   }
 }

@@ -47,7 +47,8 @@ struct TimestampTests {
   func readsDates(milliseconds: Int64, text: String) throws {
     let midnight = try #require(Timestamp.parse(date: String(text.prefix(10))))
     let sinceMidnight = Timestamp(milliseconds: milliseconds) - midnight
-    #expect((0..<86_400_000).contains(sinceMidnight))
+    #expect(sinceMidnight >= 0)
+    #expect(sinceMidnight < 86_400_000)
     #expect(midnight.rfc3339.hasSuffix("T00:00:00Z"))
   }
 

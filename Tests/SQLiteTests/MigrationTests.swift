@@ -56,7 +56,9 @@ struct MigrationTests {
   func changed() throws {
     try openAndClose([first, second])
     let edited = Migration(name: second.name, sql: second.sql + " ")
-    #expect(throws: MigrationError.changed(name: second.name)) { try openAndClose([first, edited]) }
+    #expect(throws: MigrationError.changed(name: second.name)) {
+      try openAndClose([first, edited])
+    }
     try openAndClose([first, second])
   }
 
@@ -85,6 +87,7 @@ struct MigrationTests {
     let bytes = Array(String(repeating: "this is no database. ", count: 100).utf8)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     #expect(throws: SQLiteError.self) { try openAndClose([first]) }
-    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(bytes))
+    let left = try Data(contentsOf: URL(fileURLWithPath: path))
+    #expect(left == Data(bytes))
   }
 }

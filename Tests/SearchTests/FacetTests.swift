@@ -126,8 +126,10 @@ struct FacetTests {
         }
         let sum = facet.buckets.reduce(0) { $0 + $1.count }
         #expect(sum + facet.unknownCount == rest.total, "\(facet.field)")
-        #expect(facet.buckets.isEmpty == (facet.statistics == nil))
-        guard let statistics = facet.statistics else { continue }
+        guard let statistics = facet.statistics else {
+          #expect(facet.buckets.isEmpty)
+          continue
+        }
         #expect(statistics.min <= statistics.average)
         #expect(statistics.average <= statistics.max)
         #expect(facet.buckets.first?.from == statistics.min)
@@ -182,7 +184,7 @@ struct FacetTests {
         $0.filter = search.filter
         $0.sort = sort
       }
-      #expect(totals == [whole.total])
+      #expect(Array(totals) == [whole.total])
       #expect(Set(ids).count == ids.count)
       #expect(ids == whole.ids)
       #expect(ids.count == whole.total)
@@ -255,6 +257,7 @@ struct FacetTests {
     #expect(refusal?.code == ProblemCode.validationFailed)
     #expect(refusal?.fields.first?.pointer == "/facets")
     let reason = refusal?.fields.first?.reason ?? ""
-    #expect(reason.contains(nearest))
+    let isNamed = nearest.isEmpty || reason.contains(nearest)
+    #expect(isNamed)
   }
 }

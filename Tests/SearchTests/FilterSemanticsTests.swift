@@ -79,11 +79,14 @@ struct FilterSemanticsTests {
   @Test("all conditions must hold for one and the same offer")
   func sameOffer() async throws {
     let world = try await World([
-      try listing("mixed", [
-        "offers": [
-          offer("cheap", plan: "bundle", milli: 1_000), offer("dear", plan: "usage", milli: 9_000),
-        ],
-      ])
+      try listing(
+        "mixed",
+        [
+          "offers": [
+            offer("cheap", plan: "bundle", milli: 1_000),
+            offer("dear", plan: "usage", milli: 9_000),
+          ]
+        ])
     ])
     #expect(try world.search(filter: "price < 2").total == 1)
     #expect(try world.search(filter: "plan = usage").total == 1)
@@ -126,11 +129,13 @@ struct FilterSemanticsTests {
       try listing("yes", ["features": ["vision": true, "tools": false]]),
       try listing("no", ["features": ["vision": false]]), try listing("silent"),
       try listing("other", ["compliance": [["scheme": "gdpr", "state": "yes"]]]),
-      try listing("open", [
-        "compliance": [
-          ["scheme": "gdpr", "state": "unknown"], ["scheme": "hipaa", "state": "no"],
-        ]
-      ]),
+      try listing(
+        "open",
+        [
+          "compliance": [
+            ["scheme": "gdpr", "state": "unknown"], ["scheme": "hipaa", "state": "no"],
+          ]
+        ]),
     ])
     #expect(try world.search(filter: "features.vision = yes").ids == ["yes"])
     #expect(try world.search(filter: "features.vision = no").ids == ["no"])

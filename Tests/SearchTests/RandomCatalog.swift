@@ -23,7 +23,9 @@ struct RandomCatalog {
   mutating func service(_ id: String) throws -> Service {
     var document: JSONObject = ["id": .string(id), "name": .string(title(2))]
     document["tagline"] = .string(title(3))
-    document["providerName"] = .string(random.pick(["Acme", "Globex Corp", "初音"]))
+    // The same id has the same provider each time, so that it can be written again.
+    let sum = id.utf8.reduce(0) { $0 + Int($1) }
+    document["providerName"] = .string(["Acme", "Globex Corp", "初音"][sum % 3])
     document["kind"] = .string(random.pick(Field.kinds))
     let statuses = ["active", "active", "active", "active", "maintenance", "deprecated", "draft"]
     document["status"] = .string(random.pick(statuses))

@@ -1,6 +1,6 @@
 import Primitives
 
-/// Random conditions of a seed, over the values that `RandomCatalog` gives and some that it does not.
+/// Random conditions of a seed, over the values of `RandomCatalog` and some that it never gives.
 struct RandomConditions {
   private static let words: [(String, [String])] = [
     ("kind", ["api", "model", "app", "tool", "API"]),

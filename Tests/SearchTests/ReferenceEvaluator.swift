@@ -93,7 +93,8 @@ struct ReferenceEvaluator {
   func truth(_ condition: Condition) -> Bool? {
     switch condition {
     case .every(let parts): return ReferenceEvaluator.all(parts.map { truth($0) })
-    case .either(let parts): return negated(ReferenceEvaluator.all(parts.map { negated(truth($0)) }))
+    case .either(let parts):
+      return negated(ReferenceEvaluator.all(parts.map { negated(truth($0)) }))
     case .not(let part): return negated(truth(part))
     case .word(let field, let word, let isEqual):
       let found = words(field).map { has($0, word) }
@@ -103,7 +104,8 @@ struct ReferenceEvaluator {
     case .number(let field, let sign, let bound):
       return number(field).map { holds($0, sign, bound) }
     case .numbers(let field, let wanted): return number(field).map { wanted.contains($0) }
-    case .range(let field, let low, let high): return number(field).map { low <= $0 && $0 <= high }
+    case .range(let field, let low, let high):
+      return number(field).map { low <= $0 && $0 <= high }
     case .date(let field, let sign, let day):
       // Days of four, two and two digits sort as text.
       return service.text(field).map { holds($0, sign, day) }

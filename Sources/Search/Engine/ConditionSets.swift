@@ -52,12 +52,12 @@ struct ConditionSets {
   /// gives anything, at most five sets, the most results first.
   func relaxations(_ snapshot: Snapshot, _ matching: [Bitset]) -> [Relaxation] {
     let count = parts.count
-    // Beyond ten conditions the subsets are too many; the last ones are then always kept.
-    guard count > 0, count <= 10 else { return [] }
-    for size in 1...count {
+    guard count > 0 else { return [] }
+    // Beyond ten conditions the subsets are too many: then one or two, or all of them.
+    let sizes = count <= 10 ? Array(1...count) : [1, 2, count]
+    for size in sizes {
       var found: [Relaxation] = []
-      for mask in 1..<(1 << count) where mask.nonzeroBitCount == size {
-        let dropped = parts.indices.filter { mask >> $0 & 1 == 1 }
+      for dropped in ConditionSets.subsets(of: count, size: size) {
         let labels = dropped.map { parts[$0].label }
         let total = total(in: snapshot, within: matching) { part in labels.contains(part.label) }
         if total > 0 { found.append(Relaxation(dropped: labels, total: total)) }
@@ -83,6 +83,11 @@ extension SearchRun {
     }
     for constraint in understanding.constraints {
       conditions.append((constraint.expression, constraint.label, true))
+    }
+    var seen: [FilterExpression] = []
+    conditions.removeAll { condition in
+      defer { seen.append(condition.0) }
+      return seen.contains(condition.0)
     }
     return ConditionSets(conditions, on: snapshot)
   }
@@ -131,6 +136,17 @@ extension SearchRun {
 }
 
 extension ConditionSets {
+  /// The subsets of 0..<count of one size, in order.
+  static func subsets(of count: Int, size: Int) -> [[Int]] {
+    if size == count { return [Array(0..<count)] }
+    if size == 1 { return (0..<count).map { [$0] } }
+    return (0...(count - size)).flatMap { first in
+      subsets(of: count - first - 1, size: size - 1).map { rest in
+        [first] + rest.map { $0 + first + 1 }
+      }
+    }
+  }
+
   mutating func append(_ part: Part) { parts.append(part) }
 }
 

@@ -5,13 +5,25 @@ struct RankedService {
   let place: Place
   let id: String
   let score: Float
-  /// Values of the sort keys, already turned so that less comes first; infinity for unknown.
-  let keys: [Double]
-  let name: String
+  /// Values of the sort keys, in their order.
+  let keys: [Key]
+
+  enum Key: Equatable {
+    /// Already turned so that less comes first; infinity for unknown.
+    case number(Double)
+    case name(String, isDescending: Bool)
+
+    func precedes(_ other: Key) -> Bool {
+      switch (self, other) {
+      case (.number(let a), .number(let b)): a < b
+      case (.name(let a, let isDescending), .name(let b, _)): isDescending ? a > b : a < b
+      default: false
+      }
+    }
+  }
 
   static func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
-    for (a, b) in zip(left.keys, right.keys) where a != b { return a < b }
-    if left.name != right.name { return left.name < right.name }
+    for (a, b) in zip(left.keys, right.keys) where a != b { return a.precedes(b) }
     return left.id < right.id
   }
 }
@@ -69,7 +81,6 @@ extension SearchRun {
     let bonus = snapshot.configuration.nameBonus
     let sort =
       request.sort.isEmpty ? [SortKey(field: "relevance", isDescending: true)] : request.sort
-    let sortsByName = sort.contains { $0.field == "name" }
     for (number, segment) in snapshot.segments.enumerated() {
       matching[number].forEach { index in
         let place = Place(segment: number, index: index)
@@ -77,9 +88,7 @@ extension SearchRun {
         heap.insert(
           RankedService(
             place: place, id: segment.ids[index], score: score,
-            keys: sort.filter { $0.field != "name" }
-              .map { key(of: $0, place, score, rows[number]) },
-            name: sortsByName ? segment.names[index].lowercased() : ""))
+            keys: sort.map { key(of: $0, place, score, rows[number]) }))
       }
     }
     let page = heap.sorted().dropFirst(request.offset)
@@ -87,14 +96,19 @@ extension SearchRun {
     if end < output.total { output.nextOffset = end }
   }
 
-  private func key(of sort: SortKey, _ place: Place, _ score: Float, _ rows: Bitset) -> Double {
-    if sort.field == "relevance" { return -Double(score) }
+  private func key(of sort: SortKey, _ place: Place, _ score: Float, _ rows: Bitset)
+    -> RankedService.Key
+  {
+    if sort.field == "relevance" { return .number(-Double(score)) }
     let segment = snapshot.segments[place.segment]
-    guard let column = segment.columns[sort.field] else { return .infinity }
+    if sort.field == "name" {
+      return .name(segment.names[place.index].lowercased(), isDescending: sort.isDescending)
+    }
+    guard let column = segment.columns[sort.field] else { return .number(.infinity) }
     let range = Int(segment.rowStarts[place.index])..<Int(segment.rowStarts[place.index + 1])
     // Of several offers the one that sorts first stands for the service; unknown comes last either way.
     let values = range.filter { rows[$0] }.compactMap { column.number($0) }
-    return values.map { sort.isDescending ? -$0 : $0 }.min() ?? .infinity
+    return .number(values.map { sort.isDescending ? -$0 : $0 }.min() ?? .infinity)
   }
 
   private func hit(_ ranked: RankedService, _ rows: Bitset, _ relevance: Relevance) -> Hit {

@@ -113,11 +113,14 @@ struct SearchRun {
 
   private mutating func understand() -> Understanding {
     let reader = QueryReader { [snapshot] folded in snapshot.providerName(folded) }
-    var understanding = reader.read(request.query, understanding: request.understands)
+    // A name may hold a word of the lexicon ("Free Dictionary"): the very name is never taken apart.
+    let isName = !namedPlaces(request.query).isEmpty
+    var understanding = reader.read(
+      request.query, understanding: request.understands && !isName)
     output.isCut = understanding.isCut
     // Explicit filters win: a condition read out of the text yields to one on the same field.
-    let explicit = request.filter?.fields ?? []
-    understanding.constraints.removeAll { !$0.expression.fields.isDisjoint(with: explicit) }
+    let explicit = request.filter?.subjects ?? []
+    understanding.constraints.removeAll { !$0.expression.subjects.isDisjoint(with: explicit) }
     output.understood = understanding.constraints
     return understanding
   }

@@ -78,6 +78,8 @@ struct FilterEvaluator {
     else { return .unknown(segment.rowCount) }
     let wantedCodes = Set(wanted.compactMap { column.code(of: $0) })
     let isFlags = IndexField.named[field]?.kind == .flags
+    // A flag that no row has ever named is unknown everywhere: then nothing is known to have none of them.
+    let isComplete = wanted.allSatisfy { column.code(of: $0) != nil }
     var truth = Truth.unknown(segment.rowCount)
     guard !wantedCodes.isEmpty || !isFlags else { return truth }
     for row in 0..<segment.rowCount where column.known[row] {
@@ -88,9 +90,11 @@ struct FilterEvaluator {
         truth.yes.insert(row)
       } else if !isFlags {
         truth.no.insert(row)
-      } else if wantedCodes.allSatisfy({
-        no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0)
-      }) {
+      } else if isComplete,
+        wantedCodes.allSatisfy({
+          no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0)
+        })
+      {
         truth.no.insert(row)
       }
     }

@@ -16,6 +16,9 @@ package indirect enum FilterExpression: Sendable, Equatable {
     case word(String)
     /// A number in the column's unit; `unit` is a currency's code, or -1; `text` as it was written.
     case number(Double, unit: Int8, text: String)
+
+    /// The currency's code, or -1.
+    var unit: Int8 { if case .number(_, let unit, _) = self { unit } else { -1 } }
   }
 
   case and([FilterExpression])
@@ -35,7 +38,21 @@ package indirect enum FilterExpression: Sendable, Equatable {
     case .not(let part): part.fields
     case .compare(let field, _, _), .flag(let field, _, _), .oneOf(let field, _),
       .between(let field, _, _), .known(let field):
-      [field]
+      // A flag of a field (`features.vision`) belongs to the field.
+      [String(field.prefix { $0 != "." })]
+    }
+  }
+
+  /// What the expression is about, more finely than `fields`: two flags of one field are two subjects.
+  package var subjects: Set<String> {
+    switch self {
+    case .and(let parts), .or(let parts): parts.reduce(into: []) { $0.formUnion($1.subjects) }
+    case .not(let part): part.subjects
+    case .flag(let field, let name, _): ["\(field).\(name.lowercased())"]
+    case .compare(let field, _, .word(let word)) where IndexField.named[field]?.kind == .flags:
+      ["\(field).\(word.lowercased())"]
+    case .known(let field): [field.lowercased()]
+    default: fields
     }
   }
 

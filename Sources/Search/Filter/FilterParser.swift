@@ -38,13 +38,17 @@ package struct FilterParser {
   private mutating func disjunction() throws(Refusal) -> FilterExpression {
     var parts = [try conjunction()]
     while take(keyword: "OR") { parts.append(try conjunction()) }
-    return parts.count == 1 ? parts[0] : .or(parts)
+    return parts.count == 1 ? parts[0] : .or(parts.flatMap(FilterParser.alternatives))
   }
 
   private mutating func conjunction() throws(Refusal) -> FilterExpression {
     var parts = [try negation()]
     while take(keyword: "AND") { parts.append(try negation()) }
-    return parts.count == 1 ? parts[0] : .and(parts)
+    return parts.count == 1 ? parts[0] : .and(parts.flatMap(\.conjuncts))
+  }
+
+  private static func alternatives(_ expression: FilterExpression) -> [FilterExpression] {
+    if case .or(let parts) = expression { parts } else { [expression] }
   }
 
   private mutating func negation() throws(Refusal) -> FilterExpression {
@@ -64,8 +68,8 @@ package struct FilterParser {
 
   private mutating func condition() throws(Refusal) -> FilterExpression {
     if take(keyword: "EXISTS") {
-      let (field, _) = try fieldName()
-      return .known(field: field.name)
+      let (field, flag) = try fieldName()
+      return .known(field: field.name + (flag.map { "." + $0 } ?? ""))
     }
     let (field, flag) = try fieldName()
     if let flag { return try flagCondition(field, flag) }
@@ -91,7 +95,12 @@ package struct FilterParser {
     if field.kind != .words, field.kind != .flags {
       let low = try value(of: field)
       guard take(keyword: "TO") else { throw filterRefusal(at: token.position, expected: "TO") }
-      return .between(field: field.name, low, try value(of: field))
+      let position = token.position
+      let high = try value(of: field)
+      guard low.unit == high.unit else {
+        throw filterRefusal(at: position, expected: "one currency")
+      }
+      return .between(field: field.name, low, high)
     }
     throw filterRefusal(at: token.position, expected: "=, !=, IN, EXISTS or IS UNKNOWN")
   }

@@ -45,12 +45,14 @@ enum QuantityGrammar {
     _ field: String, _ comparison: FilterExpression.Comparison, _ number: Reader.Number, _ end: Int,
     _ start: Int, label: String
   ) -> Match? {
-    guard let value = number.value else { return nil }
-    let text = String(Int64(value))
+    // Beyond 2^53 a number is no longer exact, and no field is as large.
+    guard let value = number.value, value < 0x1p53 else { return nil }
+    let text = value == value.rounded() ? String(Int64(value)) : "\(value)"
     return Match(
       range: start..<end,
       expression: .compare(field: field, comparison, .number(value, unit: -1, text: text)),
-      label: "\(label) \(words(comparison)) \(grouped(Int64(value)))")
+      label:
+        "\(label) \(words(comparison)) \(value == value.rounded() ? grouped(Int64(value)) : text)")
   }
 
   private static func price(
@@ -64,7 +66,11 @@ enum QuantityGrammar {
     guard let chosen, var nano = DecimalText.nano(number.digits),
       let code = IndexField.currencies.firstIndex(of: currency)
     else { return nil }
-    for _ in 0..<unit.powerOfTen { nano = nano.multipliedReportingOverflow(by: 10).partialValue }
+    for _ in 0..<(unit.powerOfTen + number.powerOfTen) {
+      let (product, overflow) = nano.multipliedReportingOverflow(by: 10)
+      guard !overflow, product < 1 << 53 else { return nil }
+      nano = product
+    }
     let amount = DecimalText.format(nano: nano)
     return Match(
       range: start..<reader.at,
@@ -105,6 +111,8 @@ extension QuantityGrammar {
       let value: Double?
       let suffix: String
       let currency: String?
+      /// 3 for thousands and 6 for millions, written or spoken.
+      var powerOfTen = 0
     }
 
     let words: [QueryWord]
@@ -187,9 +195,11 @@ extension QuantityGrammar {
       guard let word, let number = Reader.parse(word) else { return nil }
       at += 1
       guard number.suffix.isEmpty, number.currency == nil else { return number }
-      let factor = take("million", "m", "mio") ? 1e6 : take("thousand", "k") ? 1e3 : 1
+      let power = take("million", "m", "mio") ? 6 : take("thousand", "k") ? 3 : 0
+      let factor = power == 6 ? 1e6 : power == 3 ? 1e3 : 1
       return Number(
-        digits: number.digits, value: number.value.map { $0 * factor }, suffix: "", currency: nil)
+        digits: number.digits, value: number.value.map { $0 * factor }, suffix: "", currency: nil,
+        powerOfTen: power)
     }
 
     /// "128k", "1.5m", "$0.50", "0.5€", "300ms", "99.9%", "200,000", "128k+".
@@ -213,8 +223,10 @@ extension QuantityGrammar {
       if currency != nil, suffix.hasPrefix("/") { suffix = "" }
       let factors = ["": 1.0, "k": 1_000, "m": 1_000_000, "ms": 1, "%": 1, "b": 1_000_000_000]
       guard let factor = factors[suffix] else { return nil }
+      let power = suffix == "k" ? 3 : suffix == "m" ? 6 : 0
       return Number(
-        digits: String(clean), value: plain * factor, suffix: suffix, currency: currency)
+        digits: String(clean), value: plain * factor, suffix: suffix, currency: currency,
+        powerOfTen: power)
     }
 
     /// "tokens of context", "token context window", "context": named after the number.

@@ -123,11 +123,20 @@ package struct QueryReader: Sendable {
         index += 1
         continue
       }
+      // "not free", "without function calling": the opposite, said so.
+      let isDenied =
+        index > 0 && !words[index - 1].isTaken
+        && ["not", "without", "no", "non"].contains(words[index - 1].folded)
+      let start = isDenied ? index - 1 : index
       result.constraints.append(
         Constraint(
-          expression: entry.expression, label: entry.label,
-          span: words[index].span.lowerBound..<words[index + count - 1].span.upperBound))
-      if !entry.keepsWords { for taken in index..<(index + count) { words[taken].isTaken = true } }
+          expression: isDenied ? .not(entry.expression) : entry.expression,
+          label: (isDenied ? "not " : "") + entry.label,
+          span: words[start].span.lowerBound..<words[index + count - 1].span.upperBound))
+      if isDenied { words[start].isTaken = true }
+      if !entry.keepsWords || isDenied {
+        for taken in index..<(index + count) { words[taken].isTaken = true }
+      }
       index += count
     }
   }
@@ -205,12 +214,27 @@ struct QueryWord {
             span: offset..<offset + whole.utf16.count, mark: .phrase))
         advance(whole)
       } else {
-        let part = rest.prefix { !$0.isWhitespace && !",;()[]{}!?".contains($0) }
+        let part = word(of: rest)
         append(part, offset, to: &words)
         advance(part)
       }
     }
     return words
+  }
+
+  /// Up to white space or a mark; a comma inside a number (`1,000`) is no mark.
+  private static func word(of rest: Substring) -> Substring {
+    var end = rest.startIndex
+    while end < rest.endIndex {
+      let character = rest[end]
+      let next = rest.index(after: end)
+      let isInNumber =
+        character == "," && end > rest.startIndex && rest[rest.index(before: end)].isNumber
+        && next < rest.endIndex && rest[next].isNumber
+      if character.isWhitespace || (",;()[]{}!?".contains(character) && !isInNumber) { break }
+      end = next
+    }
+    return rest[..<end]
   }
 
   private static func append(_ part: Substring, _ offset: Int, to words: inout [QueryWord]) {

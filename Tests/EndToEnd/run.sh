@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs the end-to-end tests against the built binary. WAYPOST_LLM_TESTS=1 adds the LiteLLM proxy (a large install),
+# WAYPOST_LONG=1 the long rounds. Arguments go to pytest.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv="$root/.build/e2e-venv"
+export PYTHONDONTWRITEBYTECODE=1
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt"
+if [ "${WAYPOST_LLM_TESTS:-0}" = 1 ]; then
+  "$venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements-llm.txt"
+fi
+exec "$venv/bin/pytest" -q -p no:cacheprovider -rsx --tb=short "$@" "$here"
