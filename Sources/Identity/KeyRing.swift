@@ -32,7 +32,7 @@ public struct KeyRing: Sendable {
   /// Reads the files of a folder, or makes them with a first key that signs at once.
   public init(folder: String, at now: Timestamp, random: RandomSource) throws {
     mkdir(folder, 0o700)
-    if let bytes = KeyRing.read(folder + "/secret") {
+    if let bytes = try KeyRing.read(folder + "/secret") {
       // Never replaced: what it has sealed and signed would be lost.
       guard bytes.count == 32 else {
         throw Refusal(.internal, "The file of the server's secret is damaged.")
@@ -100,7 +100,7 @@ public struct KeyRing: Sendable {
   }
 
   private static func load(_ folder: String) throws -> [Entry] {
-    guard let bytes = read(folder + "/signing.json") else { return [] }
+    guard let bytes = try read(folder + "/signing.json") else { return [] }
     let rows = try JSON.parse(bytes)["keys"]?.array ?? []
     return try rows.map { row in
       guard let der = row["der"]?.string.flatMap({ BytesText.bytes(base64url: $0) }),
@@ -110,13 +110,18 @@ public struct KeyRing: Sendable {
     }
   }
 
-  private static func read(_ path: String) -> [UInt8]? {
+  /// The whole file, or nil where there is none; anything else in the way must not look like a first start.
+  private static func read(_ path: String) throws -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
+    if descriptor < 0, errno == ENOENT { return nil }
+    guard descriptor >= 0 else {
+      throw Refusal(.storageUnavailable, "The folder of keys cannot be read.")
+    }
     defer { close(descriptor) }
     var block = [UInt8](repeating: 0, count: 65_536)
     let count = Glibc.read(descriptor, &block, block.count)
-    return count >= 0 ? Array(block[..<count]) : nil
+    guard count >= 0 else { throw Refusal(.storageUnavailable, "The folder of keys cannot be read.") }
+    return Array(block[..<count])
   }
 
   /// Writes beside, syncs, renames: the file is the old one or the new one, never half.

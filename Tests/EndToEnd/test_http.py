@@ -325,6 +325,14 @@ def test_sigterm_finishes_a_running_request_and_exits_0(small):
     assert codes == [0]
 
 
+@pytest.mark.xfail(strict=False, reason="server: the ready line comes before the SIGTERM handler, so a signal right after it kills (exit -15)")
+def test_sigterm_right_after_the_ready_line_exits_0(small):
+    for _ in range(8):
+        server = Server(small).start()
+        server.started -= 1
+        assert server.stop() == 0
+
+
 def test_the_log_has_no_secret(small):
     key = harness.add_key(small)
     with Server(small) as server:

@@ -3,7 +3,9 @@ import Primitives
 
 /// A dozen listings with words that the tests ask for.
 enum Shop {
-  static func listings() throws -> [Service] {
+  static func listings() throws -> [Service] { try apps() + models() }
+
+  private static func apps() throws -> [Service] {
     [
       try listing(
         "weather-now",
@@ -50,6 +52,11 @@ enum Shop {
         [
           "name": "Picture Studio", "tagline": "Draws an illustration from a prompt", "kind": "app",
         ]),
+    ]
+  }
+
+  private static func models() throws -> [Service] {
+    [
       try listing(
         "gpt-4o",
         [

@@ -30,7 +30,7 @@ struct FacetCounter {
             perCode[Int(code)] += 1
           }
         }
-        if seen.isEmpty { unknown += 1 }
+        if seen.isEmpty, !rows.contains(where: { column.known[$0] }) { unknown += 1 }
       }
       for (code, count) in perCode.enumerated() where count > 0 {
         let word = column.dictionary[code]

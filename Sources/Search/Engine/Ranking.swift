@@ -213,13 +213,14 @@ package enum CostEstimate {
     ]
     where count > 0 {
       guard let price = prices.first(where: { $0["meter"]?.string == meter }),
-        let nano = price["amountNano"]?.int, let per = price["per"]?.int, per > 0,
+        let nano = price["amountNano"]?.int, nano >= 0, let per = price["per"]?.int, per > 0,
         let unit = price["currency"]?.string, currency == nil || currency == unit
       else { return nil }
       currency = unit
-      let wide = nano.multipliedFullWidth(by: count)
-      guard wide.high < per, wide.high >= 0 else { return nil }
-      let part = per.dividingFullWidth(wide).quotient
+      let wide = UInt64(nano).multipliedFullWidth(by: UInt64(count))
+      guard wide.high < UInt64(per),
+        let part = Int64(exactly: UInt64(per).dividingFullWidth(wide).quotient)
+      else { return nil }
       let (sum, overflow) = total.addingReportingOverflow(part)
       guard !overflow else { return nil }
       total = sum

@@ -39,9 +39,9 @@ struct Scorer {
     let weight = terms.reduce(Float(0)) { $0 + $1.idf }
     var best: Float = 0
     var shares: [[Float]] = []
-    for segment in snapshot.segments {
+    for (number, segment) in snapshot.segments.enumerated() {
       let (scores, matched) = textScores(segment, terms)
-      best = max(best, scores.max() ?? 0)
+      snapshot.live[number].forEach { best = max(best, scores[$0]) }
       relevance.text.append(scores)
       shares.append(matched)
     }

@@ -126,11 +126,13 @@ package struct FilterParser {
   private mutating func flagCondition(
     _ field: IndexField, _ flag: String
   ) throws(Refusal) -> FilterExpression {
+    if take(keyword: "EXISTS") { return .not(unknownFlag(field, flag)) }
     if take(keyword: "IS") {
+      let negated = take(keyword: "NOT")
       guard take(keyword: "UNKNOWN") else {
         throw filterRefusal(at: token.position, expected: "UNKNOWN")
       }
-      return unknownFlag(field, flag)
+      return negated ? .not(unknownFlag(field, flag)) : unknownFlag(field, flag)
     }
     let isEqual = take(symbol: "=")
     guard isEqual || take(symbol: "!=") else {
@@ -227,6 +229,6 @@ package struct FilterParser {
     guard let number = Double(digits), number.isFinite,
       digits.utf8.allSatisfy({ $0 < 0x3A || $0 == 0x65 })
     else { return nil }
-    return number * factor
+    return (number * factor).isFinite ? number * factor : nil
   }
 }
