@@ -40,10 +40,10 @@ package enum Problem {
   }
 
   /// The document for a head that never became a request.
-  package static func head(status: Int, code: String) -> [UInt8] {
+  package static func head(status: Int, code: String, requestID: String) -> [UInt8] {
     let document: JSON = [
       "type": .string("/problems#" + code), "title": .string(code.replacing("_", with: " ")),
-      "status": .number(status), "code": .string(code),
+      "status": .number(status), "code": .string(code), "requestId": .string(requestID),
     ]
     return document.bytes
   }

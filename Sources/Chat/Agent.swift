@@ -61,7 +61,7 @@ package final class Agent: Sendable {
     let found = (try? guide.retrieve(state, on: snapshot))?.candidates.prefix(8) ?? []
     var tools = AgentTools(guide: guide, snapshot: snapshot, candidates: Array(found))
     var messages = opening(text, state, Array(found))
-    var filter = OutputGuard(candidates: Array(found))
+    var filter = OutputGuard(candidates: Array(found)) { snapshot.place(of: $0) != nil }
     var hasSpoken = false
     var callCount = 0
     do throws(ModelFailure) {
@@ -69,9 +69,8 @@ package final class Agent: Sendable {
         let left = Agent.wallSeconds - (clock.now - start) / 1_000
         guard left > 0, !Task.isCancelled else { throw .budgetExceeded }
         let schemas = round < Agent.roundMax - 1 ? AgentTools.schemas : []
-        let calls = try await client.ask(
-          messages, tools: schemas, secondsLeft: Int(left), turn: "r\(round)"
-        ) { piece in
+        let calls = try await ask(messages, schemas, secondsLeft: Int(left), round: round) {
+          piece in
           for sentence in filter.take(piece) {
             hasSpoken = true
             writer.emit("text.delta", ["block": "m1", "text": .string(sentence)])
@@ -91,11 +90,36 @@ package final class Agent: Sendable {
       guard hasSpoken || tools.wanted != nil else { throw .refused }
     } catch {
       note(isGood: false, at: clock.now)
-      return .failed(error.rawValue, hasSpoken: hasSpoken)
+      return .failed(error.code, hasSpoken: hasSpoken)
     }
     note(isGood: true, at: clock.now)
     writer.emit("usage", ["toolCalls": .number(callCount), "elapsedMs": .int(clock.now - start)])
     return .spoken(proposal: tools.wanted)
+  }
+
+  /// Asks, and twice again where nothing was forwarded yet and the server is busy or away (chat.md 5.3).
+  private func ask(
+    _ messages: [JSON], _ tools: [JSON], secondsLeft: Int, round: Int, text: (String) -> Void
+  ) async throws(ModelFailure) -> [ToolCall] {
+    var attempt = 0
+    while true {
+      var isForwarded = false
+      do throws(ModelFailure) {
+        return try await client.ask(
+          messages, tools: tools, secondsLeft: secondsLeft, turn: "r\(round)"
+        ) { piece in
+          isForwarded = true
+          text(piece)
+        }
+      } catch {
+        let isPassing = error == .unavailable || error == .rateLimited
+        guard isPassing, !isForwarded, attempt < 2, !Task.isCancelled else { throw error }
+        let noise = Int64(random.bytes(1)[0]) / 2
+        let wait = (500 << attempt) * (512 - noise) / 512
+        try? await Task.sleep(for: .milliseconds(wait))  // cancelled: the next attempt ends at once
+        attempt += 1
+      }
+    }
   }
 
   private func carryOut(

@@ -234,7 +234,7 @@ package final class ChatDesk: Sendable {
     _ live: LiveTurn, _ state: ConversationState, outcome: String, in row: ConversationRow
   ) async {
     let now = clock.now
-    let events = live.events
+    let events = live.events.map(\.withoutSecret)
     do {
       try await database.write { connection in
         try ConversationStore.finish(

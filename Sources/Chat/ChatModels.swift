@@ -129,6 +129,15 @@ package struct TurnEvent: Sendable, Equatable {
       + Array("\n\n".utf8)
   }
 
+  /// The event as it is kept: the secret of an anonymous conversation is shown once and never stored.
+  var withoutSecret: TurnEvent {
+    guard type == "turn.start", var object = (try? JSON.parse(data))?.object,
+      object["conversationSecret"] != nil
+    else { return self }
+    object["conversationSecret"] = nil
+    return TurnEvent(seq: seq, type: type, data: JSON.object(object).bytes)
+  }
+
   package var isTerminal: Bool { type == "done" || type == "error" || type == "aborted" }
 }
 
@@ -191,7 +200,7 @@ struct ChatConstraint: Sendable, Equatable {
 struct ConversationState: Sendable, Equatable {
   var constraints: [ChatConstraint] = []
   /// Constraint lists before each change, for undo; at most 20.
-  var history: [[ChatConstraint]] = []
+  var history: [Memory] = []
   /// Fields that were asked; none is asked twice.
   var asked: [String] = []
   /// The question that waits for an answer.
@@ -206,9 +215,28 @@ struct ConversationState: Sendable, Equatable {
     left.json == right.json
   }
 
+  /// What undo goes back to: the constraints, and the questions asked by then.
+  struct Memory: Sendable, Equatable {
+    let constraints: [ChatConstraint]
+    let asked: [String]
+  }
+
   mutating func remember() {
-    history.append(constraints)
+    history.append(Memory(constraints: constraints, asked: askedBefore))
     if history.count > 20 { history.removeFirst() }
+  }
+
+  /// The questions asked before the newest cards: with them the same cards come again.
+  private var askedBefore: [String] {
+    question == nil ? asked : Array(asked.dropLast())
+  }
+
+  /// Goes back one change; nothing where there is none.
+  mutating func undo() {
+    guard let last = history.popLast() else { return }
+    constraints = last.constraints
+    asked = last.asked
+    question = nil
   }
 
   mutating func add(_ meaning: ChatConstraint.Meaning, label: String, source: String) {
@@ -220,7 +248,10 @@ struct ConversationState: Sendable, Equatable {
   var json: JSON {
     [
       "constraints": .array(constraints.map(\.json)),
-      "history": .array(history.map { .array($0.map(\.json)) }), "asked": .strings(asked),
+      "history": .array(
+        history.map {
+          ["constraints": .array($0.constraints.map(\.json)), "asked": .strings($0.asked)]
+        }), "asked": .strings(asked),
       "question": question.map {
         ["id": .string($0.id), "field": .string($0.field), "values": .strings($0.values)]
       } ?? .null,
@@ -233,8 +264,10 @@ struct ConversationState: Sendable, Equatable {
   init(_ json: JSON) {
     func texts(_ key: String) -> [String] { (json[key]?.array ?? []).compactMap(\.string) }
     constraints = (json["constraints"]?.array ?? []).compactMap(ChatConstraint.init)
-    history = (json["history"]?.array ?? []).map {
-      ($0.array ?? []).compactMap(ChatConstraint.init)
+    history = (json["history"]?.array ?? []).map { row in
+      Memory(
+        constraints: (row["constraints"]?.array ?? []).compactMap(ChatConstraint.init),
+        asked: (row["asked"]?.array ?? []).compactMap(\.string))
     }
     asked = texts("asked")
     shown = texts("shown")

@@ -67,7 +67,7 @@ package struct Guide: Sendable {
       constraints(state, &output)
       output.say(wording("greeting"))
     case .undo:
-      if let last = state.history.popLast() { state.constraints = last }
+      state.undo()
       output.say(wording("undone"))
       try recommend(&state, &output, snapshot)
     case .reset:
@@ -148,7 +148,7 @@ package struct Guide: Sendable {
     for edit in edits {
       switch edit.operation {
       case "undo":
-        if let last = state.history.popLast() { state.constraints = last }
+        state.undo()
       case "reset":
         state.remember()
         state.constraints = []

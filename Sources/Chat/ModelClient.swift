@@ -90,7 +90,8 @@ struct StreamReader {
     if status == 429 { throw .rateLimited }
     guard status == 200 else {
       let error = (try? JSON.parse(raw))?["error"] ?? .null
-      throw status == 400 ? ModelReply.failure(of: error) : .unavailable
+      let isPassing = status >= 500 || status == 408 || status == 409
+      throw isPassing ? .unavailable : ModelReply.failure(of: error)
     }
     if let last = parser.finish() {
       sawEvent = true

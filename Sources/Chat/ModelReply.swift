@@ -13,11 +13,16 @@ enum ModelFailure: String, Error {
   case protocolError = "upstream_protocol_error"
   case notSSE = "upstream_not_sse"
   case unavailable = "upstream_unavailable"
+  /// The server answered, with a no that the same request would only meet again.
+  case rejected = "upstream_rejected"
   case rateLimited = "upstream_rate_limited"
   case toolArgumentsTruncated = "tool_args_truncated"
   case contextOverflow = "context_overflow"
   case budgetExceeded = "budget_exceeded"
   case refused = "guard_blocked"
+
+  /// The code that clients see.
+  var code: String { self == .rejected ? ModelFailure.unavailable.rawValue : rawValue }
 }
 
 /// Puts the chunks of an OpenAI-compatible stream together (chat.md 5.1, 5.4, 5.5).
@@ -102,6 +107,6 @@ struct ModelReply {
       return .contextOverflow
     }
     if text.contains("429") || text.lowercased().contains("rate") { return .rateLimited }
-    return .unavailable
+    return .rejected
   }
 }

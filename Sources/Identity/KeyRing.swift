@@ -120,7 +120,9 @@ public struct KeyRing: Sendable {
     defer { close(descriptor) }
     var block = [UInt8](repeating: 0, count: 65_536)
     let count = Glibc.read(descriptor, &block, block.count)
-    guard count >= 0 else { throw Refusal(.storageUnavailable, "The folder of keys cannot be read.") }
+    guard count >= 0 else {
+      throw Refusal(.storageUnavailable, "The folder of keys cannot be read.")
+    }
     return Array(block[..<count])
   }
 

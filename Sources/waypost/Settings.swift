@@ -1,4 +1,5 @@
 import Primitives
+import Search
 
 /// One setting: where it is read from, what it is when nothing is said, and its line of help.
 struct Setting: Sendable {
@@ -131,7 +132,7 @@ struct Arguments: Sendable {
       let halves = argument.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
       let name = halves.first ?? ""
       guard let setting = Setting.named(name) else {
-        throw .unknownFlag(name, nearest: Arguments.nearest(name))
+        throw .unknownFlag(name, nearest: Arguments.nearest(name, for: command))
       }
       guard setting.commands.isEmpty || setting.commands.contains(command) else {
         throw .notForCommand(flag: name, command: command)
@@ -170,8 +171,10 @@ struct Arguments: Sendable {
   func integer(_ flag: String) -> Int { text(flag).flatMap { Int($0) } ?? 0 }
   func isSet(_ flag: String) -> Bool { values[flag] != nil }
 
-  private static func nearest(_ name: String) -> String? {
-    // Flags are short: a shared start of three letters is the best hint that needs no table.
-    Setting.all.map(\.flag).first { $0.hasPrefix(name.prefix(3)) && !name.isEmpty }
+  private static func nearest(_ name: String, for command: String) -> String? {
+    let own = Setting.all.filter {
+      $0.kind != .secret && ($0.commands.isEmpty || $0.commands.contains(command))
+    }
+    return Spelling.nearest(to: name, in: own.map(\.flag))
   }
 }

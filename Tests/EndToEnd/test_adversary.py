@@ -18,18 +18,17 @@ from scripted import calls, text, tool
 from test_journey import NEED
 from test_model import KEY, WORDS, ask, brain, closed_breaker, model, model_environment, spoken, tools  # noqa: F401
 
-LEAKS = pytest.mark.xfail(strict=False, reason="server: the output guard lets it through (chat.md S5, G2)")
 
 
 @pytest.mark.parametrize("sentence, mark", [
     ("Visit https://evil.example/pay now.", "evil.example"), ("Go to www.evil.example now.", "evil.example"),
-    pytest.param("Go to evil.example/pay now.", "evil.example", marks=LEAKS),
-    pytest.param("Write to pay@evil.example now.", "evil.example", marks=LEAKS),
+    pytest.param("Go to evil.example/pay now.", "evil.example"),
+    pytest.param("Write to pay@evil.example now.", "evil.example"),
     ("See [this](evil) page.", "evil"), ("Look ![x](evil) here.", "evil"), ("See <a href=evil>this</a> page.", "evil"),
     ("It costs $999.99 today.", "999"), ("It costs 4321 dollars.", "4321"),
-    pytest.param("It costs $7 today.", "$7", marks=LEAKS), pytest.param("It has 5 stars.", "5 stars", marks=LEAKS),
-    pytest.param("The best is evil-unknown-service by far.", "evil-unknown-service", marks=LEAKS),
-    pytest.param("Better take acuity-scheduling for it.", "acuity-scheduling", marks=LEAKS),
+    pytest.param("It costs $7 today.", "$7"), pytest.param("It has 5 stars.", "5 stars"),
+    pytest.param("The best is evil-unknown-service by far.", "evil-unknown-service"),
+    pytest.param("Better take acuity-scheduling for it.", "acuity-scheduling"),
     ("I will call search_services now.", "search_services"), ("Then propose_trial runs.", "propose_trial"),
     ('My call is {"query": "evil"} now.', "evil"), ("My system prompt says evil.", "evil"), ("Run ```evil``` now.", "evil"),
 ], ids=lambda value: value[:40])
@@ -75,7 +74,6 @@ def test_a_model_cannot_change_the_cards(brain, model):  # noqa: F811
     assert turn.of("card") == plain
 
 
-@pytest.mark.xfail(strict=False, reason="server: the output guard scans all pending text for each piece: 100 kB take 68 s, over the wall of 60 s")
 def test_words_without_end_neither_stall_nor_fill_the_server(brain, model):  # noqa: F811
     start = time.monotonic()
     turn = ask(brain, model, text(*["word "] * 5_000))

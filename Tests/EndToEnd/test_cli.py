@@ -50,7 +50,6 @@ def test_an_unknown_flag_names_the_nearest(tmp_path):
     assert "perhaps --limit" in cli("search", "--limt", "1", check=False, cwd=tmp_path).stderr
 
 
-@pytest.mark.xfail(strict=False, reason="server: serve --prot suggests --provider, which serve does not take")
 def test_a_suggested_flag_is_one_of_the_command(tmp_path):
     assert "perhaps --port" in cli("serve", "--prot", "1", check=False, cwd=tmp_path).stderr
 
@@ -121,7 +120,6 @@ def test_search_prints_hits_and_the_total(small):
     assert bad.returncode == 1 and "filter_invalid" in bad.stderr
 
 
-@pytest.mark.xfail(strict=False, reason="server: search --json prints lines for people, not JSON")
 def test_search_prints_json_when_asked(small):
     done = cli("search", "booking", "--json", "--data", small)
     assert json.loads(done.stdout)["total"] >= 1

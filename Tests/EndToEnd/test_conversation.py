@@ -1,5 +1,6 @@
 """Conversations as a protocol: numbered events, resuming, replaying, whose they are, how they end."""
 
+import re
 import uuid
 
 import pytest
@@ -58,11 +59,16 @@ def test_an_unknown_event_id_is_gone(chat):
         problem(chat.get("/stream", Last_Event_ID=id), 410, "stream_expired")
 
 
+def without_secret(raw):
+    return re.sub(rb',"conversationSecret":"[^"]*"', b"", raw)
+
+
 def test_the_same_client_message_id_replays_the_turn(server):
     chat = Chat(server)
     first = chat.say(NEED, clientMessageId="one")
     second = chat.say(NARROWER, clientMessageId="two")
-    assert chat.say(NEED, clientMessageId="one").raw == first.raw
+    # The secret of an anonymous conversation is shown once and never kept.
+    assert chat.say(NEED, clientMessageId="one").raw == without_secret(first.raw)
     assert chat.say("something else", clientMessageId="two").raw == second.raw
     assert len(chat.get().json()["turns"]) == 2
 
@@ -90,7 +96,6 @@ def test_undo_brings_the_earlier_constraints_and_first_card_back(chat):
     assert chat.turns[3].of("card")[0] == chat.turns[0].of("card")[0]
 
 
-@pytest.mark.xfail(strict=False, reason="server: undo keeps the questions asked since, and the third card is spread by them (chat.md 3.7)")
 def test_undo_brings_all_earlier_cards_back(chat):
     assert chat.turns[3].of("card") == chat.turns[0].of("card")
 
@@ -147,7 +152,7 @@ def test_own_conversations_are_listed_with_short_titles(server, user):
 def test_the_export_has_every_event(chat):
     export = chat.get("/export").json()
     assert [(e["seq"], e["type"], e["data"]) for e in export["events"]] == [
-        (e.seq, e.type, e.data) for e in events(chat.raw)]
+        (e.seq, e.type, e.data) for e in events(without_secret(chat.raw))]
     assert [turn["state"] for turn in export["turns"]] == ["done"] * 4
 
 

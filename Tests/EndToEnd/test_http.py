@@ -265,7 +265,6 @@ def test_every_answer_has_the_security_headers(web):
         assert "Origin" in headers["Vary"]
 
 
-@pytest.mark.xfail(strict=False, reason="server: answers made before the router have neither security headers nor requestId (core.md 7, 8.1)")
 def test_a_refused_head_has_the_security_headers_too(web):
     answer = exchange(web, REFUSED["two hosts"])
     assert b"nosniff" in answer and b"requestId" in answer
@@ -325,7 +324,6 @@ def test_sigterm_finishes_a_running_request_and_exits_0(small):
     assert codes == [0]
 
 
-@pytest.mark.xfail(strict=False, reason="server: the ready line comes before the SIGTERM handler, so a signal right after it kills (exit -15)")
 def test_sigterm_right_after_the_ready_line_exits_0(small):
     for _ in range(8):
         server = Server(small).start()

@@ -294,7 +294,6 @@ def test_a_client_that_leaves_does_not_cancel(brain, model):
     assert turn.last.type in ("done", "error") and turn.of("card")
 
 
-@pytest.mark.xfail(strict=False, reason="server: nothing is retried yet, chat.md 5.3 wants up to two retries before the first byte")
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_model_is_asked_again(brain, model, status):
     turn = ask(brain, model, Reply([b'{"error": {"message": "busy"}}'], kind="application/json", status=status), WHOLE)

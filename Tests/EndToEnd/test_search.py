@@ -347,7 +347,6 @@ def test_a_bad_search_is_refused_with_its_field(server, body, pointer):
     assert pointer in [error["pointer"] for error in answer["errors"]]
 
 
-@pytest.mark.xfail(strict=False, reason="server: GET search ignores unknown parameters, core.md 1 refuses them with 422")
 def test_an_unknown_query_parameter_of_get_is_refused(server):
     problem(server.get("/v1/providers/search?q=a&wrong=1"), 422, "validation_failed")
 

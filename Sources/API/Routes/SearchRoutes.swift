@@ -17,7 +17,13 @@ struct SearchRoutes: Sendable {
   /// The same with query parameters: lists are separated by commas, numbers and flags are read from their text.
   func searchByQuery(_ context: Context) async throws -> Response {
     var body = JSONObject()
-    for (name, value) in context.request.query where SearchShapes.fields.contains(name) {
+    let unknown = context.request.query.map(\.name).filter { !SearchShapes.fields.contains($0) }
+    guard unknown.isEmpty else {
+      throw Refusal(
+        .validationFailed, "The query has parameters that are not known.",
+        fields: unknown.prefix(20).map { .init("/" + $0.prefix(64), "is not known") })
+    }
+    for (name, value) in context.request.query {
       switch name {
       case "facets", "sort":
         body[name] = .strings(value.split(separator: ",").map(String.init))

@@ -108,6 +108,10 @@ static enum MHD_Result answer_refusal(wp_exchange *exchange) {
   if (!response) return MHD_NO;
   MHD_add_response_header(response, "Content-Type", "application/problem+json");
   MHD_add_response_header(response, "Connection", "close");
+  MHD_add_response_header(response, "Cache-Control", "no-store");
+  MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+  MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+  MHD_add_response_header(response, "Content-Security-Policy", "default-src 'none'");
   enum MHD_Result done = MHD_queue_response(exchange->mhd, (unsigned)exchange->refused, response);
   MHD_destroy_response(response);
   exchange->queued = true;

@@ -146,15 +146,21 @@ enum SearchCommand {
       Terminal.words(
         "without \(relaxation.dropped.joined(separator: " and ")): \(relaxation.total)")
     }
-    Terminal.words("\(answer.total) services")
-    for hit in answer.hits { line(try JSON.parse(hit.service), arguments) }
+    show(answer.total, try answer.hits.map { try JSON.parse($0.service) }, arguments)
     return answer.total == 0 ? .refused : .done
   }
 
-  private static func line(_ service: JSON, _ arguments: Arguments) {
-    if arguments.isSet("json") { return Terminal.data(service.text) }
-    let words = ["id", "name", "tagline"].compactMap { service[$0]?.string }
-    Terminal.data(Terminal.safe(words.joined(separator: "  ")))
+  /// A line a hit for people, or one object for programs.
+  private static func show(_ total: Int, _ services: [JSON], _ arguments: Arguments) {
+    if arguments.isSet("json") {
+      let object: JSONObject = ["total": .number(total), "services": .array(services)]
+      return Terminal.data(JSON.object(object).text)
+    }
+    Terminal.words("\(total) services")
+    for service in services {
+      let words = ["id", "name", "tagline"].compactMap { service[$0]?.string }
+      Terminal.data(Terminal.safe(words.joined(separator: "  ")))
+    }
   }
 
   private static func remote(_ link: ServerLink, _ arguments: Arguments) async throws -> Exit {
@@ -167,8 +173,8 @@ enum SearchCommand {
     for constraint in answer["understood"]?.array ?? [] {
       Terminal.words("understood: " + Terminal.safe(constraint["label"]?.string ?? ""))
     }
-    Terminal.words("\(answer["total"]?.text ?? "0") services")
-    for hit in answer["hits"]?.array ?? [] { line(hit["service"] ?? [:], arguments) }
+    let total = Int(answer["total"]?.int ?? 0)
+    show(total, (answer["hits"]?.array ?? []).compactMap { $0["service"] }, arguments)
     return answer["total"] == 0 ? .refused : .done
   }
 }

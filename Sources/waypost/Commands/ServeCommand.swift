@@ -18,6 +18,8 @@ enum ServeCommand {
     let path = arguments.text("data") ?? "./data"
     let folder = try DataFolder(path)
     let host = arguments.text("host") ?? "127.0.0.1"
+    // Armed before anybody can know that the server is there.
+    let stop = Signals.armed()
     let log = Log(isJSON: arguments.isSet("json"))
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { log.words(hint) }
@@ -26,7 +28,11 @@ enum ServeCommand {
     let server: Server
     do {
       server = try Server(
-        host: host, port: UInt16(arguments.integer("port")), refusal: Problem.head,
+        host: host, port: UInt16(arguments.integer("port")),
+        refusal: { status, code in
+          let requestID = BytesText.hex(RandomSource.system.bytes(8))
+          return Problem.head(status: status, code: code, requestID: requestID)
+        },
         handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
@@ -41,7 +47,7 @@ enum ServeCommand {
       arguments.isSet("json")
         ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
     let work = background(services, folder, log)
-    await Signals.stop()
+    for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
     await server.stop()
@@ -138,11 +144,11 @@ struct Log: Sendable {
 
 /// SIGTERM and SIGINT.
 private enum Signals {
-  /// Returns when the process is asked to end.
-  static func stop() async {
+  /// Yields when the process is asked to end.
+  static func armed() -> AsyncStream<Void> {
     signal(SIGTERM, SIG_IGN)
     signal(SIGINT, SIG_IGN)
-    let stream = AsyncStream<Void> { continuation in
+    return AsyncStream<Void> { continuation in
       let sources = [SIGTERM, SIGINT].map { number in
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler { @Sendable in continuation.yield(()) }
@@ -151,7 +157,6 @@ private enum Signals {
       }
       continuation.onTermination = { _ in for source in sources { source.source.cancel() } }
     }
-    for await _ in stream { return }
   }
 
   /// A dispatch source that the stream's end cancels.
