@@ -7,8 +7,9 @@ start=$(date +%s)
 failed=0
 step() { echo "== $1"; shift; "$@" || { failed=1; echo "!! failed: $*"; }; }
 step "repository" Scripts/check-repository.py
-step "build" swift build -c release --explicit-target-dependency-import-check error --build-tests
-[ $failed -eq 0 ] || exit 1
+step "repository's own tests" python3 Scripts/test_check_repository.py
+echo "== build"
+swift build -c release --explicit-target-dependency-import-check error --build-tests || exit 1
 step "swift tests" swift test -c release --skip-build
 step "end to end" Tests/EndToEnd/run.sh
 echo "tests took $(( $(date +%s) - start )) s"
