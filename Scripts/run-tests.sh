@@ -2,7 +2,8 @@
 # Every test: the repository's rules, Swift, and the built binary driven by Python clients.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export SWIFT_BACKTRACE=enable=no
+# The long rounds (kill -9, 200 listing changes) and the LiteLLM proxy are part of every run; set them to 0 to leave them out.
+export SWIFT_BACKTRACE=enable=no WAYPOST_LONG=${WAYPOST_LONG:-1} WAYPOST_LLM_TESTS=${WAYPOST_LLM_TESTS:-1}
 start=$(date +%s)
 failed=0
 step() { echo "== $1"; shift; "$@" || { failed=1; echo "!! failed: $*"; }; }
