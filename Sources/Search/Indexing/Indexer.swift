@@ -60,7 +60,8 @@ package actor Indexer {
 
   /// Loads every service, with the vectors that are known, and publishes. After it, searches work.
   package func load() async throws {
-    try await inOrder { try await self.rebuildBase() }
+    let built = try await build(with: cache)
+    try await inOrder { try await self.adopt(built) }
   }
 
   /// Embeds what has no vector yet, publishing as it goes.
@@ -110,16 +111,11 @@ package actor Indexer {
       done += texts.count
       report(Progress(done: done, total: max(total, done)))
     }
-    try await inOrder { try await self.swap(to: name, fresh) }
+    let built = try await build(with: fresh)
+    try await inOrder { try await self.adopt(built, generation: name, fresh) }
     generations.markWhole(name)
     generations.prune(keeping: name)
     return name
-  }
-
-  private func swap(to name: String, _ fresh: EmbeddingCache) async throws {
-    cache = fresh
-    generation = name
-    try await rebuildBase()
   }
 
   /// Chains the steps, so that none sees another's half.
@@ -139,8 +135,15 @@ package actor Indexer {
     }
   }
 
-  private func rebuildBase() async throws {
-    // Read first: what changes after it is in the log and comes with the next step.
+  /// A base that was built beside the running one.
+  private struct Built: Sendable {
+    let base: Segment
+    let averageLength: Float
+    let revision: Int64
+  }
+
+  /// Builds a base from the record. Changes go on landing meanwhile; they are in the log.
+  private func build(with cache: EmbeddingCache) async throws -> Built {
     let seen = try await record.read { try CatalogStore.revision($0) }
     var prepared: [PreparedService] = []
     var after = ""
@@ -148,17 +151,39 @@ package actor Indexer {
       let page = try await page(after: after)
       guard let last = page.last else { break }
       after = last.service.id
-      prepared += try await prepare(page.filter(\.service.isPublic), embeds: false)
+      prepared += try await prepare(page.filter(\.service.isPublic), embeds: false, cache)
     }
     let tokens = prepared.reduce(0) { $0 + $1.terms.length }
-    averageLength = prepared.isEmpty ? 100 : Float(tokens) / Float(prepared.count)
-    base = Segment(prepared, averageLength: averageLength, configuration: configuration)
-    delta = [:]
-    revision = seen
-    publish()
+    let average = prepared.isEmpty ? 100 : Float(tokens) / Float(prepared.count)
+    let base = await Indexer.segment(of: prepared, average, configuration)
+    return Built(base: base, averageLength: average, revision: seen)
   }
 
+  /// Off the actor: a large base takes seconds, and live changes must not wait for it.
+  private nonisolated static func segment(
+    of prepared: [PreparedService], _ average: Float, _ configuration: RankingConfiguration
+  ) async -> Segment {
+    Segment(prepared, averageLength: average, configuration: configuration)
+  }
+
+  /// Takes a new base over and catches up with the log before anybody sees it: the revision never falls.
+  private func adopt(
+    _ built: Built, generation name: String? = nil, _ fresh: EmbeddingCache? = nil
+  ) async throws {
+    if let name, let fresh {
+      generation = name
+      cache = fresh
+    }
+    base = built.base
+    averageLength = built.averageLength
+    delta = [:]
+    revision = built.revision
+    try await applyChanges()
+  }
+
+  /// Follows the log to its end, then publishes once.
   private func applyChanges() async throws {
+    defer { publish() }
     while true {
       let since = revision
       let changes = try await record.read {
@@ -170,11 +195,10 @@ package actor Indexer {
         try ids.compactMap { try CatalogStore.service(id: $0, on: connection) }
       }
       for id in ids { delta.updateValue(nil, forKey: id) }
-      for ready in try await prepare(stored.filter(\.service.isPublic), embeds: true) {
+      for ready in try await prepare(stored.filter(\.service.isPublic), embeds: true, cache) {
         delta.updateValue(ready, forKey: ready.stored.service.id)
       }
       revision = last.revision
-      publish()
     }
   }
 
@@ -193,7 +217,7 @@ package actor Indexer {
 
   /// Terms and vectors of services; a vector that is not known is embedded now, or left out.
   private func prepare(
-    _ services: [StoredService], embeds: Bool
+    _ services: [StoredService], embeds: Bool, _ cache: EmbeddingCache
   ) async throws -> [PreparedService] {
     let texts = services.map { Analyzer.embeddingText(of: $0.service) }
     let keys = texts.map(EmbeddingCache.key(of:))
