@@ -30,7 +30,7 @@ let package = Package(
         .embedInCode("Migrations/m0004-create-session.sql"),
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("ranking.json"), .embedInCode("model.json"),
-        .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"), .embedInCode("gate.json"),
+        .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
       ]),
     .target(

@@ -13,8 +13,6 @@ package enum IndexFiles {
   package static var ranking: String { text(PackageResources.ranking_json) }
   /// The embedding model: package, sums, shape.
   package static var model: String { text(PackageResources.model_json) }
-  /// Bounds that a new generation must hold.
-  package static var gate: String { text(PackageResources.gate_json) }
   /// Two-way synonyms, a group a line.
   package static var synonyms: String { text(PackageResources.synonyms_txt) }
   /// Words that carry no need, one a line.

@@ -11,10 +11,21 @@ struct ServerLink: Sendable {
   init?(_ arguments: Arguments) {
     let folder = arguments.text("data") ?? "./data"
     let file = FileManager.default.contents(atPath: folder + "/server.json")
-    let found = file.flatMap { try? JSON.parse(Array($0)) }?["address"]?.string
+    var found = file.flatMap { try? JSON.parse(Array($0)) }?["address"]?.string
+    // A server that was killed leaves its address behind, but not its lock.
+    if found != nil, !ServerLink.isLocked(folder) { found = nil }
     guard let address = arguments.text("server") ?? found else { return nil }
     self.address = address.hasSuffix("/") ? String(address.dropLast()) : address
     token = arguments.text("token")
+  }
+
+  private static func isLocked(_ folder: String) -> Bool {
+    let descriptor = open(folder + "/record.db.lock", O_RDWR | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return true }
+    flock(descriptor, LOCK_UN)
+    return false
   }
 
   /// Posts a body and gives the parts of the answer.

@@ -71,10 +71,10 @@ struct Setting: Sendable {
       "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
       "key for that URL; from the environment only"),
     Setting(
-      "server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat"],
+      "server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat", "reindex"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import"],
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import"], "only reports"),

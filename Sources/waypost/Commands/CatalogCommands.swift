@@ -105,6 +105,12 @@ final class RateMeter: Sendable {
 /// `waypost reindex`: a new generation, swapped in when it is whole.
 enum ReindexCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    if let link = ServerLink(arguments) {
+      let answer = try await link.json("/v1/admin/index/rebuild", [])
+      let name = answer["generation"]?.string ?? ""
+      Terminal.data(arguments.isSet("json") ? answer.text : "generation \(name) is in place")
+      return .done
+    }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     guard let encoder else {
