@@ -113,10 +113,15 @@ static void trim(collector *c) {
   c->best_count = kept;
 }
 
+// Whether a document belongs whatever its share and rank.
+static int belongs(const search_criteria *criteria, uint32_t doc) {
+  return criteria->also && (criteria->also[doc / GROUP] >> (doc % GROUP) & 1);
+}
+
 static void offer(collector *c, uint32_t doc, search_accumulator one) {
   int is_best = one.score > c->bound;
   // The mask was made with an earlier, lower bound.
-  if (!is_best && !(one.share >= c->criteria->share_least)) return;
+  if (!is_best && !(one.share >= c->criteria->share_least) && !belongs(c->criteria, doc)) return;
   search_matches *to = c->matches;
   if (to->count == to->capacity) {
     c->overflow = 1;
@@ -140,7 +145,7 @@ static void collect_groups(collector *c, search_accumulator *from, uint32_t firs
   search_accumulator last[GROUP] = {{0, 0}};
   uint64_t masks[RUN];
   size_t groups = documents / GROUP;
-  const uint64_t *allowed = c->criteria->allowed;
+  const uint64_t *allowed = c->criteria->allowed, *also = c->criteria->also;
   passing(from, groups, c->criteria->share_least, c->bound, masks);
   if (documents % GROUP) {
     memcpy(last, from + groups * GROUP, documents % GROUP * sizeof *last);
@@ -148,6 +153,9 @@ static void collect_groups(collector *c, search_accumulator *from, uint32_t firs
     groups++;
   }
   for (size_t g = 0; g < groups; g++) {
+    const search_accumulator *group = g < documents / GROUP ? from + g * GROUP : last;
+    for (uint64_t rest = also ? also[first / GROUP + g] : 0; rest; rest &= rest - 1)
+      masks[g] |= (uint64_t)(group[__builtin_ctzll(rest)].score > 0) << __builtin_ctzll(rest);
     if (allowed) masks[g] &= allowed[first / GROUP + g];
     for (uint64_t rest = masks[g]; rest; rest &= rest - 1) {
       size_t k = g * GROUP + (size_t)__builtin_ctzll(rest);
@@ -179,7 +187,8 @@ static int collector_finish(collector *c) {
     all->docs[kept] = all->docs[i];
     all->scores[kept] = all->scores[i];
     all->shares[kept] = all->shares[i];
-    kept += (all->shares[kept] >= c->criteria->share_least) | (all->scores[kept] > c->bound) | tie;
+    kept += (all->shares[kept] >= c->criteria->share_least) | (all->scores[kept] > c->bound) | tie |
+            belongs(c->criteria, all->docs[kept]);
   }
   all->count = kept;
   return 0;

@@ -97,9 +97,11 @@ typedef struct {
 typedef struct {
   // A bitset of document_count bits, or NULL for all. What it lacks is as if it were not there.
   const uint64_t *allowed;
-  // A document belongs whose share reaches this ...
+  // A bitset of document_count bits, bits past it 0, or NULL: a document belongs whose bit is set ...
+  const uint64_t *also;
+  // ... and one whose share reaches this ...
   float share_least;
-  // ... and so do the best so many by score, ties by document number. At most SEARCH_FLOOR_MAX.
+  // ... and the best so many by score, ties by document number. At most SEARCH_FLOOR_MAX.
   size_t floor;
 } search_criteria;
 #define SEARCH_FLOOR_MAX 1024
