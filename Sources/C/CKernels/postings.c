@@ -4,7 +4,7 @@
 
 #define GROUP 64          // Documents of one mask word.
 #define RUN 8             // Groups looked at together: 4 KB of accumulators.
-#define SPARSE_SHARE 16   // With fewer than one posting to 16 documents, touched groups are noted.
+#define SPARSE_SHARE 128  // Below one posting to so many documents, touched groups are noted.
 #define GROUPS (SEARCH_BLOCK / GROUP)
 
 // --- Which documents may belong, a group at a time
