@@ -4,7 +4,7 @@
 
 #define GROUP 64          // Documents of one mask word.
 #define RUN 8             // Groups looked at together: 4 KB of accumulators.
-#define SPARSE_SHARE 16   // With fewer than one posting to 16 documents, touched groups are noted.
+#define SPARSE_SHARE 128  // Below one posting to so many documents, touched groups are noted.
 #define GROUPS (SEARCH_BLOCK / GROUP)
 
 // --- Which documents may belong, a group at a time
@@ -162,7 +162,10 @@ static void collect_groups(collector *c, search_accumulator *from, uint32_t firs
       offer(c, first + (uint32_t)k, from[k]);
     }
   }
-  memset(from, 0, documents * sizeof *from);
+  // A constant size becomes plain vector stores; a call for each run would cost more than they do.
+  size_t at = 0;
+  for (; at + GROUP <= documents; at += GROUP) memset(from + at, 0, GROUP * sizeof *from);
+  memset(from + at, 0, (documents - at) * sizeof *from);
 }
 
 // Offers and clears accumulators in runs; `first` is a multiple of GROUP.
@@ -178,19 +181,27 @@ static int collector_finish(collector *c) {
   if (c->overflow) return -1;
   if (c->best_count > c->floor) trim(c);
   if (c->floor && c->best_count < c->floor) return 0;
-  size_t ties = 0, kept = 0;
-  for (size_t i = 0; i < c->best_count; i++) ties += c->best[i] == c->bound;
-  search_matches *all = c->matches;
-  for (size_t i = 0; i < all->count; i++) {
-    int tie = (all->scores[i] == c->bound) & (ties > 0);
-    ties -= (size_t)tie;
-    all->docs[kept] = all->docs[i];
-    all->scores[kept] = all->scores[i];
-    all->shares[kept] = all->shares[i];
-    kept += (all->shares[kept] >= c->criteria->share_least) | (all->scores[kept] > c->bound) | tie |
-            belongs(c->criteria, all->docs[kept]);
+  const float bound = c->bound, share_least = c->criteria->share_least;
+  size_t ties = 0, kept = 0, count = c->matches->count;
+  for (size_t i = 0; i < c->best_count; i++) ties += c->best[i] == bound;
+  uint32_t *docs = c->matches->docs;
+  float *scores = c->matches->scores, *shares = c->matches->shares;
+  for (size_t i = 0; i < count; i++) {
+    // Few are kept and the rest fail both tests, so this branch is mostly foreseen.
+    float score = scores[i], share = shares[i];
+    if (score < bound && !(share >= share_least) && !belongs(c->criteria, docs[i])) continue;
+    if (score == bound) {
+      if (ties > 0) {
+        ties--;
+      } else if (!(share >= share_least) && !belongs(c->criteria, docs[i])) {
+        continue;
+      }
+    }
+    docs[kept] = docs[i];
+    scores[kept] = score;
+    shares[kept++] = share;
   }
-  all->count = kept;
+  c->matches->count = kept;
   return 0;
 }
 

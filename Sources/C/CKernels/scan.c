@@ -6,7 +6,7 @@
 
 // --- The level
 
-static _Atomic int limit = SEARCH_LEVEL_AVX512;
+static _Thread_local int limit = SEARCH_LEVEL_AVX512;
 // The processor's best level plus 1; 0 until asked.
 static _Atomic int found;
 
@@ -34,13 +34,11 @@ int search_kernels_level(void) {
     level = detect() + 1;
     atomic_store_explicit(&found, level, memory_order_relaxed);
   }
-  int most = atomic_load_explicit(&limit, memory_order_relaxed);
-  return level - 1 < most ? level - 1 : most;
+  return level - 1 < limit ? level - 1 : limit;
 }
 
 void search_kernels_limit(int level) {
-  int least = level < SEARCH_LEVEL_PORTABLE ? SEARCH_LEVEL_PORTABLE : level;
-  atomic_store_explicit(&limit, least, memory_order_relaxed);
+  limit = level < SEARCH_LEVEL_PORTABLE ? SEARCH_LEVEL_PORTABLE : level;
 }
 
 // --- Signs and planes

@@ -81,14 +81,15 @@ static size_t allowed_count(const uint64_t *allowed, size_t count) {
 // wrong guess costs time, never the result.
 static uint16_t guess_bound(const uint16_t *distances, const uint64_t *allowed, size_t count,
                             size_t wanted, size_t total) {
-  enum { PIECE = 1024, PIECES = 16 };
-  if (count < 4 * PIECE * PIECES || total / 8 < wanted) return SEARCH_DISTANCE_MAX;
+  enum { PIECES = 16, PIECE_MAX = 1024 };
+  const size_t piece = count < 1 << 18 ? PIECE_MAX / 4 : PIECE_MAX;
+  if (count < 4 * piece * PIECES || total / 8 < wanted) return SEARCH_DISTANCE_MAX;
   size_t stride = count / PIECES / 64 * 64;
-  uint64_t masks[PIECE / 64];
+  uint64_t masks[PIECE_MAX / 64];
   size_t low = 0, high = SEARCH_DISTANCE_MAX, sampled = 0;
   for (size_t p = 0; p < PIECES; p++) {
-    masks_of(distances, allowed, p * stride, PIECE, SEARCH_DISTANCE_MAX, masks);
-    sampled += search_bits_count(masks, PIECE / 64);
+    masks_of(distances, allowed, p * stride, piece, SEARCH_DISTANCE_MAX, masks);
+    sampled += search_bits_count(masks, piece / 64);
   }
   // Half as many again and some, for the luck of the sample.
   size_t aim = (size_t)((double)wanted * (double)sampled / (double)total * 1.5) + 8;
@@ -96,8 +97,8 @@ static uint16_t guess_bound(const uint16_t *distances, const uint64_t *allowed, 
   while (low < high) {
     size_t middle = (low + high) / 2, reached = 0;
     for (size_t p = 0; p < PIECES; p++) {
-      masks_of(distances, allowed, p * stride, PIECE, (uint16_t)middle, masks);
-      reached += search_bits_count(masks, PIECE / 64);
+      masks_of(distances, allowed, p * stride, piece, (uint16_t)middle, masks);
+      reached += search_bits_count(masks, piece / 64);
     }
     if (reached >= aim) {
       high = middle;

@@ -85,11 +85,11 @@ struct Scorer {
     relevance.vectorShare = vector == nil ? 0 : terms.isEmpty ? 1 : vectorShare
     for (number, segment) in snapshot.segments.enumerated() {
       var set = meanings?.sets[number] ?? Bitset(count: segment.count)
-      for service in texts[number].services { set.insert(Int(service)) }
+      for service in texts[number].documents { set.insert(Int(service)) }
       var candidates = Candidates()
       candidates.services = set.integers
       candidates.text = Scorer.spread(
-        texts[number].scores, of: texts[number].services, over: candidates.services,
+        texts[number].scores, of: texts[number].documents, over: candidates.services,
         scale: highest > 0 ? 1 / highest : 0)
       candidates.vector = vectorScores(candidates, segment, vector, meanings?.best ?? 0)
       relevance.candidates.append(candidates)
@@ -128,7 +128,7 @@ struct Scorer {
 
   private func textMatches(
     _ terms: [QueryTerm], _ weight: Float, also: [Bitset]?
-  ) -> [TextMatches] {
+  ) -> [TextKernel.Matches] {
     let configuration = snapshot.configuration
     let bound = max(configuration.textShare * weight, .leastNonzeroMagnitude)
     let found = snapshot.segments.indices.map { number in
@@ -139,26 +139,22 @@ struct Scorer {
     // Each segment gave its own best; of all of them only the best over all segments belong.
     var all: [Entry] = []
     for (number, matches) in found.enumerated() {
-      for (service, score) in zip(matches.services, matches.scores) {
+      for (service, score) in zip(matches.documents, matches.scores) {
         all.append(Entry(value: score, place: Place(segment: number, index: Int(service))))
       }
     }
-    guard found.count(where: { !$0.services.isEmpty }) > 1, all.count > configuration.setFloor
+    guard found.count(where: { !$0.documents.isEmpty }) > 1, all.count > configuration.setFloor
     else { return found }
     let kept = Set(best(all, count: configuration.setFloor).map(\.place))
     return found.enumerated().map { number, matches in
-      var output = TextMatches()
-      for index in matches.services.indices {
-        let service = Int(matches.services[index])
-        guard
-          matches.shares[index] >= bound || also?[number][service] == true
-            || kept.contains(Place(segment: number, index: service))
-        else { continue }
-        output.services.append(matches.services[index])
-        output.scores.append(matches.scores[index])
-        output.shares.append(matches.shares[index])
+      let places = matches.documents.indices.filter { index in
+        let service = Int(matches.documents[index])
+        return matches.shares[index] >= bound || also?[number][service] == true
+          || kept.contains(Place(segment: number, index: service))
       }
-      return output
+      return TextKernel.Matches(
+        documents: places.map { matches.documents[$0] }, scores: places.map { matches.scores[$0] },
+        shares: places.map { matches.shares[$0] })
     }
   }
 
@@ -167,8 +163,11 @@ struct Scorer {
     guard count > 0 else { return [] }
     guard entries.count > count else { return entries }
     let values = entries.map(\.value)
-    let chosen = SearchLoops.best(values, count: count)
-    guard let bound = chosen.map({ values[$0] }).min() else { return [] }
+    let chosen = [UInt32](unsafeUninitializedCapacity: count) { buffer, filled in
+      guard let base = buffer.baseAddress else { return }
+      filled = SearchKernels.best(values, count: values.count, wanted: count, into: base)
+    }
+    guard let bound = chosen.map({ values[Int($0)] }).min() else { return [] }
     let above = entries.filter { $0.value > bound }
     let ties = entries.filter { $0.value == bound }.sorted { snapshot.precedes($0.place, $1.place) }
     return above + ties.prefix(count - above.count)

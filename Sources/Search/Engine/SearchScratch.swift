@@ -9,7 +9,7 @@ final class SearchScratch: @unchecked Sendable {
   // Safe to share: the pool hands it to one search at a time, and takes it back when that search has ended.
   let analyzer: Analyzer
   /// Accumulators of the text leg, a block of services at a time.
-  let workspace = TextWorkspace()
+  let text = TextKernel()
   /// Distances of the vector leg by service.
   private(set) var distances = UnsafeMutablePointer<UInt16>.allocate(capacity: 1)
   /// Selected services, rising.

@@ -12,14 +12,6 @@ struct QueryTerm: Sendable {
   let idf: Float
 }
 
-/// Services of a segment with their text scores, rising.
-struct TextMatches {
-  var services: [UInt32] = []
-  var scores: [Float] = []
-  /// The idf weight of the terms that a service has.
-  var shares: [Float] = []
-}
-
 /// The ranked text score: BM25 from the postings' finished impacts, added up service by service. Every
 /// candidate's score is exact; nothing is pruned.
 struct TextLeg {
@@ -36,28 +28,27 @@ struct TextLeg {
   /// - Complexity: One step a posting.
   func matches(
     _ terms: [QueryTerm], live: Bitset, share: Float, best: Int, also: Bitset?
-  ) -> TextMatches {
-    var lists: [SearchLoops.Postings] = []
+  ) -> TextKernel.Matches {
+    var lists: [PostingList] = []
     for (number, term) in terms.enumerated() {
       for alternative in term.alternatives {
-        guard let postings = segment.postings(alternative.text) else { continue }
+        guard let postings = segment.postings(alternative.text),
+          let services = postings.services.baseAddress, let impacts = postings.impacts.baseAddress
+        else { continue }
         lists.append(
-          .init(
-            services: postings.services, impacts: postings.impacts,
-            weight: term.idf * alternative.factor, share: term.idf, term: number))
+          PostingList(
+            documents: services, impacts: impacts, count: postings.services.count,
+            weight: term.idf * alternative.factor, share: term.idf, term: UInt32(number)))
       }
     }
-    var matches = TextMatches()
-    guard !lists.isEmpty else { return matches }
-    SearchLoops.text(
-      lists, count: segment.count,
-      .init(allowed: live.words, also: also?.words ?? [], share: share, best: best),
-      scratch.workspace
-    ) { services, scores, shares in
-      matches.services = Array(services)
-      matches.scores = Array(scores)
-      matches.shares = Array(shares)
+    guard !lists.isEmpty else { return TextKernel.Matches() }
+    return live.words.withUnsafeBufferPointer { live in
+      (also?.words ?? []).withUnsafeBufferPointer { also in
+        scratch.text.matches(
+          lists, documentCount: segment.count, allowed: live.baseAddress,
+          also: also.isEmpty ? nil : also.baseAddress, shareLeast: share,
+          floor: min(best, TextKernel.floorMax))
+      }
     }
-    return matches
   }
 }

@@ -30,13 +30,15 @@ struct VectorLeg {
     let count = known.population
     scratch.reserve(segment.count)
     if count <= VectorLeg.exactCountMax { return rescored(known.integers) }
-    let planes = SearchLoops.planes(of: query, count: VectorLeg.planeCount)
-    SearchLoops.distances(
-      planes, planeCount: VectorLeg.planeCount, rows: segment.vectorBits.base,
-      words: Segment.bitWordCount, count: segment.count, into: scratch.distances)
+    var planes = [UInt64](repeating: 0, count: VectorLeg.planeCount * Segment.bitWordCount)
+    SearchKernels.planes(
+      of: query, dimension: Encoder.dimension, planeCount: VectorLeg.planeCount, into: &planes)
+    SearchKernels.hamming(
+      planes: planes, planeCount: VectorLeg.planeCount, rows: segment.vectorBits.base,
+      wordCount: Segment.bitWordCount, count: segment.count, into: scratch.distances)
     var wanted = max(VectorLeg.rescoredMin, segment.count / 32)
     while true {
-      let selected = SearchLoops.select(
+      let selected = SearchKernels.select(
         scratch.distances, allowed: known.words, count: segment.count, wanted: min(wanted, count),
         into: scratch.selected)
       let matches = rescored(
@@ -53,8 +55,13 @@ struct VectorLeg {
 
   /// Exact cosines of services, in their order.
   func rescored(_ services: [UInt32]) -> VectorMatches {
-    VectorMatches(
-      services: services,
-      cosines: SearchLoops.products(query, rows: segment.vectors.base, indexes: services))
+    let cosines = [Float](unsafeUninitializedCapacity: services.count) { buffer, filled in
+      guard let base = buffer.baseAddress else { return }
+      SearchKernels.dot(
+        query, rows: segment.vectors.base, indexes: services, count: services.count,
+        dimension: Encoder.dimension, into: base)
+      filled = services.count
+    }
+    return VectorMatches(services: services, cosines: cosines)
   }
 }

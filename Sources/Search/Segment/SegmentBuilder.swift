@@ -99,7 +99,9 @@ struct SegmentBuilder {
     var known = Bitset(count: count)
     for index in vectorKnown { known.insert(index) }
     try sink.add("vector/known", known.words, isStructure: true)
-    try sink.add("vector/bits", SearchLoops.signBits(vectors, columnCount: Encoder.dimension), isStructure: false)
+    var bits = [UInt64](repeating: 0, count: count * Segment.bitWordCount)
+    SearchKernels.signBits(vectors, count: count, dimension: Encoder.dimension, into: &bits)
+    try sink.add("vector/bits", bits, isStructure: false)
     try sink.add("vector/values", vectors, isStructure: false)
   }
 }

@@ -2,7 +2,7 @@
 //
 // Every function: nothing is allocated; buffers belong to the caller and need the alignment of
 // their element only; an output overlaps no input; a pointer may be NULL only where it says so, or
-// where its count is 0; no state but the level, so any thread may call. Rows of vectors are
+// where its count is 0; no state but the thread's level, so any thread may call. Rows of vectors are
 // contiguous. Row and document numbers are below 2^31. Floats are finite.
 // Results are the same at every level, but for search_dot (see there).
 #pragma once
@@ -16,7 +16,8 @@
 
 // The level in use: the processor's best, or the limit where that is lower.
 int search_kernels_level(void);
-// Uses no level above this one, from the next call on; for tests and comparisons.
+// Uses no level above this one on this thread, from the next call on; for tests and comparisons,
+// which thus leave the float products of other threads alone.
 void search_kernels_limit(int level);
 
 // --- Vectors as bits
