@@ -34,8 +34,8 @@ struct ExactnessFilterTests {
     if expression.fields != condition.fields { faults.append("names \(expression.fields)") }
 
     let truth = made.facts.truth(of: condition)
-    let expected = made.ids { rows in rows.contains { truth[$0] == true } }
-    let opposite = made.ids { rows in rows.contains { truth[$0] == false } }
+    let expected = made.facts.ids(matching: condition)
+    let opposite = made.facts.ids { rows in rows.contains { truth[$0] == false } }
     let found = try made.walk(filter: expression)
     faults += found.faults(expecting: expected)
     let denied = try made.walk(filter: .not(expression))

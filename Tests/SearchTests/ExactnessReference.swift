@@ -1,15 +1,20 @@
 import Catalog
 import Primitives
 
-/// A plain reading of the specification's filters over the facts, with no index.
-enum ReferenceEvaluator {
-  /// Whether the condition is true for at least one offer; without one, offer fields are unknown.
-  static func matches(_ condition: Condition, _ service: Service) -> Bool {
-    service.isPublic && FactTable([service]).truth(of: condition).contains(true)
-  }
-}
+// A plain reading of the specification's filters over the facts, with no index.
 
 extension FactTable {
+  /// The ids of services for which the condition is true for at least one row, in their order.
+  func ids(matching condition: Condition) -> [String] {
+    let truth = truth(of: condition)
+    return ids { rows in rows.contains { truth[$0] == true } }
+  }
+
+  /// The ids of services whose rows pass, in their order.
+  func ids(where passes: (Range<Int>) -> Bool) -> [String] {
+    zip(services, rowsOfService).filter { passes($0.1) }.map(\.0.id)
+  }
+
   /// The truth of a condition for each row, in Kleene's three-valued logic: nil is unknown.
   func truth(of condition: Condition) -> [Bool?] {
     switch condition {

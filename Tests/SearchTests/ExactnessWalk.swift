@@ -1,4 +1,3 @@
-import Catalog
 import Search
 
 /// Every page of a search, one behind the other.
@@ -25,11 +24,6 @@ struct Walk {
 }
 
 extension RandomWorld {
-  /// The ids of services whose rows pass, rising.
-  func ids(where passes: (Range<Int>) -> Bool) -> [String] {
-    zip(facts.services, facts.rowsOfService).filter { passes($0.1) }.map(\.0.id)
-  }
-
   /// Every page of the search for a filter alone.
   func walk(filter: FilterExpression) throws -> Walk {
     var request = SearchRequest()
