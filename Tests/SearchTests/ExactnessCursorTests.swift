@@ -79,7 +79,8 @@ struct ExactnessCursorTests {
       for index in walks.indices where random.chance(30) { try walks[index].step(in: world) }
       try await landing
       made.note(steps)
-      if round % 17 == 16 { try await world.indexer.load() }
+      // Once: a cursor may expire where two bases have come after its own.
+      if round == 25 { try await world.indexer.load() }
     }
     for index in walks.indices {
       while !walks[index].isDone { try walks[index].step(in: world) }

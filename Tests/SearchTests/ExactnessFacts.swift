@@ -69,6 +69,8 @@ struct FactTable: Sendable {
     "contextWindow", "maxOutputTokens", "rating", "reviewCount", "stars", "runs", "latencyP95",
     "uptime",
   ]
+  /// The currencies in which filters and sorts know prices.
+  static let currencies = ["USD", "EUR", "GBP", "CHF", "CNY", "JPY", "INR"]
   static let priceFields = [
     "price", "inputPrice", "outputPrice", "pricePerCall", "pricePerMinute", "pricePerImage",
     "monthlyFee",
@@ -160,8 +162,7 @@ private struct Row {
   }
 
   private func known(_ nano: Int128, per: Int128, _ currency: String) -> FactTable.Amount? {
-    let currencies = ["USD", "EUR", "GBP", "CHF", "CNY", "JPY", "INR"]
-    guard currencies.contains(currency) else { return nil }
+    guard FactTable.currencies.contains(currency) else { return nil }
     return FactTable.Amount(nano: nano, per: per, currency: currency)
   }
 }

@@ -7,7 +7,7 @@ struct OrderKey: Sendable {
     case name
     case number(String)
     case date(String)
-    /// The amount as it is, whatever its currency: of the matching offers the one that sorts first.
+    /// An amount. Currencies stay apart, in the order of `FactTable.currencies`: nothing is converted.
     case price(String)
   }
 
@@ -39,6 +39,7 @@ struct OrderKey: Sendable {
   /// What a service sorts by: less comes first, unknown comes last either way.
   enum Value: Equatable {
     case number(Double)
+    case amount(currency: Int, Double)
     case name(String)
   }
 
@@ -53,7 +54,7 @@ struct OrderKey: Sendable {
     case .date(let field):
       let days = rows.compactMap { facts.dates[field]?[$0] }
       return least(days.compactMap { Double($0.filter { $0 != "-" }) })
-    case .price(let field): return least(rows.compactMap { facts.prices[field]?[$0]?.value })
+    case .price(let field): return first(rows.compactMap { facts.prices[field]?[$0] })
     }
   }
 
@@ -61,10 +62,24 @@ struct OrderKey: Sendable {
     .number(values.map { isDescending ? -$0 : $0 }.min() ?? .infinity)
   }
 
+  /// Of the matching offers the one that sorts first stands for its service.
+  private func first(_ amounts: [FactTable.Amount]) -> Value {
+    let keys = amounts.map { amount in
+      (
+        FactTable.currencies.firstIndex(of: amount.currency) ?? .max,
+        isDescending ? -amount.value : amount.value
+      )
+    }
+    let best = keys.min { $0 < $1 } ?? (.max, .infinity)
+    return .amount(currency: best.0, best.1)
+  }
+
   /// Whether one value must come before the other.
   func precedes(_ left: Value, _ right: Value) -> Bool {
     switch (left, right) {
     case (.number(let one), .number(let other)): one < other
+    case (.amount(let currency, let one), .amount(let second, let other)):
+      (currency, one) < (second, other)
     case (.name(let one), .name(let other)): isDescending ? one > other : one < other
     default: false
     }
