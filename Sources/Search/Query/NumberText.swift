@@ -91,7 +91,7 @@ struct NumberText: Equatable {
     case (0, 1): decimal = !isEuropean && isThousands(text, ",") ? nil : ","
     case (0, _): decimal = nil
     case (_, 0):
-      guard text.split { $0 == "." }.dropFirst().allSatisfy({ $0.count == 3 }) else { return nil }
+      guard hasGroupsOfThree(text) else { return nil }
       decimal = nil
     case (1, _)
     where text.lastIndex(of: ".") ?? text.startIndex > text.lastIndex(of: ",") ?? text.startIndex:
@@ -110,6 +110,12 @@ struct NumberText: Equatable {
     if digits.hasPrefix(".") { digits = "0" + digits }
     if digits.hasSuffix(".") { digits.removeLast() }
     return digits.isEmpty ? nil : digits
+  }
+
+  /// `1.000.000` and not `1.2.3`.
+  private static func hasGroupsOfThree(_ text: Substring) -> Bool {
+    let groups: [Substring] = text.split { $0 == "." }
+    return groups.dropFirst().allSatisfy { $0.count == 3 }
   }
 
   /// Whether exactly three digits follow the mark, and something other than a lone zero stands before it.
