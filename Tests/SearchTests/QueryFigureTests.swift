@@ -55,6 +55,9 @@ private let features: [Reading] = [
     [#"inputModalities = "image""#, #"inputModalities = "audio""#], "model"),
   Reading("llm that can read photos", [#"inputModalities = "image""#], "llm"),
   Reading("give it videos", [#"inputModalities = "video""#]),
+  Reading(
+    "chat without image and audio input",
+    [#"NOT inputModalities = "image""#, #"NOT inputModalities = "audio""#], "chat"),
   Reading("outputs audio", [#"outputModalities = "audio""#]),
   Reading("accepts image or video input", [#"inputModalities IN ["image", "video"]"#]),
   Reading("draw illustrations", [], "draw illustrations"),
@@ -141,16 +144,16 @@ private let tasks: [Reading] = [
 @Suite("Figures, features and languages in a query")
 struct QueryFigureTests {
   @Test("a figure is read in its own unit", arguments: prices + facts)
-  func figures(reading: Reading) throws { try check(reading, text: true) }
+  func readsFigures(reading: Reading) throws { try check(reading, text: true) }
 
   @Test("a feature or place is read where it is said as one", arguments: features)
-  func features(reading: Reading) throws { try check(reading, text: true) }
+  func readsFeatures(reading: Reading) throws { try check(reading, text: true) }
 
   @Test("the commonest conditions are read in other languages", arguments: languages)
-  func languages(reading: Reading) throws { try check(reading, text: true) }
+  func readsLanguages(reading: Reading) throws { try check(reading, text: true) }
 
   @Test("a need with several conditions is understood whole", arguments: tasks)
-  func tasks(reading: Reading) throws { try check(reading, text: false) }
+  func readsTasks(reading: Reading) throws { try check(reading, text: false) }
 
   private func check(_ reading: Reading, text: Bool) throws {
     let result = FakeCatalog.reader.read(reading.query)

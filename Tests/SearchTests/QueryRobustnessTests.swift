@@ -51,7 +51,7 @@ struct QueryRobustnessTests {
   @Test(
     "1,000 characters of what the grammars look for are read quickly",
     arguments: 0..<60 as Range<UInt64>)
-  func pieces(seed: UInt64) {
+  func repeated(seed: UInt64) {
     var random = SplitMix64(seed: seed)
     let few = (0..<(2 + random.below(6))).map { _ in random.pick(QueryRobustnessTests.pieces) }
     var text = ""

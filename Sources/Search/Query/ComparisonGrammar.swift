@@ -47,12 +47,14 @@ struct ComparisonGrammar {
     _ = reader.take(oneOf: ["the", "that", "of"])
     let isNumber = number(reader)
     guard let (service, end) = service(at: reader.at) else {
-      return isNumber ? nil : unknown(reader, isAlternative)
+      // "newer than March": a day, and no name.
+      return isNumber || quality == .newer ? nil : unknown(reader)
     }
     return finding(quality, service, start..<end, keeps: isAlternative)
   }
 
   private func number(_ reader: WordReader) -> Bool {
+    if let first = reader.word?.first, QueryWord.isDigit(first) { return true }
     var copy = reader
     return copy.money() != nil || copy.number() != nil
   }
@@ -98,7 +100,7 @@ struct ComparisonGrammar {
   ]
 
   /// A name that the catalog does not know is said to be unknown; everyday words are left alone.
-  private func unknown(_ reader: WordReader, _ isAlternative: Bool) -> QueryFinding? {
+  private func unknown(_ reader: WordReader) -> QueryFinding? {
     guard let word = reader.word, !ComparisonGrammar.vague.contains(word) else { return nil }
     let name = words[reader.at].text
     return .note(

@@ -79,7 +79,7 @@ struct Lexicon: Sendable {
     let range = reader.range
     let surroundings = Surroundings(words, range)
     guard surroundings.allows(entry) else { return nil }
-    if entry.kindAfter + entry.kindBefore > 0, !topic.isShort {
+    if entry.kindAfter + entry.kindBefore > 0, !topic.isShort(words) {
       let first = max(range.lowerBound - entry.kindBefore, 0)
       let isBefore = topic.isBefore(first, within: range.lowerBound - first)
       guard isBefore || topic.isBefore(range.upperBound, within: entry.kindAfter) else {

@@ -115,6 +115,7 @@ struct ModalityGrammar {
     var end = list.end
     let isTogether = folded(end) == "together" && !words[end - 1].endsClause
     if isTogether { end += 1 }
+    if isReader { end = pastInput(end) }
     let isOfModel = followsModel
     if isReader {
       // "takes pictures" is what a camera does.
@@ -134,6 +135,13 @@ struct ModalityGrammar {
     }
     guard isOfModel || isThroughInterface(end) else { return nil }
     return matches(list, start..<end, isInput: false, keeps: true)
+  }
+
+  /// "accepts images as input": the end with what only says so again.
+  private func pastInput(_ end: Int) -> Int {
+    guard !words[end - 1].endsClause else { return end }
+    let first = folded(end) == "as" ? end + 1 : end
+    return ["input", "inputs"].contains(folded(first)) ? first + 1 : end
   }
 
   private var isDenied: Bool {

@@ -129,7 +129,8 @@ enum PriceGrammar {
     } else {
       return nil
     }
-    for _ in 0..<5 where reader.take(oneOf: costs) {}
+    // "at" leads to an amount, and opens "at most".
+    for _ in 0..<5 where !reader.isAtBound { _ = reader.take(oneOf: costs) }
     return side
   }
 

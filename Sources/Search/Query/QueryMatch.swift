@@ -118,6 +118,12 @@ extension WordReader {
     return nil
   }
 
+  /// Whether a bound stands here.
+  var isAtBound: Bool {
+    var copy = self
+    return copy.bound() != nil
+  }
+
   /// "or more", "or less".
   mutating func boundBehind() -> FilterExpression.Comparison? { take(from: BoundWords.after) }
 }

@@ -171,14 +171,18 @@ struct QueryDraft {
     while index < words.count {
       let findings = words[index].isOpen ? find(words, index) : []
       var end = index + 1
-      for finding in findings { end = max(end, settle(finding)) }
+      // Before any is settled: "no image and audio input" denies both.
+      let denials = findings.map { deniedStart($0) }
+      for (finding, denial) in zip(findings, denials) {
+        end = max(end, settle(finding, deniedFrom: denial))
+      }
       index = end
     }
   }
 
   /// Writes a finding down.
   /// - Returns: Where its words end.
-  private mutating func settle(_ finding: QueryFinding) -> Int {
+  private mutating func settle(_ finding: QueryFinding, deniedFrom denial: Int?) -> Int {
     switch finding {
     case .note(let text, let range, let takesWords):
       if notes.count < QueryDraft.noteMax, !notes.contains(text) { notes.append(text) }
@@ -187,13 +191,13 @@ struct QueryDraft {
         if takesWords { words[index].isTaken = true }
       }
       return range.upperBound
-    case .match(let match): return settle(match)
+    case .match(let match): return settle(match, deniedFrom: denial)
     }
   }
 
-  private mutating func settle(_ match: QueryMatch) -> Int {
-    let isDenied = deniedStart(match) != nil
-    let start = deniedStart(match) ?? match.range.lowerBound
+  private mutating func settle(_ match: QueryMatch, deniedFrom denial: Int?) -> Int {
+    let isDenied = denial != nil
+    let start = denial ?? match.range.lowerBound
     let constraint = Constraint(
       expression: isDenied ? QueryDraft.denied(match.expression) : match.expression,
       label: (isDenied ? "not " : "") + match.label,
@@ -217,7 +221,8 @@ struct QueryDraft {
 
   /// "not free", "without function calling", "no US servers": where the denial of a condition starts, or nil.
   /// A figure has its own words for that.
-  private func deniedStart(_ match: QueryMatch) -> Int? {
+  private func deniedStart(_ finding: QueryFinding) -> Int? {
+    guard case .match(let match) = finding else { return nil }
     let first = match.range.lowerBound
     guard match.returnsWords, first > 0, words[first - 1].isOpen, !words[first - 1].endsClause,
       QueryDraft.denials.contains(words[first - 1].folded)

@@ -25,8 +25,10 @@ struct QueryTopic {
     count = words.count
   }
 
-  /// A query of a few words is a search for a service.
-  var isShort: Bool { count <= QueryTopic.shortMax }
+  /// Whether few words are left beside the conditions that were read: then it is a search for a service.
+  func isShort(_ words: [QueryWord]) -> Bool {
+    words.count { !$0.isUsed && !$0.isTaken } <= QueryTopic.shortMax
+  }
 
   /// Whether a kind stands within some words before or behind a place, or the query says little else.
   func isNear(_ range: Range<Int>, before: Int = 5, after: Int = 4) -> Bool {
