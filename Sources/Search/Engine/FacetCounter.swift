@@ -169,6 +169,8 @@ enum Histogram {
       edges = (0...bucketCount).map { low + step * Double($0) }
     }
     edges[bucketCount] = high
+    // Rounding must not carry an edge past the ends.
+    edges = edges.map { min(max($0, low), high) }
     var counts = [Int](repeating: 0, count: bucketCount)
     for value in values {
       let place = edges.dropFirst().firstIndex { value < $0 } ?? bucketCount

@@ -143,7 +143,7 @@ extension SearchRun {
     }
     let page = heap.sorted().dropFirst(request.offset)
     output.hits = page.map { hit($0, rows[$0.place.segment], relevance) }
-    if end < output.total { output.nextOffset = end }
+    if end < output.total, request.limit > 0 { output.nextOffset = end }
   }
 
   private func hit(_ ranked: RankedService, _ rows: Bitset, _ relevance: Relevance) -> Hit {
@@ -156,7 +156,9 @@ extension SearchRun {
       id: segment.id(place.index), name: segment.name(place.index), place: place, service: service,
       offer: best.row.map(segment.offer(row:)) ?? [], offerReason: best.reason,
       score: Double(ranked.score), textScore: Double(text), vectorScore: Double(vector),
-      cost: request.usage.flatMap { usage in best.row.flatMap { cost(segment.offer(row: $0), usage) } },
+      cost: request.usage.flatMap { usage in
+        best.row.flatMap { cost(segment.offer(row: $0), usage) }
+      },
       highlights: request.highlights ? highlight(service) : nil,
       explanation: request.explains ? explain(ranked, relevance, text, vector) : nil)
   }

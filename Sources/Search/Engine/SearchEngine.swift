@@ -7,20 +7,25 @@ internal import Synchronization
 package struct SearchEngine: Sendable {
   /// Turns a query into its vector; nil where there is no model. Remembers the last thousand queries.
   package struct QueryEncoder: Sendable {
-    private let encoder: Encoder?
+    private let embedder: TextEmbedder?
     private let cache: Cache
 
     package init(encoder: Encoder?) {
-      self.encoder = encoder
+      self.init(embedder: encoder.map(TextEmbedder.init(encoder:)))
+    }
+
+    /// - Parameter embedder: Gives the vectors of queries; nil for none.
+    package init(embedder: TextEmbedder?) {
+      self.embedder = embedder
       cache = Cache()
     }
 
-    package var isAvailable: Bool { encoder != nil }
+    package var isAvailable: Bool { embedder != nil }
 
     package func vector(of text: String) -> [Float]? {
-      guard let encoder else { return nil }
+      guard let embedder else { return nil }
       if let known = cache.entries.withLock({ $0[text] }) { return known }
-      let vector = encoder.vector(of: text)
+      guard let vector = embedder.vectors([text]).first else { return nil }
       cache.entries.withLock { entries in
         if entries.count >= 1_024 { entries.removeAll(keepingCapacity: true) }
         entries[text] = vector
@@ -117,16 +122,17 @@ struct SearchRun {
   }
 
   private mutating func understand() -> Understanding {
-    let reader = QueryReader { [snapshot] folded in snapshot.providerName(folded) }
+    let reader = QueryReader(snapshot: snapshot)
     // A name may hold a word of the lexicon ("Free Dictionary"): the very name is never taken apart.
     let isName = !namedPlaces(request.query).isEmpty
     var understanding = reader.read(
-      request.query, understanding: request.understands && !isName)
+      request.query, understanding: request.understands && !isName, ignoring: request.ignored)
     output.isCut = understanding.isCut
     // Explicit filters win: a condition read out of the text yields to one on the same field.
     let explicit = request.filter?.subjects ?? []
     understanding.constraints.removeAll { !$0.expression.subjects.isDisjoint(with: explicit) }
     output.understood = understanding.constraints
+    output.notes = understanding.notes
     return understanding
   }
 
@@ -160,14 +166,7 @@ struct SearchRun {
   }
 
   private func namedPlaces(_ text: String) -> Set<Place> {
-    let key = Segment.fold(text)
-    var places: Set<Place> = []
-    for (number, segment) in snapshot.segments.enumerated() {
-      for index in segment.services(named: key) where snapshot.live[number][index] {
-        places.insert(Place(segment: number, index: index))
-      }
-    }
-    return places
+    Set(snapshot.places(named: Segment.fold(text)))
   }
 
   private func suggestion(_ text: String, _ corrections: [String: String]) -> String? {

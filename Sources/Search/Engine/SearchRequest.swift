@@ -28,7 +28,8 @@ package struct SortKey: Sendable, Equatable {
     }
     guard let field = IndexField.named[name], field.kind != .words, field.kind != .flags else {
       let known = IndexField.all.filter { $0.kind != .words && $0.kind != .flags }.map(\.name)
-      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
+      let near = Spelling.nearest(
+        to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
         fields: [
@@ -63,6 +64,8 @@ package struct SearchRequest: Sendable {
   package var query = ""
   /// Whether conditions are read out of the query.
   package var understands = true
+  /// Keys or labels of understood conditions that the user removed.
+  package var ignored: Set<String> = []
   package var filter: FilterExpression?
   /// Further conditions that must hold, as a chat collects them.
   package var constraints: [Constraint] = []
@@ -144,6 +147,8 @@ package struct SearchAnswer: Sendable {
   /// Conditions that were understood but would leave nothing, so that they were not applied.
   package var unapplied: [Constraint] = []
   package var relaxations: [Relaxation] = []
+  /// What was seen in the query and could not become a condition.
+  package var notes: [String] = []
   package var didYouMean: String?
   package var filter: FilterExpression?
   package var revision: Int64 = 0
