@@ -1,0 +1,92 @@
+/// The words of the catalog: completions of the last one, corrections of each.
+extension SuggestionLook {
+  /// The commonest words that start with some letters, the letters themselves left out.
+  func completions(of start: [UInt8], limit: Int) -> [String] {
+    var counts: [String: Int] = [:]
+    for table in tables {
+      let words = table.words
+      var place = SuggestionLook.firstPlace(atLeast: start, in: words)
+      var budget = Suggester.wordMax
+      while place < words.count, budget > 0 {
+        let word = words.text(place)
+        guard word.utf8.starts(with: start) else { break }
+        if word.utf8.count > start.count { counts[word, default: 0] += words.frequency(place) }
+        place += 1
+        budget -= 1
+      }
+    }
+    return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(limit).map(\.key)
+  }
+
+  /// Up to three texts that the typed one may mean; none where every word of it is one of the catalog's.
+  func corrections(of folded: [UInt8]) -> [String] {
+    let typed = folded.split(separator: 0x20).map(Array.init)
+    var heads: [String] = []
+    var isChanged = false
+    for word in typed.dropLast() {
+      if isKnown(word, isPrefix: false) {
+        heads.append(String(decoding: word, as: UTF8.self))
+      } else {
+        guard let better = nearest(word, isPrefix: false).first else { return [] }
+        heads.append(better)
+        isChanged = true
+      }
+    }
+    guard let last = typed.last else { return [] }
+    var tails = [String(decoding: last, as: UTF8.self)]
+    if !isKnown(last, isPrefix: true) {
+      tails = Array(nearest(last, isPrefix: true).prefix(3))
+      isChanged = true
+    }
+    return isChanged ? tails.map { (heads + [$0]).joined(separator: " ") } : []
+  }
+
+  private func isKnown(_ word: [UInt8], isPrefix: Bool) -> Bool {
+    tables.contains { table in
+      let words = table.words
+      let place = SuggestionLook.firstPlace(atLeast: word, in: words)
+      guard place < words.count else { return false }
+      let found = words.text(place).utf8
+      return isPrefix ? found.starts(with: word) : found.elementsEqual(word)
+    }
+  }
+
+  /// Words within the edits that the length allows: the fewest edits first, then the commonest.
+  private func nearest(_ typed: [UInt8], isPrefix: Bool) -> [String] {
+    let allowed = Spelling.editsAllowed(String(decoding: typed, as: UTF8.self))
+    guard allowed > 0 else { return [] }
+    var found: [String: (edits: Int, count: Int)] = [:]
+    for table in tables {
+      let words = table.words
+      let spelling = PrefixSpelling(
+        count: words.count, word: { Array(words.text($0).utf8) },
+        firstIndex: { SuggestionLook.firstPlace(atLeast: $0, in: words) })
+      for candidate in spelling.candidates(for: typed, edits: allowed, isPrefix: isPrefix) {
+        let word = words.text(candidate.place)
+        let known = found[word]
+        found[word] = (
+          min(known?.edits ?? .max, candidate.edits),
+          (known?.count ?? 0) + words.frequency(candidate.place)
+        )
+      }
+    }
+    return found.sorted {
+      ($0.value.edits, -$0.value.count, $0.key) < ($1.value.edits, -$1.value.count, $1.key)
+    }.map(\.key)
+  }
+
+  /// The first word that is not below some bytes, which need not be whole characters.
+  private static func firstPlace(atLeast key: [UInt8], in words: SuggestionTables.Words) -> Int {
+    var low = 0
+    var high = words.count
+    while low < high {
+      let middle = (low + high) / 2
+      if words.text(middle).utf8.lexicographicallyPrecedes(key) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low
+  }
+}
