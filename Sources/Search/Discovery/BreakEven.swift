@@ -127,7 +127,8 @@ package struct BreakEven: Sendable, Equatable {
         return nil
       }
       let (fee, overflow) = Int128(offer.feeNano ?? 0).multipliedReportingOverflow(by: denominator)
-      let (least, overflows) = Int128(offer.minimumNano).multipliedReportingOverflow(by: denominator)
+      let (least, overflows) = Int128(offer.minimumNano).multipliedReportingOverflow(
+        by: denominator)
       guard !overflow, !overflows else { return nil }
       self.slope = slope
       self.others = others

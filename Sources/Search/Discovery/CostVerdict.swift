@@ -12,7 +12,8 @@ struct CostVerdict {
     guard !mine.isEmpty, !theirs.isEmpty else {
       json = [
         "state": "unknown",
-        "unknownFor": .strings((mine.isEmpty ? [left.id] : []) + (theirs.isEmpty ? [right.id] : [])),
+        "unknownFor": .strings(
+          (mine.isEmpty ? [left.id] : []) + (theirs.isEmpty ? [right.id] : [])),
       ]
       reason = nil
       return
@@ -35,7 +36,8 @@ struct CostVerdict {
       "currency": .optional(a.quote.currency ?? b.quote.currency),
       "amountNano": .int(low), "otherAmountNano": .int(high),
       "offerId": .string(left.offers[a.offer].id),
-      "otherOfferId": .string(right.offers[b.offer].id), "flips": .array(flips.map(CostVerdict.flip)),
+      "otherOfferId": .string(right.offers[b.offer].id),
+      "flips": .array(flips.map(CostVerdict.flip)),
     ]
     if flips.isEmpty, low != high {
       object["note"] = "no amount of one meter alone, within the limits, turns it"

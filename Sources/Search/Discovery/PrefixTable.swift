@@ -122,7 +122,8 @@ struct PrefixTable: Sendable {
   }
 
   /// -1, 0 or 1 by bytes, the shorter first.
-  private static func order(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Int {
+  private static func order(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Int
+  {
     for (a, b) in zip(left, right) where a != b { return a < b ? -1 : 1 }
     return left.count < right.count ? -1 : left.count > right.count ? 1 : 0
   }

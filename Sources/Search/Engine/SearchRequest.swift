@@ -23,11 +23,12 @@ package struct SortKey: Sendable, Equatable {
     case "popularity": return SortKey(field: "runs", isDescending: direction != "asc")
     case "latency": return SortKey(field: "latencyP95", isDescending: direction == "desc")
     case "name": return SortKey(field: "name", isDescending: direction == "desc")
+    case "cost": return SortKey(field: "cost", isDescending: direction == "desc")
     default: break
     }
     guard let field = IndexField.named[name], field.kind != .words, field.kind != .flags else {
       let known = IndexField.all.filter { $0.kind != .words && $0.kind != .flags }.map(\.name)
-      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name"])
+      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
         fields: [
