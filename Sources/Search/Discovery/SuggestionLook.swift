@@ -20,19 +20,21 @@ struct SuggestionLook {
   /// Services whose name, or a word of it, starts with the text.
   func services(_ folded: [UInt8], isCorrected: Bool) -> [Suggestions.Service] {
     var best: [Found] = []
+    // "gpt 4o m" is also looked for as "gpt4om", at the start of names written together.
+    let squeezed = folded.filter { $0 != 0x20 }
     for (number, table) in tables.enumerated() {
-      let live = snapshot.live[number]
-      var budget = Suggester.matchMax
-      table.names.forEachMatch(folded) { match in
-        budget -= 1
-        guard live[match.text] else { return budget > 0 }
-        let kind: Suggestions.Service.Match =
-          isCorrected ? .typo : match.isWhole ? .name : match.isStart ? .start : .word
-        insert(
-          Found(
-            match: kind, length: table.nameLengths[match.text], table: number, index: match.text),
-          into: &best)
-        return budget > 0
+      for text in squeezed.count == folded.count ? [folded] : [folded, squeezed] {
+        var budget = Suggester.matchMax
+        table.names.forEachMatch(text) { match in
+          budget -= 1
+          guard snapshot.live[number][match.text], match.isStart || text.count == folded.count
+          else { return budget > 0 }
+          let kind: Suggestions.Service.Match =
+            isCorrected ? .typo : match.isWhole ? .name : match.isStart ? .start : .word
+          let length = table.nameLengths[match.text]
+          insert(Found(match: kind, length: length, table: number, index: match.text), into: &best)
+          return budget > 0
+        }
       }
     }
     return best.map { found in
