@@ -91,6 +91,7 @@ let package = Package(
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
         "Primitives",
       ]),
+    .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
     .testTarget(
       name: "SearchTests",

@@ -19,11 +19,11 @@ struct FilterSemanticsTests {
     let baseCount = [40, 0, 20][Int(seed % 3)]
     let world = try await World(
       Array(services.prefix(baseCount)), later: Array(services.dropFirst(baseCount)))
+    let facts = FactTable(services.filter(\.isPublic))
     var conditions = RandomConditions(seed: seed)
     for number in 0..<100 {
       let condition = number % 10 == 9 ? conditions.unknownFlag() : conditions.condition()
-      let expected = services.filter { ReferenceEvaluator.matches(condition, $0) }
-        .map(\.id).sorted()
+      let expected = facts.ids(matching: condition).sorted()
       let answer = try world.search(filter: condition.text)
       #expect(answer.total == expected.count, "\(condition.text)")
       #expect(answer.ids == expected, "\(condition.text)")

@@ -8,9 +8,11 @@ extension SuggestionLook {
       var place = SuggestionLook.firstPlace(atLeast: start, in: words)
       var budget = Suggester.wordMax
       while place < words.count, budget > 0 {
-        let word = words.text(place)
-        guard word.utf8.starts(with: start) else { break }
-        if word.utf8.count > start.count { counts[word, default: 0] += words.frequency(place) }
+        let word = words.span(place)
+        guard word.starts(with: start) else { break }
+        if word.count > start.count {
+          counts[words.text(place), default: 0] += table.frequency(ofWordAt: place)
+        }
         place += 1
         budget -= 1
       }
@@ -46,7 +48,7 @@ extension SuggestionLook {
       let words = table.words
       let place = SuggestionLook.firstPlace(atLeast: word, in: words)
       guard place < words.count else { return false }
-      let found = words.text(place).utf8
+      let found = words.span(place)
       return isPrefix ? found.starts(with: word) : found.elementsEqual(word)
     }
   }
@@ -59,14 +61,14 @@ extension SuggestionLook {
     for table in tables {
       let words = table.words
       let spelling = PrefixSpelling(
-        count: words.count, word: { Array(words.text($0).utf8) },
+        count: words.count, word: { Array(words.span($0)) },
         firstIndex: { SuggestionLook.firstPlace(atLeast: $0, in: words) })
       for candidate in spelling.candidates(for: typed, edits: allowed, isPrefix: isPrefix) {
         let word = words.text(candidate.place)
         let known = found[word]
         found[word] = (
           min(known?.edits ?? .max, candidate.edits),
-          (known?.count ?? 0) + words.frequency(candidate.place)
+          (known?.count ?? 0) + table.frequency(ofWordAt: candidate.place)
         )
       }
     }
@@ -76,17 +78,7 @@ extension SuggestionLook {
   }
 
   /// The first word that is not below some bytes, which need not be whole characters.
-  private static func firstPlace(atLeast key: [UInt8], in words: SuggestionTables.Words) -> Int {
-    var low = 0
-    var high = words.count
-    while low < high {
-      let middle = (low + high) / 2
-      if words.text(middle).utf8.lexicographicallyPrecedes(key) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
+  private static func firstPlace(atLeast key: [UInt8], in words: TextTable) -> Int {
+    key.withUnsafeBufferPointer { words.firstIndex(atLeast: $0) }
   }
 }

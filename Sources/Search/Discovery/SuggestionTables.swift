@@ -23,14 +23,6 @@ final class SuggestionTables: Sendable {
       + words.filter { !first.contains($0.name) && $0.name != "providerId" }
   }()
 
-  /// The words of a segment's texts as they are written, in lower case, sorted by bytes.
-  struct Words {
-    let count: Int
-    let text: (Int) -> String
-    /// Services that have the word.
-    let frequency: (Int) -> Int
-  }
-
   let segment: Segment
   let names: PrefixTable
   /// Bytes of each name.
@@ -63,11 +55,11 @@ final class SuggestionTables: Sendable {
     self.entries = entries
   }
 
-  var words: Words {
-    let words = segment.words
-    return Words(
-      count: words.count, text: { words.text($0) }, frequency: { words.frequency($0) })
-  }
+  /// The words of the segment's texts as they are written, in lower case, sorted by bytes.
+  var words: TextTable { segment.words }
+
+  /// How many services have a word.
+  func frequency(ofWordAt place: Int) -> Int { Int(segment.wordCounts[place]) }
 
   /// Services by code; one that says a word in several offers counts once.
   private static func counts(_ column: Column, of segment: Segment) -> [Int32] {

@@ -28,13 +28,7 @@ struct ConditionSets {
   ) -> [Bitset] {
     let used = parts.filter { !except($0) }
     return snapshot.segments.indices.map { number in
-      let segment = snapshot.segments[number]
-      var rows = Bitset(count: segment.rowCount)
-      matching[number].forEach { service in
-        for row in Int(segment.rowStarts[service])..<Int(segment.rowStarts[service + 1]) {
-          rows.insert(row)
-        }
-      }
+      var rows = FilterEvaluator(segment: snapshot.segments[number]).rows(of: matching[number])
       for part in used { rows.formIntersection(part.rows[number]) }
       return rows
     }
@@ -120,17 +114,23 @@ extension SearchRun {
     conditions = kept
   }
 
-  func facets(_ conditions: ConditionSets, _ relevance: Relevance) throws -> [FacetCounts] {
+  /// - Parameter rows: Rows for which every condition is true.
+  func facets(
+    _ conditions: ConditionSets, _ relevance: Relevance, rows: [Bitset]
+  ) throws -> [FacetCounts] {
     try request.facets.map { name in
       guard let field = IndexField.named[name], field.isFacet else {
         throw SearchRun.unknownFacet(name)
       }
-      let rows = conditions.all(in: snapshot, within: relevance.matching) { part in
-        part.expression.fields == [name]
-      }
       let own = conditions.parts.filter { $0.expression.fields == [name] }
+      let counted =
+        own.isEmpty
+        ? rows
+        : conditions.all(in: snapshot, within: relevance.matching) { part in
+          part.expression.fields == [name]
+        }
       return FacetCounter(snapshot: snapshot, field: field, limit: request.facetLimit)
-        .count(rows: rows, selected: own.flatMap { $0.expression.words })
+        .count(rows: counted, selected: own.flatMap { $0.expression.words })
     }
   }
 }

@@ -3,56 +3,103 @@ package import Primitives
 /// A service with its sort values, kept in a bounded heap.
 struct RankedService {
   let place: Place
-  let id: String
   let score: Float
   /// Values of the sort keys, in their order.
   let keys: [Key]
 
   enum Key: Equatable {
-    /// Already turned so that less comes first; infinity for unknown.
-    case number(Double)
+    /// Already turned so that less comes first; amounts of different currencies stay apart; unknown comes last.
+    case number(Double, currency: Int8)
     case name(String, isDescending: Bool)
+
+    static let unknown = Key.number(.infinity, currency: .max)
 
     func precedes(_ other: Key) -> Bool {
       switch (self, other) {
-      case (.number(let a), .number(let b)): a < b
+      case (.number(let a, let left), .number(let b, let right)): (left, a) < (right, b)
       case (.name(let a, let isDescending), .name(let b, _)): isDescending ? a > b : a < b
       default: false
       }
     }
   }
+}
 
-  static func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
+/// The order of an answer: its sort keys, then ids.
+struct RankOrder {
+  let snapshot: Snapshot
+  let sort: [SortKey]
+  let usage: Usage?
+  /// Rows that match, by segment: only their offers count.
+  let rows: [Bitset]
+
+  func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
     for (a, b) in zip(left.keys, right.keys) where a != b { return a.precedes(b) }
-    return left.id < right.id
+    return snapshot.precedes(left.place, right.place)
+  }
+
+  func ranked(_ place: Place, _ score: Float) -> RankedService {
+    RankedService(place: place, score: score, keys: sort.map { key(of: $0, place, score) })
+  }
+
+  func key(of sort: SortKey, _ place: Place, _ score: Float) -> RankedService.Key {
+    if sort.field == "relevance" { return .number(-Double(score), currency: 0) }
+    let segment = snapshot.segments[place.segment]
+    if sort.field == "name" {
+      return .name(segment.name(place.index).lowercased(), isDescending: sort.isDescending)
+    }
+    let rows = rows[place.segment]
+    var best = RankedService.Key.unknown
+    // Of several offers the one that sorts first stands for the service.
+    for row in segment.rows(of: place.index) where rows[row] {
+      guard let (value, currency) = value(sort.field, segment, row) else { continue }
+      let key = RankedService.Key.number(sort.isDescending ? -value : value, currency: currency)
+      if key.precedes(best) { best = key }
+    }
+    return best
+  }
+
+  private func value(_ field: String, _ segment: Segment, _ row: Int) -> (Double, Int8)? {
+    if field == "cost" { return usage.flatMap { CostEstimate.cost($0, segment, row: row) } }
+    guard let column = segment.column(field), let value = column.number(row) else { return nil }
+    return (value, column.unit(row))
   }
 }
 
 /// The first so many of a stream by order, in memory of that many.
 struct BoundedHeap {
   private let capacity: Int
+  private let order: RankOrder
   private var items: [RankedService] = []
 
-  init(capacity: Int) { self.capacity = capacity }
+  init(capacity: Int, order: RankOrder) {
+    self.capacity = capacity
+    self.order = order
+  }
 
-  /// Whether an item with this first key could still get in.
-  mutating func insert(_ item: RankedService) {
+  /// Takes an item where it is among the first; most are refused by their first key alone.
+  mutating func insert(_ place: Place, _ score: Float) {
     if items.count < capacity {
-      items.append(item)
+      items.append(order.ranked(place, score))
       siftUp(items.count - 1)
-    } else if capacity > 0, RankedService.precedes(item, items[0]) {
+      return
+    }
+    guard let worst = items.first, let key = order.sort.first,
+      !worst.keys[0].precedes(order.key(of: key, place, score))
+    else { return }
+    let item = order.ranked(place, score)
+    if order.precedes(item, worst) {
       items[0] = item
       siftDown(0)
     }
   }
 
-  func sorted() -> [RankedService] { items.sorted(by: RankedService.precedes) }
+  func sorted() -> [RankedService] { items.sorted(by: order.precedes) }
 
   private mutating func siftUp(_ start: Int) {
     var child = start
     while child > 0 {
       let parent = (child - 1) / 2
-      guard RankedService.precedes(items[parent], items[child]) else { return }
+      guard order.precedes(items[parent], items[child]) else { return }
       items.swapAt(parent, child)
       child = parent
     }
@@ -63,7 +110,7 @@ struct BoundedHeap {
     while true {
       var last = parent
       for child in [2 * parent + 1, 2 * parent + 2]
-      where child < items.count && RankedService.precedes(items[last], items[child]) {
+      where child < items.count && order.precedes(items[last], items[child]) {
         last = child
       }
       guard last != parent else { return }
@@ -77,18 +124,21 @@ extension SearchRun {
   /// Orders the set and fills the page.
   mutating func rank(_ matching: [Bitset], _ rows: [Bitset], _ relevance: Relevance) throws {
     let end = request.offset + request.limit
-    var heap = BoundedHeap(capacity: end)
-    let bonus = snapshot.configuration.nameBonus
     let sort =
       request.sort.isEmpty ? [SortKey(field: "relevance", isDescending: true)] : request.sort
-    for (number, segment) in snapshot.segments.enumerated() {
-      matching[number].forEach { index in
-        let place = Place(segment: number, index: index)
-        let score = relevance.score(place, bonus: bonus)
-        heap.insert(
-          RankedService(
-            place: place, id: segment.ids[index], score: score,
-            keys: sort.map { key(of: $0, place, score, rows[number]) }))
+    let order = RankOrder(snapshot: snapshot, sort: sort, usage: request.usage, rows: rows)
+    var heap = BoundedHeap(capacity: end, order: order)
+    let bonus = snapshot.configuration.nameBonus
+    for number in snapshot.segments.indices {
+      guard !relevance.candidates.isEmpty else {
+        matching[number].forEach { heap.insert(Place(segment: number, index: $0), 0) }
+        continue
+      }
+      let candidates = relevance.candidates[number]
+      for (at, service) in candidates.services.enumerated() where matching[number][Int(service)] {
+        let place = Place(segment: number, index: Int(service))
+        let mixed = relevance.mixed(candidates.text[at], candidates.vector[at])
+        heap.insert(place, relevance.named.contains(place) ? mixed + bonus : mixed)
       }
     }
     let page = heap.sorted().dropFirst(request.offset)
@@ -96,54 +146,44 @@ extension SearchRun {
     if end < output.total { output.nextOffset = end }
   }
 
-  private func key(of sort: SortKey, _ place: Place, _ score: Float, _ rows: Bitset)
-    -> RankedService.Key
-  {
-    if sort.field == "relevance" { return .number(-Double(score)) }
-    let segment = snapshot.segments[place.segment]
-    if sort.field == "name" {
-      return .name(segment.names[place.index].lowercased(), isDescending: sort.isDescending)
-    }
-    guard let column = segment.columns[sort.field] else { return .number(.infinity) }
-    let range = Int(segment.rowStarts[place.index])..<Int(segment.rowStarts[place.index + 1])
-    // Of several offers the one that sorts first stands for the service; unknown comes last either way.
-    let values = range.filter { rows[$0] }.compactMap { column.number($0) }
-    return .number(values.map { sort.isDescending ? -$0 : $0 }.min() ?? .infinity)
-  }
-
   private func hit(_ ranked: RankedService, _ rows: Bitset, _ relevance: Relevance) -> Hit {
     let place = ranked.place
     let segment = snapshot.segments[place.segment]
     let best = bestOffer(segment, place, rows)
-    let text = relevance.text.isEmpty ? 0 : relevance.text[place.segment][place.index]
-    let vector = relevance.vector.isEmpty ? 0 : relevance.vector[place.segment][place.index]
-    let service = segment.documents[place.index]
+    let (text, vector) = relevance.scores(place)
+    let service = segment.document(place.index)
     return Hit(
-      id: ranked.id, name: segment.names[place.index], place: place, service: service,
-      offer: best.row.map { segment.offers[$0] } ?? [], offerReason: best.reason,
+      id: segment.id(place.index), name: segment.name(place.index), place: place, service: service,
+      offer: best.row.map(segment.offer(row:)) ?? [], offerReason: best.reason,
       score: Double(ranked.score), textScore: Double(text), vectorScore: Double(vector),
-      cost: request.usage.flatMap { usage in best.row.flatMap { cost(segment.offers[$0], usage) } },
+      cost: request.usage.flatMap { usage in best.row.flatMap { cost(segment.offer(row: $0), usage) } },
       highlights: request.highlights ? highlight(service) : nil,
       explanation: request.explains ? explain(ranked, relevance, text, vector) : nil)
   }
 
-  /// The cheapest of the offers that match, by `price`; the first where none states one.
+  /// The cheapest of the offers that match: by what the caller's usage costs, else by `price`; the first where
+  /// none states one.
   private func bestOffer(
     _ segment: Segment, _ place: Place, _ rows: Bitset
   ) -> (row: Int?, reason: String?) {
-    let range = Int(segment.rowStarts[place.index])..<Int(segment.rowStarts[place.index + 1])
-    let matching = range.filter { rows[$0] && !segment.offers[$0].isEmpty }
+    let matching = segment.rows(of: place.index).filter { rows[$0] && segment.hasOffer(row: $0) }
     guard let first = matching.first else { return (nil, nil) }
-    guard let column = segment.columns["price"] else { return (first, nil) }
-    let priced = matching.compactMap { row in column.number(row).map { (row, $0) } }
-    guard let best = priced.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else {
+    let costs = matching.compactMap { row in
+      request.usage.flatMap { CostEstimate.cost($0, segment, row: row) }.map { (row, $0) }
+    }
+    let prices = matching.compactMap { row -> (Int, (Double, Int8))? in
+      guard let column = segment.column("price"), let price = column.number(row) else { return nil }
+      return (row, (price, column.unit(row)))
+    }
+    let known = costs.isEmpty ? prices : costs
+    // Amounts of different currencies are not compared: those of the first currency stand before the others.
+    let best = known.min { ($0.1.1, $0.1.0, $0.0) < ($1.1.1, $1.1.0, $1.0) }
+    guard let best else {
       return (first, matching.count == 1 ? "the only matching offer" : "price not stated")
     }
-    return (
-      best.0,
-      matching.count == 1
-        ? "the only matching offer" : "the lowest price of \(matching.count) matching offers"
-    )
+    guard matching.count > 1 else { return (best.0, "the only matching offer") }
+    let what = costs.isEmpty ? "price" : "cost for your usage"
+    return (best.0, "the lowest \(what) of \(matching.count) matching offers")
   }
 
   private func explain(
@@ -202,6 +242,22 @@ enum HighlightText {
 
 /// What a month of use costs under an offer.
 package enum CostEstimate {
+  /// The cost in billionths as a sort value with the currency's code, or nil where a needed price is not stated.
+  static func cost(_ usage: Usage, _ segment: Segment, row: Int) -> (Double, Int8)? {
+    var total = 0.0
+    var currency: Int8?
+    for (field, count) in [
+      ("inputPrice", usage.promptTokens), ("outputPrice", usage.completionTokens),
+    ] where count > 0 {
+      guard let column = segment.column(field), let price = column.number(row),
+        currency == nil || currency == column.unit(row)
+      else { return nil }
+      currency = column.unit(row)
+      total += price * Double(count) / 1e6
+    }
+    return currency.map { (total, $0) }
+  }
+
   /// The cost in billionths, or nil where a needed price is not stated or the sum does not fit.
   package static func cost(ofOffer offer: [UInt8], usage: Usage) -> Money? {
     guard let json = try? JSON.parse(offer) else { return nil }

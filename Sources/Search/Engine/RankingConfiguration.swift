@@ -25,12 +25,17 @@ public struct RankingConfiguration: Sendable {
   let vectorShare: [QueryClass: Float]
   /// Cosine from which a service belongs to the result set on meaning alone.
   let cosineCut: Float
+  /// Cosine that means nothing: where the vector score is 0.
+  let cosineZero: Float
   /// Share of a query's term weight from which a service belongs to the set on text alone.
   let textShare: Float
   /// How many of the best of each leg belong to the set in any case.
   let setFloor: Int
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
+
+  /// What a segment is built with: other numbers make other impacts.
+  var buildText: String { "\(fields) \(k1) \(b)" }
 
   /// The shipped configuration.
   public static let shipped = RankingConfiguration(text: IndexFiles.ranking)
@@ -58,6 +63,7 @@ public struct RankingConfiguration: Sendable {
     }
     vectorShare = shares
     cosineCut = Float(number("cosineCut", default: 0.35))
+    cosineZero = Float(number("cosineZero", default: -0.15))
     textShare = Float(number("textShare", default: 0.5))
     setFloor = Int(number("setFloor", default: 200))
     nameBonus = Float(number("nameBonus", default: 1))

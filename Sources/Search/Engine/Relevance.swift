@@ -1,32 +1,74 @@
 internal import LinearAlgebra
 
+/// The services of a segment that may be answers, rising, with both scores.
+struct Candidates {
+  var services: [UInt32] = []
+  /// Text score, 0...1 of the best.
+  var text: [Float] = []
+  /// Vector score, 0...1 of the best.
+  var vector: [Float] = []
+
+  /// The place of a service in the lists.
+  func place(of service: Int) -> Int? {
+    let wanted = UInt32(service)
+    var low = 0
+    var high = services.count
+    while low < high {
+      let middle = (low + high) / 2
+      if services[middle] < wanted { low = middle + 1 } else { high = middle }
+    }
+    return low < services.count && services[low] == wanted ? low : nil
+  }
+}
+
 /// The scores of a query over a snapshot, before any filter: what matches, and how well.
 ///
 /// The set is fixed here, once: totals, facets and pages only ever intersect it.
 struct Relevance {
-  /// Text score of each service by segment, 0...1 of the best; empty where there is no query.
-  var text: [[Float]] = []
-  /// Vector score by segment, 0...1 between the worst and best cosine.
-  var vector: [[Float]] = []
+  /// By segment; empty where there is no query.
+  var candidates: [Candidates] = []
   /// The set by segment.
   var matching: [Bitset] = []
   var vectorShare: Float = 0
   /// Services whose very name is asked for.
   var named: Set<Place> = []
 
-  func score(_ place: Place, bonus: Float) -> Float {
-    guard !text.isEmpty else { return 0 }
-    let mix =
-      (1 - vectorShare) * text[place.segment][place.index]
-      + vectorShare * (vector.isEmpty ? 0 : vector[place.segment][place.index])
-    return named.contains(place) ? mix + bonus : mix
+  /// Both scores of a service: 0 where it is no candidate.
+  func scores(_ place: Place) -> (text: Float, vector: Float) {
+    guard !candidates.isEmpty, let at = candidates[place.segment].place(of: place.index) else {
+      return (0, 0)
+    }
+    return (candidates[place.segment].text[at], candidates[place.segment].vector[at])
+  }
+
+  /// Makes a service part of the set; one that neither leg found has no score but its name's.
+  mutating func add(_ place: Place) {
+    guard !matching[place.segment][place.index] else { return }
+    matching[place.segment].insert(place.index)
+    guard candidates[place.segment].place(of: place.index) == nil else { return }
+    let wanted = UInt32(place.index)
+    let services = candidates[place.segment].services
+    let at = services.firstIndex { $0 > wanted } ?? services.count
+    candidates[place.segment].services.insert(wanted, at: at)
+    candidates[place.segment].text.insert(0, at: at)
+    candidates[place.segment].vector.insert(0, at: at)
+  }
+
+  func mixed(_ text: Float, _ vector: Float) -> Float {
+    (1 - vectorShare) * text + vectorShare * vector
   }
 }
 
 /// Scores a query: BM25 from the postings, cosines from the vectors, and the set of what matches.
 struct Scorer {
   let snapshot: Snapshot
-  let analyzer: Analyzer
+  let scratch: SearchScratch
+
+  /// A service in one leg's list, for choosing the best over all segments.
+  private struct Entry {
+    let value: Float
+    let place: Place
+  }
 
   /// - Parameters:
   ///   - terms: The query's distinct terms; each has its alternatives with a factor.
@@ -35,110 +77,126 @@ struct Scorer {
     of terms: [QueryTerm], vector: [Float]?, vectorShare: Float
   ) -> Relevance {
     var relevance = Relevance()
-    let configuration = snapshot.configuration
+    let meanings = vector.map { near($0) }
     let weight = terms.reduce(Float(0)) { $0 + $1.idf }
-    var best: Float = 0
-    var shares: [[Float]] = []
-    for (number, segment) in snapshot.segments.enumerated() {
-      let (scores, matched) = textScores(segment, terms)
-      snapshot.live[number].forEach { best = max(best, scores[$0]) }
-      relevance.text.append(scores)
-      shares.append(matched)
-    }
-    if best > 0 {
-      for number in relevance.text.indices {
-        for index in relevance.text[number].indices { relevance.text[number][index] /= best }
-      }
-    }
-    var cosines: [[Float]] = []
-    if let vector {
-      cosines = snapshot.segments.map { $0.vectors.products(with: vector) }
-      relevance.vector = normalized(cosines)
-    }
+    let texts = textMatches(terms, weight, also: meanings?.sets)
+    let highest = texts.reduce(Float(0)) { max($0, $1.scores.max() ?? 0) }
     // Without vectors the text leg stands alone, so that scores keep their range.
     relevance.vectorShare = vector == nil ? 0 : terms.isEmpty ? 1 : vectorShare
-    // The best of each leg always belong: a need in many words has no service with half of them.
-    let textFloor = floor(relevance.text)
-    let cosineFloor = min(configuration.cosineCut, floor(cosines))
     for (number, segment) in snapshot.segments.enumerated() {
-      var matching = Bitset(count: segment.count)
-      for index in 0..<segment.count where snapshot.live[number][index] {
-        let byShare = weight > 0 && shares[number][index] >= configuration.textShare * weight
-        let byText = byShare || (best > 0 && relevance.text[number][index] >= textFloor)
-        let byMeaning = vector != nil && cosines[number][index] >= cosineFloor
-        if byText || byMeaning { matching.insert(index) }
-      }
-      relevance.matching.append(matching)
+      var set = meanings?.sets[number] ?? Bitset(count: segment.count)
+      for service in texts[number].documents { set.insert(Int(service)) }
+      var candidates = Candidates()
+      candidates.services = set.integers
+      candidates.text = Scorer.spread(
+        texts[number].scores, of: texts[number].documents, over: candidates.services,
+        scale: highest > 0 ? 1 / highest : 0)
+      candidates.vector = vectorScores(candidates, segment, vector, meanings?.best ?? 0)
+      relevance.candidates.append(candidates)
+      relevance.matching.append(set)
     }
     return relevance
   }
 
-  /// The value that the best `setFloor` live services reach; above zero.
-  private func floor(_ values: [[Float]]) -> Float {
-    var all: [Float] = []
-    for (number, list) in values.enumerated() {
-      for index in list.indices where list[index] > 0 && snapshot.live[number][index] {
-        all.append(list[index])
-      }
+  /// Services near enough, by segment, and the best cosine: the best of a leg always belong, for a need in
+  /// many words has few services above the cut.
+  private func near(_ query: [Float]) -> (sets: [Bitset], best: Float) {
+    let configuration = snapshot.configuration
+    let found = snapshot.segments.indices.map { number in
+      VectorLeg(segment: snapshot.segments[number], scratch: scratch, query: query)
+        .nearest(allowed: snapshot.live[number], cut: configuration.cosineCut)
     }
-    guard all.count > snapshot.configuration.setFloor else { return .leastNonzeroMagnitude }
-    all.sort(by: >)
-    return all[snapshot.configuration.setFloor - 1]
-  }
-
-  /// BM25 of every service, and the idf weight of the terms it has.
-  private func textScores(_ segment: Segment, _ terms: [QueryTerm]) -> ([Float], [Float]) {
-    var scores = [Float](repeating: 0, count: segment.count)
-    var matched = scores
-    for term in terms {
-      // A service that has both a term and its synonym counts the better one only.
-      var contributions: [Int32: Float] = [:]
-      let isSingle = term.alternatives.count == 1
-      for alternative in term.alternatives {
-        guard let postings = segment.postings(alternative.text) else { continue }
-        let factor = term.idf * alternative.factor
-        if isSingle {
-          for (service, impact) in zip(postings.services, postings.impacts) {
-            scores[Int(service)] += factor * impact
-            matched[Int(service)] += term.idf
-          }
+    var sets = snapshot.segments.map { Bitset(count: $0.count) }
+    var rest: [Entry] = []
+    var count = 0
+    for (number, matches) in found.enumerated() {
+      for (service, cosine) in zip(matches.services, matches.cosines) {
+        if cosine >= configuration.cosineCut {
+          sets[number].insert(Int(service))
+          count += 1
         } else {
-          for (service, impact) in zip(postings.services, postings.impacts) {
-            contributions[service] = max(contributions[service] ?? 0, factor * impact)
-          }
+          rest.append(Entry(value: cosine, place: Place(segment: number, index: Int(service))))
         }
       }
-      for (service, contribution) in contributions {
-        scores[Int(service)] += contribution
-        matched[Int(service)] += term.idf
+    }
+    for entry in best(rest, count: configuration.setFloor - count) {
+      sets[entry.place.segment].insert(entry.place.index)
+    }
+    let highest = found.reduce(-Float.infinity) { max($0, $1.cosines.max() ?? -.infinity) }
+    return (sets, highest)
+  }
+
+  private func textMatches(
+    _ terms: [QueryTerm], _ weight: Float, also: [Bitset]?
+  ) -> [TextKernel.Matches] {
+    let configuration = snapshot.configuration
+    let bound = max(configuration.textShare * weight, .leastNonzeroMagnitude)
+    let found = snapshot.segments.indices.map { number in
+      TextLeg(segment: snapshot.segments[number], scratch: scratch).matches(
+        terms, live: snapshot.live[number], share: bound, best: configuration.setFloor,
+        also: also?[number])
+    }
+    // Each segment gave its own best; of all of them only the best over all segments belong.
+    var all: [Entry] = []
+    for (number, matches) in found.enumerated() {
+      for (service, score) in zip(matches.documents, matches.scores) {
+        all.append(Entry(value: score, place: Place(segment: number, index: Int(service))))
       }
     }
-    return (scores, matched)
-  }
-
-  private func normalized(_ cosines: [[Float]]) -> [[Float]] {
-    var low = Float.infinity
-    var high = -Float.infinity
-    for (number, values) in cosines.enumerated() {
-      for index in values.indices where snapshot.live[number][index] {
-        low = min(low, values[index])
-        high = max(high, values[index])
+    guard found.count(where: { !$0.documents.isEmpty }) > 1, all.count > configuration.setFloor
+    else { return found }
+    let kept = Set(best(all, count: configuration.setFloor).map(\.place))
+    return found.enumerated().map { number, matches in
+      let places = matches.documents.indices.filter { index in
+        let service = Int(matches.documents[index])
+        return matches.shares[index] >= bound || also?[number][service] == true
+          || kept.contains(Place(segment: number, index: service))
       }
+      return TextKernel.Matches(
+        documents: places.map { matches.documents[$0] }, scores: places.map { matches.scores[$0] },
+        shares: places.map { matches.shares[$0] })
     }
-    guard high > low else { return cosines.map { $0.map { _ in 0 } } }
-    let scale = 1 / (high - low)
-    return cosines.map { $0.map { ($0 - low) * scale } }
-  }
-}
-
-/// One term of a query with what else means it.
-struct QueryTerm: Sendable {
-  struct Alternative: Sendable {
-    let text: String
-    let factor: Float
   }
 
-  let alternatives: [Alternative]
-  /// The weight of the term: the idf of its rarest written form.
-  let idf: Float
+  /// The greatest values, ties by id, so that the choice does not depend on how services lie in segments.
+  private func best(_ entries: [Entry], count: Int) -> [Entry] {
+    guard count > 0 else { return [] }
+    guard entries.count > count else { return entries }
+    let values = entries.map(\.value)
+    let chosen = [UInt32](unsafeUninitializedCapacity: count) { buffer, filled in
+      guard let base = buffer.baseAddress else { return }
+      filled = SearchKernels.best(values, count: values.count, wanted: count, into: base)
+    }
+    guard let bound = chosen.map({ values[Int($0)] }).min() else { return [] }
+    let above = entries.filter { $0.value > bound }
+    let ties = entries.filter { $0.value == bound }.sorted { snapshot.precedes($0.place, $1.place) }
+    return above + ties.prefix(count - above.count)
+  }
+
+  /// Values of some services laid out over more of them; both lists rise.
+  private static func spread(
+    _ values: [Float], of services: [UInt32], over all: [UInt32], scale: Float
+  ) -> [Float] {
+    var output = [Float](repeating: 0, count: all.count)
+    var next = 0
+    for (place, service) in all.enumerated()
+    where next < services.count && services[next] == service {
+      output[place] = values[next] * scale
+      next += 1
+    }
+    return output
+  }
+
+  /// Vector scores between the cosine that means nothing and the best one.
+  private func vectorScores(
+    _ candidates: Candidates, _ segment: Segment, _ vector: [Float]?, _ best: Float
+  ) -> [Float] {
+    let zero = snapshot.configuration.cosineZero
+    guard let vector, best > zero else {
+      return [Float](repeating: 0, count: candidates.services.count)
+    }
+    let leg = VectorLeg(segment: segment, scratch: scratch, query: vector)
+    let scale = 1 / (best - zero)
+    return leg.rescored(candidates.services).cosines.map { max(0, ($0 - zero) * scale) }
+  }
 }

@@ -34,6 +34,7 @@ package struct SearchEngine: Sendable {
   }
 
   private let encoder: QueryEncoder
+  private let pool = ScratchPool()
   private let microseconds: @Sendable () -> Int64
 
   /// - Parameter microseconds: A rising clock for the timings of stages.
@@ -45,8 +46,10 @@ package struct SearchEngine: Sendable {
   /// The answer to a request on a snapshot.
   /// - Throws: `Refusal` where the request asks for what is not there.
   package func search(_ request: SearchRequest, on snapshot: Snapshot) throws -> SearchAnswer {
-    var run = try SearchRun(request, snapshot, encoder, microseconds)
-    return try run.answer()
+    try pool.with { scratch in
+      var run = SearchRun(request, snapshot, encoder, scratch, microseconds)
+      return try run.answer()
+    }
   }
 }
 
@@ -56,21 +59,23 @@ struct SearchRun {
   let snapshot: Snapshot
   let encoder: SearchEngine.QueryEncoder
   let microseconds: @Sendable () -> Int64
-  let analyzer: Analyzer
+  let scratch: SearchScratch
   var output = SearchAnswer()
   private var stageStart: Int64
 
   init(
     _ request: SearchRequest, _ snapshot: Snapshot, _ encoder: SearchEngine.QueryEncoder,
-    _ microseconds: @escaping @Sendable () -> Int64
-  ) throws {
+    _ scratch: SearchScratch, _ microseconds: @escaping @Sendable () -> Int64
+  ) {
     self.request = request
     self.snapshot = snapshot
     self.encoder = encoder
     self.microseconds = microseconds
-    analyzer = try Analyzer(weights: snapshot.configuration.fields)
+    self.scratch = scratch
     stageStart = microseconds()
   }
+
+  var analyzer: Analyzer { scratch.analyzer }
 
   mutating func answer() throws -> SearchAnswer {
     output.revision = snapshot.revision
@@ -94,7 +99,7 @@ struct SearchRun {
     }
     output.total = matching.reduce(0) { $0 + $1.population }
     finish("filter")
-    output.facets = try facets(conditions, relevance)
+    output.facets = try facets(conditions, relevance, rows: rows)
     finish("facets")
     try rank(matching, rows, relevance)
     finish("rank")
@@ -134,11 +139,11 @@ struct SearchRun {
       output.queryClass = queryClass(understanding)
       let learnt = snapshot.configuration.vectorShare[output.queryClass] ?? 0.5
       let share = request.semantic.map { Float($0) } ?? learnt
-      relevance = Scorer(snapshot: snapshot, analyzer: analyzer)
+      relevance = Scorer(snapshot: snapshot, scratch: scratch)
         .relevance(of: terms, vector: vector, vectorShare: share)
       output.didYouMean = suggestion(understanding.text, expansion.corrections)
       relevance.named = namedPlaces(understanding.text)
-      for place in relevance.named { relevance.matching[place.segment].insert(place.index) }
+      for place in relevance.named { relevance.add(place) }
     } else {
       relevance.matching = snapshot.live
     }
@@ -158,8 +163,8 @@ struct SearchRun {
     let key = Segment.fold(text)
     var places: Set<Place> = []
     for (number, segment) in snapshot.segments.enumerated() {
-      for index in segment.named[key] ?? [] where snapshot.live[number][Int(index)] {
-        places.insert(Place(segment: number, index: Int(index)))
+      for index in segment.services(named: key) where snapshot.live[number][index] {
+        places.insert(Place(segment: number, index: index))
       }
     }
     return places
@@ -167,13 +172,10 @@ struct SearchRun {
 
   private func suggestion(_ text: String, _ corrections: [String: String]) -> String? {
     guard !corrections.isEmpty else { return nil }
-    var changed = text
-    for word in text.split(separator: " ") {
-      let terms = analyzer.queryTerms(String(word))
-      if let term = terms.first, let corrected = corrections[term] {
-        changed = changed.replacing(word, with: corrected)
-      }
+    let words = text.split(separator: " ").map { word in
+      corrections[word.lowercased()] ?? String(word)
     }
+    let changed = words.joined(separator: " ")
     return changed == text ? nil : changed
   }
 
@@ -184,8 +186,7 @@ struct SearchRun {
       for (number, segment) in snapshot.segments.enumerated() {
         var all: Bitset?
         for term in terms {
-          var services = Bitset(count: segment.count)
-          for service in segment.postings(term)?.services ?? [] { services.insert(Int(service)) }
+          let services = segment.services(withTerm: term)
           all = all?.intersection(services) ?? services
         }
         if let all { relevance.matching[number].subtract(all) }
@@ -202,12 +203,10 @@ struct SearchRun {
       var kept = Bitset(count: segment.count)
       var candidates = relevance.matching[number]
       for term in wanted {
-        var services = Bitset(count: segment.count)
-        for service in segment.postings(term)?.services ?? [] { services.insert(Int(service)) }
-        candidates.formIntersection(services)
+        candidates.formIntersection(segment.services(withTerm: term))
       }
       candidates.forEach { index in
-        let texts = HighlightText.texts(of: segment.documents[index])
+        let texts = HighlightText.texts(of: segment.document(index))
         if texts.contains(where: { contains(wanted, in: $0.text) }) { kept.insert(index) }
       }
       return kept

@@ -22,19 +22,19 @@ package struct SortKey: Sendable, Equatable {
     case "newest": return SortKey(field: "releasedAt", isDescending: direction != "asc")
     case "popularity": return SortKey(field: "runs", isDescending: direction != "asc")
     case "latency": return SortKey(field: "latencyP95", isDescending: direction == "desc")
-    case "name": return SortKey(field: "name", isDescending: direction == "desc")
     case "cost": return SortKey(field: "cost", isDescending: direction == "desc")
+    case "name": return SortKey(field: "name", isDescending: direction == "desc")
     default: break
     }
     guard let field = IndexField.named[name], field.kind != .words, field.kind != .flags else {
       let known = IndexField.all.filter { $0.kind != .words && $0.kind != .flags }.map(\.name)
-      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost"])
+      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
         fields: [
           .init(
             "/sort",
-            "must be relevance, newest, name or a number field"
+            "must be relevance, newest, name, cost or a number field"
               + (near.map { ", perhaps \($0)" } ?? ""))
         ])
     }

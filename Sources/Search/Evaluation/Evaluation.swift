@@ -63,10 +63,8 @@ package struct Evaluation {
           service: service, revision: 1, createdAt: now, updatedAt: now, isProviderVerified: false),
         terms: analyzer.terms(of: service), vector: vectors?[index])
     }
-    let tokens = prepared.reduce(0) { $0 + $1.terms.length }
-    let segment = Segment(
-      prepared, averageLength: Float(max(tokens, 1)) / Float(max(prepared.count, 1)),
-      configuration: configuration)
+    let segment = try Segment.inMemory(
+      prepared, averageLength: nil, configuration: configuration)
     snapshot = Snapshot(
       segments: [segment], live: [Bitset(count: segment.count, filled: true)], revision: 1,
       generation: "evaluation", configuration: configuration)

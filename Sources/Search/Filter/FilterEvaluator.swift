@@ -23,9 +23,20 @@ struct FilterEvaluator {
 
   /// The services of rows.
   func services(of rows: Bitset) -> Bitset {
+    guard segment.rowCount != segment.count else { return rows }
     var services = Bitset(count: segment.count)
     rows.forEach { services.insert(Int(segment.rowService[$0])) }
     return services
+  }
+
+  /// The rows of services.
+  func rows(of services: Bitset) -> Bitset {
+    guard segment.rowCount != segment.count else { return services }
+    var rows = Bitset(count: segment.rowCount)
+    services.forEach { service in
+      for row in segment.rows(of: service) { rows.insert(row) }
+    }
+    return rows
   }
 
   func truth(_ expression: FilterExpression) -> Truth {
@@ -73,31 +84,36 @@ struct FilterEvaluator {
   }
 
   private func words(_ field: String, _ wanted: [String]) -> Truth {
-    guard let column = segment.columns[field],
+    guard let column = segment.column(field),
       case .words(let starts, let codes, let noStarts, let no) = column.values
     else { return .unknown(segment.rowCount) }
-    let wantedCodes = Set(wanted.compactMap { column.code(of: $0) })
+    let wantedCodes = wanted.compactMap { column.code(of: $0) }
     let isFlags = IndexField.named[field]?.kind == .flags
     // A flag that no row has ever named is unknown everywhere: then nothing is known to have none of them.
-    let isComplete = wanted.allSatisfy { column.code(of: $0) != nil }
+    let isComplete = wantedCodes.count == wanted.count
     var truth = Truth.unknown(segment.rowCount)
     guard !wantedCodes.isEmpty || !isFlags else { return truth }
-    for row in 0..<segment.rowCount where column.known[row] {
-      let isThere = codes[Int(starts[row])..<Int(starts[row + 1])].contains {
-        wantedCodes.contains($0)
-      }
-      if isThere {
-        truth.yes.insert(row)
-      } else if !isFlags {
-        truth.no.insert(row)
-      } else if isComplete,
-        wantedCodes.allSatisfy({
-          no[Int(noStarts[row])..<Int(noStarts[row + 1])].contains($0)
-        })
-      {
-        truth.no.insert(row)
+    var isWanted = [Bool](repeating: false, count: column.wordCount)
+    for code in wantedCodes { isWanted[Int(code)] = true }
+    isWanted.withUnsafeBufferPointer { isWanted in
+      truth.yes = Bitset(count: segment.rowCount) { row in
+        for place in Int(starts[row])..<Int(starts[row + 1]) where isWanted[Int(codes[place])] {
+          return true
+        }
+        return false
       }
     }
+    guard isFlags else {
+      truth.no = column.known
+      truth.no.subtract(truth.yes)
+      return truth
+    }
+    guard isComplete, noStarts.count > 0 else { return truth }
+    truth.no = Bitset(count: segment.rowCount) { row in
+      let range = Int(noStarts[row])..<Int(noStarts[row + 1])
+      return !range.isEmpty && wantedCodes.allSatisfy { code in range.contains { no[$0] == code } }
+    }
+    truth.no.subtract(truth.yes)
     return truth
   }
 
@@ -107,13 +123,14 @@ struct FilterEvaluator {
   }
 
   private func numbers(_ field: String, unit: Int8, _ holds: (Double) -> Bool) -> Truth {
-    guard let column = segment.columns[field], case .numbers(let numbers, let units) = column.values
+    guard let column = segment.column(field),
+      case .numbers(let numbers, let units) = column.values
     else { return .unknown(segment.rowCount) }
-    var truth = Truth.unknown(segment.rowCount)
-    for row in 0..<numbers.count where !numbers[row].isNaN && units[row] == unit {
-      if holds(numbers[row]) { truth.yes.insert(row) } else { truth.no.insert(row) }
-    }
-    return truth
+    let comparable = Bitset(count: segment.rowCount) { units[$0] == unit && !numbers[$0].isNaN }
+    let yes = Bitset(count: segment.rowCount) { holds(numbers[$0]) }.intersection(comparable)
+    var no = comparable
+    no.subtract(yes)
+    return Truth(yes: yes, no: no)
   }
 
   private func oneOf(_ field: String, _ values: [FilterExpression.Value]) -> Truth {
@@ -136,7 +153,7 @@ struct FilterEvaluator {
   private func known(_ field: String) -> Truth {
     let full = Bitset(count: segment.rowCount, filled: true)
     var yes: Bitset
-    if let column = segment.columns[field] {
+    if let column = segment.column(field) {
       yes = column.known
     } else {
       let halves = field.split(separator: ".", maxSplits: 1)

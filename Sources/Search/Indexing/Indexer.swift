@@ -1,11 +1,13 @@
 internal import Catalog
-internal import Dispatch
 package import Embedding
+internal import Primitives
 package import SQLite
 
-/// Keeps the index in step with the record: builds a base, follows the change log, publishes snapshots.
+/// Keeps the index in step with the record: holds a base, follows the change log, publishes snapshots.
 ///
-/// Its steps run one after the other; embedding runs on a thread of its own, so that searches keep theirs.
+/// A snapshot is the base (mapped from a file), sealed segments of earlier changes, and a small delta. Live changes
+/// go into the delta; a full delta is sealed; many sealed segments are merged, and a large merge builds a new base.
+/// Steps that change what is published run one after the other; building and embedding run beside them.
 package actor Indexer {
   /// How far an embedding run is.
   package struct Progress: Sendable {
@@ -13,113 +15,113 @@ package actor Indexer {
     package let total: Int
   }
 
-  /// Changes in the delta from which the base is built anew in the background.
-  static let deltaCountMax = 1_000
-  private static let pageCount = 500
-  private static let embedCount = 32
+  /// A segment and which of its services are up to date.
+  struct Part {
+    let segment: Segment
+    var live: Bitset
 
-  private let record: Database
-  private let encoder: Encoder?
-  private let generations: Generations
-  private let configuration: RankingConfiguration
-  private let analyzer: Analyzer
-  private let threadCount: Int
-  private var cache: EmbeddingCache
-  private var generation: String
-  private var base: Segment
-  private var averageLength: Float = 100
-  private var delta: [String: PreparedService?] = [:]
+    init(_ segment: Segment) {
+      self.segment = segment
+      live = Bitset(count: segment.count, filled: true)
+    }
+  }
+
+  /// Services in the delta from which it is sealed.
+  static let deltaCountMax = 128
+  /// Sealed segments from which they are merged,
+  static let sealedCountMax = 8
+  /// and from which a change waits for the merge.
+  static let sealedCountLimit = 32
+  /// Changes that are embedded before they are published; more at once are bulk, and get their vectors later.
+  static let liveCountMax = 32
+  static let embedCount = 32
+
+  let record: Database
+  let embedder: TextEmbedder?
+  let generations: Generations
+  let builder: BaseBuilder
+  let threadCount: Int
+  private let preparation: TextPreparation
+  var cache: EmbeddingCache
+  var generation: String
+  /// The base first, then sealed segments from old to new.
+  var parts: [Part]
+  private var delta: [String: PreparedService] = [:]
   private var revision: Int64 = 0
+  /// Rises whenever scores may change without a change of the catalog: a new base, new vectors.
+  private var build = 0
   private var tail: Task<Void, any Error>?
-  private var isRebuilding = false
+  var isMerging = false
+  var isReindexing = false
   /// What searches read.
   package nonisolated let index: SearchIndex
 
   /// Opens the newest generation, or starts one.
   ///
-  /// - Parameter threadCount: Threads that bulk embedding may use.
-  package init(record: Database, encoder: Encoder?, dataFolder: String, threadCount: Int) throws {
+  /// - Parameters:
+  ///   - threadCount: Threads that bulk embedding may use.
+  ///   - microseconds: A rising clock, for the age of cursors.
+  package init(
+    record: Database, embedder: TextEmbedder?, dataFolder: String, threadCount: Int,
+    microseconds: @escaping @Sendable () -> Int64 = { 0 }
+  ) throws {
     self.record = record
-    self.encoder = encoder
+    self.embedder = embedder
     self.threadCount = threadCount
     let configuration = RankingConfiguration.shipped
     let generations = try Generations(dataFolder: dataFolder)
     let generation = try generations.newest() ?? generations.create()
-    let empty = Segment([], averageLength: 100, configuration: configuration)
-    self.configuration = configuration
+    let empty = try Segment.inMemory([], averageLength: nil, configuration: configuration)
     self.generations = generations
     self.generation = generation
-    analyzer = try Analyzer(weights: configuration.fields)
+    builder = BaseBuilder(record: record, configuration: configuration)
+    preparation = try TextPreparation(configuration)
     cache = try EmbeddingCache(path: generations.path(generation) + "/index.db")
-    base = empty
+    parts = [Part(empty)]
     index = SearchIndex(
       Snapshot(
         segments: [empty], live: [Bitset(count: 0)], revision: 0, generation: generation,
-        configuration: configuration))
+        configuration: configuration), microseconds: microseconds)
   }
 
-  /// Loads every service, with the vectors that are known, and publishes. After it, searches work.
+  /// An indexer with the embedding model, or without vectors where there is none.
+  package init(record: Database, encoder: Encoder?, dataFolder: String, threadCount: Int) throws {
+    try self.init(
+      record: record, embedder: encoder.map(TextEmbedder.init(encoder:)), dataFolder: dataFolder,
+      threadCount: threadCount)
+  }
+
+  var base: Segment { parts[0].segment }
+
+  /// Opens the base that is there, or builds one, catches up with the log, and publishes. After it, searches work.
   package func load() async throws {
-    let built = try await build(with: cache)
-    try await inOrder { try await self.adopt(built) }
-  }
-
-  /// Embeds what has no vector yet, publishing as it goes.
-  package func embedMissing(_ report: @Sendable (Progress) -> Void) async throws {
-    guard encoder != nil else { return }
-    let missing = base.ids.indices.filter { !base.hasVector[$0] }.map { base.ids[$0] }
-    guard !missing.isEmpty else {
-      generations.markWhole(generation)
-      return
+    let newest = try await record.read { try CatalogStore.revision($0) }
+    if let found = builder.open(generations.bases(of: generation)),
+      newest - found.revision <= max(2_000, Int64(found.count / 10)), newest >= found.revision
+    {
+      try await inOrder { try await self.adopt([Part(found)], from: found.revision) }
+    } else {
+      try await rebuildBase()
     }
-    for start in stride(from: 0, to: missing.count, by: Indexer.embedCount * threadCount) {
-      let end = min(start + Indexer.embedCount * threadCount, missing.count)
-      try Task.checkCancellation()
-      try await embed(ids: Array(missing[start..<end]))
-      report(Progress(done: end, total: missing.count))
-    }
-    try await load()
-    generations.markWhole(generation)
   }
 
   /// Brings the snapshot up to the record's newest revision; returns when it is searchable.
   package func catchUp() async throws {
-    try await inOrder { try await self.applyChanges() }
-    if delta.count > Indexer.deltaCountMax, !isRebuilding {
-      isRebuilding = true
-      defer { isRebuilding = false }
-      try await load()
-    }
+    try await inOrder { try await self.applyChanges(publishingFrom: 0) }
+    if parts.count > Indexer.sealedCountLimit { try await merge() }
   }
 
-  /// Builds a new generation beside the old one, then swaps; the old one serves until then.
-  package func reindex(_ report: @Sendable (Progress) -> Void) async throws -> String {
-    let name = try generations.create()
-    let fresh = try EmbeddingCache(path: generations.path(name) + "/index.db")
-    var after = ""
-    var done = 0
-    let total = try await record.read { try CatalogStore.publicCount($0) }
-    while true {
-      let page = try await page(after: after)
-      guard let last = page.last else { break }
-      after = last.service.id
-      let texts = page.filter(\.service.isPublic).map { Analyzer.embeddingText(of: $0.service) }
-      let vectors = await vectors(of: texts)
-      if !vectors.isEmpty {
-        try await fresh.store(zip(texts, vectors).map { (EmbeddingCache.key(of: $0), $1) })
-      }
-      done += texts.count
-      report(Progress(done: done, total: max(total, done)))
-    }
-    let built = try await build(with: fresh)
-    try await inOrder { try await self.adopt(built, generation: name, fresh) }
-    generations.markWhole(name)
-    generations.prune(keeping: name)
-    return name
+  /// What a server does every second: catch up with changes that nobody announced, merge, embed what has no
+  /// vector. Cancelled with its task.
+  package func tend(_ report: @Sendable (Progress) -> Void = { _ in }) async throws {
+    let newest = try await record.read { try CatalogStore.revision($0) }
+    if revision < newest { try await catchUp() }
+    if parts.count > Indexer.sealedCountMax { try await merge() }
+    try await embedMissing(report)
   }
 
   /// Chains the steps, so that none sees another's half.
-  private func inOrder(_ step: @escaping @Sendable () async throws -> Void) async throws {
+  func inOrder(_ step: @escaping @Sendable () async throws -> Void) async throws {
     let previous = tail
     let task = Task {
       _ = await previous?.result
@@ -129,139 +131,136 @@ package actor Indexer {
     try await task.value
   }
 
-  private func page(after id: String) async throws -> [StoredService] {
-    try await record.read {
-      try CatalogStore.services(after: id, limit: Indexer.pageCount, on: $0)
-    }
-  }
-
-  /// A base that was built beside the running one.
-  private struct Built: Sendable {
-    let base: Segment
-    let averageLength: Float
-    let revision: Int64
-  }
-
-  /// Builds a base from the record. Changes go on landing meanwhile; they are in the log.
-  private func build(with cache: EmbeddingCache) async throws -> Built {
-    let seen = try await record.read { try CatalogStore.revision($0) }
-    var prepared: [PreparedService] = []
-    var after = ""
-    while true {
-      let page = try await page(after: after)
-      guard let last = page.last else { break }
-      after = last.service.id
-      prepared += try await prepare(page.filter(\.service.isPublic), embeds: false, cache)
-    }
-    let tokens = prepared.reduce(0) { $0 + $1.terms.length }
-    let average = prepared.isEmpty ? 100 : Float(tokens) / Float(prepared.count)
-    let base = await Indexer.segment(of: prepared, average, configuration)
-    return Built(base: base, averageLength: average, revision: seen)
-  }
-
-  /// Off the actor: a large base takes seconds, and live changes must not wait for it.
-  private nonisolated static func segment(
-    of prepared: [PreparedService], _ average: Float, _ configuration: RankingConfiguration
-  ) async -> Segment {
-    Segment(prepared, averageLength: average, configuration: configuration)
-  }
-
-  /// Takes a new base over and catches up with the log before anybody sees it: the revision never falls.
-  private func adopt(
-    _ built: Built, generation name: String? = nil, _ fresh: EmbeddingCache? = nil
-  ) async throws {
-    if let name, let fresh {
-      generation = name
-      cache = fresh
-    }
-    base = built.base
-    averageLength = built.averageLength
+  /// Takes segments over and catches up with the log before anybody sees them: the revision never falls.
+  ///
+  /// - Parameter start: The log is followed from here. Nothing changes where that fails.
+  func adopt(_ fresh: [Part], from start: Int64) async throws {
+    let before = (parts, delta, revision, build)
+    parts = fresh
     delta = [:]
-    revision = built.revision
-    try await applyChanges()
+    revision = start
+    build += 1
+    do {
+      let newest = try await record.read { try CatalogStore.revision($0) }
+      try await applyChanges(publishingFrom: newest)
+      publish()
+    } catch {
+      (parts, delta, revision, build) = before
+      throw error
+    }
   }
 
-  /// Follows the log to its end, then publishes once.
-  private func applyChanges() async throws {
-    defer { publish() }
+  /// Takes a merged segment in place of the sealed ones that it was made from.
+  func adopt(merged: Segment, replacing count: Int) async throws {
+    var part = Part(merged)
+    for place in 0..<merged.count {
+      // Superseded or removed since: then none of the replaced segments holds it any more.
+      let id = merged.id(place)
+      part.live[place] = parts[1...count].contains { old in
+        old.segment.index(of: id).map { old.live[$0] } ?? false
+      }
+    }
+    parts.replaceSubrange(1...count, with: [part])
+    let newest = try await record.read { try CatalogStore.revision($0) }
+    try await applyChanges(publishingFrom: newest)
+    publish()
+  }
+
+  /// Reads services anew, with the vectors that are known by now.
+  func refresh(_ ids: [String]) async throws {
+    let stored = try await stored(ids)
+    let ready = try await preparation.prepare(stored.filter(\.service.isPublic), cache)
+    let newest = try await record.read { try CatalogStore.revision($0) }
+    for service in ready where isLive(service.stored.service.id) { put(service) }
+    build += 1
+    try await applyChanges(publishingFrom: newest)
+    publish()
+  }
+
+  /// Follows the log to its end, a page at a time; each page is seen whole or not at all.
+  private func applyChanges(publishingFrom least: Int64) async throws {
     while true {
       let since = revision
       let changes = try await record.read {
-        try CatalogStore.changes(after: since, limit: Indexer.pageCount, on: $0)
+        try CatalogStore.changes(after: since, limit: BaseBuilder.pageCount, on: $0)
       }
       guard let last = changes.last else { return }
       let ids = Array(Set(changes.map(\.serviceID))).sorted()
-      let stored = try await record.read { connection in
-        try ids.compactMap { try CatalogStore.service(id: $0, on: connection) }
-      }
-      for id in ids { delta.updateValue(nil, forKey: id) }
-      for ready in try await prepare(stored.filter(\.service.isPublic), embeds: true, cache) {
-        delta.updateValue(ready, forKey: ready.stored.service.id)
-      }
+      let stored = try await stored(ids).filter(\.service.isPublic)
+      let isLive = changes.count <= Indexer.liveCountMax
+      // Whatever can fail comes before the first change of what is published.
+      let ready = try await preparation.prepare(stored, cache, embed: isLive ? liveEmbed : nil)
+      for id in ids { take(out: id) }
+      for service in ready { put(service) }
       revision = last.revision
+      if revision >= least { publish() }
     }
+  }
+
+  /// Embeds a live change on one thread.
+  private var liveEmbed: (@Sendable ([String]) async -> [[Float]])? {
+    guard let embedder else { return nil }
+    return { texts in await embedder.vectors(of: texts, threadCount: 1) }
+  }
+
+  private func stored(_ ids: [String]) async throws -> [StoredService] {
+    try await record.read { connection in
+      try ids.compactMap { try CatalogStore.service(id: $0, on: connection) }
+    }
+  }
+
+  private func isLive(_ id: String) -> Bool {
+    delta[id] != nil
+      || parts.contains { part in part.segment.index(of: id).map { part.live[$0] } ?? false }
+  }
+
+  private func take(out id: String) {
+    delta[id] = nil
+    for number in parts.indices {
+      if let place = parts[number].segment.index(of: id) { parts[number].live[place] = false }
+    }
+  }
+
+  private func put(_ service: PreparedService) {
+    take(out: service.stored.service.id)
+    delta[service.stored.service.id] = service
+    guard delta.count >= Indexer.deltaCountMax, let sealed = deltaSegment() else { return }
+    parts.append(Part(sealed))
+    delta = [:]
+  }
+
+  private func deltaSegment() -> Segment? {
+    // Sections in memory always have the sizes that the builder gave them.
+    try? Segment.inMemory(
+      Array(delta.values), averageLength: base.averageLength, configuration: builder.configuration)
   }
 
   private func publish() {
-    let fresh = Segment(
-      delta.values.compactMap { $0 }, averageLength: averageLength, configuration: configuration)
-    var live = Bitset(count: base.count, filled: true)
-    for id in delta.keys {
-      if let place = base.index(of: id) { live[place] = false }
+    var segments = parts.map(\.segment)
+    var live = parts.map(\.live)
+    if !delta.isEmpty, let fresh = deltaSegment() {
+      segments.append(fresh)
+      live.append(Bitset(count: fresh.count, filled: true))
     }
     index.publish(
       Snapshot(
-        segments: [base, fresh], live: [live, Bitset(count: fresh.count, filled: true)],
-        revision: revision, generation: generation, configuration: configuration))
+        segments: segments, live: live, revision: revision, generation: "\(generation)+\(build)",
+        configuration: builder.configuration))
   }
 
-  /// Terms and vectors of services; a vector that is not known is embedded now, or left out.
-  private func prepare(
-    _ services: [StoredService], embeds: Bool, _ cache: EmbeddingCache
-  ) async throws -> [PreparedService] {
-    let texts = services.map { Analyzer.embeddingText(of: $0.service) }
-    let keys = texts.map(EmbeddingCache.key(of:))
-    var known = try await cache.vectors(of: keys)
-    if embeds, encoder != nil {
-      let missing = keys.indices.filter { known[keys[$0]] == nil }
-      let vectors = await vectors(of: missing.map { texts[$0] })
-      let entries = zip(missing, vectors).map { (key: keys[$0], vector: $1) }
-      if !entries.isEmpty { try await cache.store(entries) }
-      for entry in entries { known[entry.key] = entry.vector }
+  /// Live services without a vector.
+  func missingVectors() -> [String] {
+    var ids = delta.values.filter { $0.vector == nil }.map(\.stored.service.id)
+    for part in parts {
+      var missing = part.live
+      missing.subtract(part.segment.hasVector)
+      missing.forEach { ids.append(part.segment.id($0)) }
     }
-    return zip(services, keys).map { service, key in
-      PreparedService(
-        stored: service, terms: analyzer.terms(of: service.service), vector: known[key])
-    }
+    return ids.sorted()
   }
+}
 
-  private func embed(ids: [String]) async throws {
-    let stored = try await record.read { connection in
-      try ids.compactMap { try CatalogStore.service(id: $0, on: connection) }
-    }
-    let texts = stored.map { Analyzer.embeddingText(of: $0.service) }
-    let vectors = await vectors(of: texts)
-    try await cache.store(zip(texts, vectors).map { (EmbeddingCache.key(of: $0), $1) })
-  }
-
-  /// Embeds on threads outside of Swift's pool.
-  private func vectors(of texts: [String]) async -> [[Float]] {
-    guard let encoder, !texts.isEmpty else { return [] }
-    let share = (texts.count + threadCount - 1) / threadCount
-    return await withTaskGroup(of: (Int, [[Float]]).self) { group in
-      for start in stride(from: 0, to: texts.count, by: share) {
-        let part = Array(texts[start..<min(start + share, texts.count)])
-        group.addTask {
-          await withCheckedContinuation { continuation in
-            DispatchQueue.global(qos: .utility).async {
-              continuation.resume(returning: (start, encoder.vectors(of: part)))
-            }
-          }
-        }
-      }
-      var parts: [(Int, [[Float]])] = []
-      for await part in group { parts.append(part) }
-      return parts.sorted { $0.0 < $1.0 }.flatMap(\.1)
-    }
-  }
+extension Segment {
+  /// The catalog revision that the builder noted.
+  var revision: Int64 { facts["revision"]?.int ?? 0 }
 }

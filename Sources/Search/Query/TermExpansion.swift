@@ -4,7 +4,7 @@ internal import Index
 struct TermExpansion {
   let snapshot: Snapshot
   let analyzer: Analyzer
-  /// Corrections made, from the term to the one searched instead.
+  /// Corrections made, from the word in lower case to the one searched instead.
   private(set) var corrections: [String: String] = [:]
 
   init(snapshot: Snapshot, analyzer: Analyzer) {
@@ -13,56 +13,106 @@ struct TermExpansion {
   }
 
   mutating func terms(of text: String, isPrefix: Bool) -> [QueryTerm] {
-    let terms = analyzer.queryTerms(Analyzer.splittingIdentifiers(text))
+    let terms = analyzer.queryWords(Analyzer.splittingIdentifiers(text))
     let synonyms = Synonyms.shipped.alternatives(in: text, analyzer: analyzer)
-    return terms.enumerated().map { index, term in
-      var alternatives = [QueryTerm.Alternative(text: term, factor: 1)]
-      var frequency = snapshot.documentFrequency(term)
-      if frequency == 0, let corrected = correction(of: term) {
-        corrections[term] = corrected
-        alternatives = [.init(text: corrected, factor: 0.9)]
-        frequency = snapshot.documentFrequency(corrected)
+    return terms.enumerated().map { index, word in
+      var alternatives = [QueryTerm.Alternative(text: word.term, factor: 1)]
+      var frequency = snapshot.documentFrequency(word.term)
+      let isOpen = isPrefix && index == terms.count - 1
+      if isOpen {
+        for other in completions(of: word) { alternatives.append(.init(text: other, factor: 0.8)) }
       }
-      for other in synonyms[term] ?? [] where other != term {
+      if frequency == 0, alternatives.count == 1,
+        let corrected = SpellingCorrection(snapshot: snapshot).correction(of: word.written),
+        let term = analyzer.queryWords(corrected).first?.term
+      {
+        corrections[word.written] = corrected
+        alternatives = [.init(text: term, factor: 0.9)]
+        frequency = snapshot.documentFrequency(term)
+      }
+      for other in synonyms[word.term] ?? [] where other != word.term {
         alternatives.append(.init(text: other, factor: 0.6))
-      }
-      if isPrefix, index == terms.count - 1 {
-        for other in completions(of: term) { alternatives.append(.init(text: other, factor: 0.8)) }
       }
       return QueryTerm(
         alternatives: alternatives, idf: snapshot.idf(documentFrequency: max(frequency, 1)))
     }
   }
 
-  /// The most frequent term within the edits that its length allows.
-  private func correction(of term: String) -> String? {
-    let allowed = Spelling.editsAllowed(term)
-    guard allowed > 0 else { return nil }
-    let wanted = Array(term.utf8)
-    var best: (term: String, edits: Int, count: Int)?
+  /// The terms of up to 20 words that start with the last word, the most frequent first.
+  private func completions(of word: Analyzer.Word) -> [String] {
+    guard word.written.utf8.count >= 2 else { return [] }
+    var found: [String: UInt32] = [:]
     for segment in snapshot.segments {
-      segment.forEachTerm { candidate, count in
-        guard abs(candidate.utf8.count - wanted.count) <= allowed,
-          let edits = Spelling.distance(wanted, Array(candidate.utf8), atMost: allowed)
-        else { return }
-        let isBetter =
-          best.map { (edits, -count, candidate) < ($0.edits, -$0.count, $0.term) } ?? true
-        if isBetter { best = (candidate, edits, count) }
+      for place in segment.words.range(prefix: word.written) {
+        found[segment.words.text(place), default: 0] += segment.wordCounts[place]
       }
     }
-    return best?.term
+    let best = found.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(20)
+    var terms: [String] = []
+    for (candidate, _) in best {
+      guard let term = analyzer.queryWords(candidate).first?.term else { continue }
+      if term != word.term, !terms.contains(term) { terms.append(term) }
+    }
+    return terms
+  }
+}
+
+/// Finds the word of the catalog that a mistyped one was meant to be.
+struct SpellingCorrection {
+  let snapshot: Snapshot
+
+  private struct Best {
+    var word: String
+    var edits: Int
+    var count: UInt32
+
+    func precedes(_ other: Best) -> Bool {
+      (edits, other.count, word) < (other.edits, count, other.word)
+    }
   }
 
-  /// Up to 20 terms that start with the last word, the most frequent first.
-  private func completions(of term: String) -> [String] {
-    guard term.utf8.count >= 2 else { return [] }
-    var found: [String: Int] = [:]
+  /// The nearest word within the edits that the length allows, of equals the most frequent; nil where there is none.
+  ///
+  /// - Complexity: The words with the same first letter, and a look-up for each other first letter: about 1 ms.
+  func correction(of word: String) -> String? {
+    let allowed = Spelling.editsAllowed(word)
+    guard allowed > 0, let first = word.first else { return nil }
+    let wanted = Array(word.utf8)
+    var best: Best?
+    func consider(_ segment: Segment, _ place: Int, _ edits: Int) {
+      let candidate = Best(
+        word: segment.words.text(place), edits: edits, count: segment.wordCounts[place])
+      if best.map(candidate.precedes) ?? true { best = candidate }
+    }
     for segment in snapshot.segments {
-      segment.forEachTerm { candidate, count in
-        if candidate.hasPrefix(term), candidate != term { found[candidate, default: 0] += count }
+      for place in segment.words.range(prefix: String(first)) {
+        let span = segment.words.span(place)
+        guard abs(span.count - wanted.count) <= allowed,
+          let edits = Spelling.distance(wanted, Array(span), atMost: allowed)
+        else { continue }
+        consider(segment, place, edits)
+      }
+      // A wrong first letter counts two, so nothing else may be wrong.
+      guard allowed >= 2 else { continue }
+      for variant in SpellingCorrection.otherFirstLetters(word) {
+        if let place = segment.words.index(of: variant) { consider(segment, place, 2) }
       }
     }
-    return found.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(20).map(\.key)
+    return best?.word
+  }
+
+  /// The word with its first letter missing, doubled by another, replaced, or swapped with the second.
+  private static func otherFirstLetters(_ word: String) -> [String] {
+    let rest = word.dropFirst()
+    var variants = [String(rest)]
+    if let second = rest.first, let first = word.first {
+      variants.append("\(second)\(first)\(rest.dropFirst())")
+    }
+    for letter in "abcdefghijklmnopqrstuvwxyz" {
+      variants.append("\(letter)\(rest)")
+      variants.append("\(letter)\(word)")
+    }
+    return variants
   }
 }
 

@@ -8,6 +8,16 @@ final class Analyzer {
   struct Terms: Sendable {
     var weights: [String: Float]
     var length: Int
+    /// The words as they are written, in lower case.
+    var words: Set<String>
+  }
+
+  /// A word of a query.
+  struct Word: Equatable {
+    /// As it is searched.
+    let term: String
+    /// As it is written, in lower case.
+    let written: String
   }
 
   static let stopWords: Set<String> = Set(
@@ -22,7 +32,7 @@ final class Analyzer {
   }
 
   func terms(of service: Service) -> Terms {
-    var terms = Terms(weights: [:], length: 0)
+    var terms = Terms(weights: [:], length: 0, words: [])
     add(service.name, weight: weights.name, to: &terms)
     add(service.text("tagline"), weight: weights.tagline, to: &terms)
     let lists = ["categories", "tags"].compactMap { service.list($0) }.joined()
@@ -40,9 +50,14 @@ final class Analyzer {
 
   private func add(_ text: String?, weight: Float, to terms: inout Terms) {
     guard let text, !text.isEmpty else { return }
-    tokenizer.tokenize(Analyzer.splittingIdentifiers(text)) { token, _ in
+    let split = Analyzer.splittingIdentifiers(text)
+    let source = Array(split.utf8)
+    tokenizer.tokenize(split) { token, range in
       terms.length += 1
       terms.weights[token, default: 0] += weight
+      if range.count <= Analyzer.wordByteMax {
+        terms.words.insert(Analyzer.lowercased(source[range]))
+      }
     }
   }
 
@@ -66,18 +81,33 @@ final class Analyzer {
     return parts.isEmpty ? text : text + " " + parts.joined(separator: " ")
   }
 
-  /// The distinct terms of free text, stop words left out unless nothing else is there.
-  func queryTerms(_ text: String) -> [String] {
-    var all: [String] = []
-    var kept: [String] = []
+  /// Longer words are no words that anybody types.
+  static let wordByteMax = 40
+
+  private static func lowercased(_ bytes: ArraySlice<UInt8>) -> String {
+    if bytes.allSatisfy({ $0 < 0x80 }) {
+      return String(decoding: bytes.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }, as: UTF8.self)
+    }
+    return String(decoding: bytes, as: UTF8.self).lowercased()
+  }
+
+  /// The words of free text with distinct terms, stop words left out unless nothing else is there.
+  func queryWords(_ text: String) -> [Word] {
+    var all: [Word] = []
+    var kept: [Word] = []
     let source = Array(text.utf8)
     tokenizer.tokenize(text) { token, range in
-      let written = String(decoding: source[range], as: UTF8.self).lowercased()
-      if !all.contains(token) { all.append(token) }
-      if !Analyzer.stopWords.contains(written), !kept.contains(token) { kept.append(token) }
+      let word = Word(term: token, written: Analyzer.lowercased(source[range]))
+      if !all.contains(where: { $0.term == token }) { all.append(word) }
+      if !Analyzer.stopWords.contains(word.written), !kept.contains(where: { $0.term == token }) {
+        kept.append(word)
+      }
     }
     return kept.isEmpty ? all : kept
   }
+
+  /// The distinct terms of free text, stop words left out unless nothing else is there.
+  func queryTerms(_ text: String) -> [String] { queryWords(text).map(\.term) }
 
   /// Every token with its byte range.
   func ranges(_ text: String) -> [(token: String, range: Range<Int>)] {

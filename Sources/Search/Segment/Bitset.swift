@@ -13,6 +13,28 @@ package struct Bitset: Sendable, Equatable {
     }
   }
 
+  /// The set with the given words; bits past `count` must be 0.
+  init(count: Int, words: UnsafeBufferPointer<UInt64>) {
+    self.count = count
+    self.words = Array(words)
+  }
+
+  /// The integers for which a condition holds.
+  @inline(__always)
+  init(count: Int, _ holds: (Int) -> Bool) {
+    self.count = count
+    words = [UInt64](unsafeUninitializedCapacity: (count + 63) / 64) { buffer, filled in
+      for place in 0..<(count + 63) / 64 {
+        var word: UInt64 = 0
+        for bit in 0..<min(64, count - place * 64) where holds(place * 64 + bit) {
+          word |= 1 << UInt64(bit)
+        }
+        buffer[place] = word
+      }
+      filled = (count + 63) / 64
+    }
+  }
+
   package subscript(index: Int) -> Bool {
     get { words[index >> 6] >> UInt64(index & 63) & 1 == 1 }
     set {
@@ -38,6 +60,11 @@ package struct Bitset: Sendable, Equatable {
   package mutating func subtract(_ other: Bitset) {
     for index in words.indices { words[index] &= ~other.words[index] }
   }
+  /// Whether the two have an integer in common.
+  func intersects(_ other: Bitset) -> Bool {
+    words.indices.contains { words[$0] & other.words[$0] != 0 }
+  }
+  var isEmpty: Bool { !words.contains { $0 != 0 } }
   package func intersection(_ other: Bitset) -> Bitset {
     var result = self
     result.formIntersection(other)
@@ -49,7 +76,18 @@ package struct Bitset: Sendable, Equatable {
     return result
   }
 
+  /// The integers of the set, rising.
+  var integers: [UInt32] {
+    [UInt32](unsafeUninitializedCapacity: population) { buffer, filled in
+      forEach {
+        buffer[filled] = UInt32($0)
+        filled += 1
+      }
+    }
+  }
+
   /// Calls the body with each integer of the set, rising.
+  @inline(__always)
   package func forEach(_ body: (Int) -> Void) {
     for (index, word) in words.enumerated() where word != 0 {
       var rest = word

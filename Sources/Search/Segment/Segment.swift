@@ -1,173 +1,182 @@
 internal import Catalog
-internal import LinearAlgebra
+internal import Embedding
 internal import Primitives
 
-/// A service made ready for a segment.
-struct PreparedService: Sendable {
-  let stored: StoredService
-  let terms: Analyzer.Terms
-  /// Unit vector, or nil where there is no model.
-  let vector: [Float]?
-}
-
-/// An immutable part of the index: postings, vectors, columns and stored answers of its services.
+/// An immutable part of the index: postings, vectors, columns and stored answers of its services, in order of
+/// id. Everything is read where it lies, in a mapped file or in memory, so that opening costs next to nothing.
 final class Segment: Sendable {
   /// Postings of one term: `services` rising, `impacts` the saturated term frequency (BM25 without idf).
   struct Postings {
-    let services: ArraySlice<Int32>
-    let impacts: ArraySlice<Float>
+    let services: UnsafeBufferPointer<UInt32>
+    let impacts: UnsafeBufferPointer<Float>
   }
 
-  /// Services, in order of id.
   let count: Int
-  let ids: [String]
-  let names: [String]
-  let providerIDs: [String]
-  /// The service part of a hit, as JSON text.
-  let documents: [[UInt8]]
+  let rowCount: Int
+  /// Tokens a service on average, as the impacts were computed with.
+  let averageLength: Float
+  /// What the builder noted: the revision that the segment contains, and what it was made with.
+  let facts: JSONObject
+  let blob: Blob
+  let ids: TextTable
+  let names: TextTable
+  private let documents: TextTable
+  private let offers: TextTable
   /// The first row of each service, and one past the last.
-  let rowStarts: [Int32]
+  let rowStarts: View<Int32>
   /// The service of each row.
-  let rowService: [Int32]
-  /// The offer of each row as JSON text; empty where the service has none.
-  let offers: [[UInt8]]
-  let columns: [String: Column]
-  let vectors: Matrix
+  let rowService: View<Int32>
+  private let columns: [String: Column]
+  /// Every term, sorted.
+  let terms: TextTable
+  private let postingStarts: View<UInt32>
+  private let postingServices: View<UInt32>
+  private let postingImpacts: View<Float>
+  /// Every word as it is written, in lower case, sorted; and how many services have it.
+  let words: TextTable
+  let wordCounts: View<UInt32>
+  /// Services by their folded name and id (`fold`), sorted.
+  let foldedNames: TextTable
+  private let foldedStarts: View<UInt32>
+  private let foldedServices: View<UInt32>
+  /// Unit vectors, `count x 384`; zeros where there is none.
+  let vectors: View<Float>
+  /// Their signs, `count x 6` words.
+  let vectorBits: View<UInt64>
   let hasVector: Bitset
-  /// Services by their folded name and id: letters and digits only.
-  let named: [String: [Int32]]
-  private let termCodes: [String: Int32]
-  private let termStarts: [Int32]
-  private let postingServices: [Int32]
-  private let postingImpacts: [Float]
 
-  var rowCount: Int { rowService.count }
+  /// Reads a segment.
+  /// - Throws: `SegmentError.damaged`.
+  init(_ reader: SegmentReader) throws {
+    blob = reader.blob
+    facts = reader.facts
+    averageLength = Float(facts["averageLength"]?.double ?? 100)
+    ids = try reader.texts("id")
+    let count = ids.count
+    self.count = count
+    names = try reader.texts("name", count: count)
+    documents = try reader.texts("document", count: count)
+    rowStarts = try reader.view("row/starts", count: count + 1)
+    let rowCount = Int(rowStarts[count])
+    self.rowCount = rowCount
+    rowService = try reader.view("row/service", count: rowCount)
+    offers = try reader.texts("offer", count: rowCount)
+    terms = try reader.texts("term")
+    postingStarts = try reader.view("posting/starts", count: terms.count + 1)
+    let postingCount = Int(postingStarts[terms.count])
+    postingServices = try reader.view("posting/services", count: postingCount)
+    postingImpacts = try reader.view("posting/impacts", count: postingCount)
+    words = try reader.texts("word")
+    wordCounts = try reader.view("word/counts", count: words.count)
+    foldedNames = try reader.texts("folded")
+    foldedStarts = try reader.view("folded/starts", count: foldedNames.count + 1)
+    foldedServices = try reader.view(
+      "folded/services", count: Int(foldedStarts[foldedNames.count]))
+    vectors = try reader.view("vector/values", count: count * Encoder.dimension)
+    vectorBits = try reader.view("vector/bits", count: count * Segment.bitWordCount)
+    hasVector = Bitset(
+      count: count, words: try reader.view("vector/known", count: (count + 63) / 64).buffer)
+    var columns: [String: Column] = [:]
+    for field in IndexField.all {
+      columns[field.name] = try reader.column(
+        "column/" + field.name, isNumeric: field.kind.isNumeric, rowCount: rowCount)
+    }
+    self.columns = columns
+    blob.expectScatteredReads(reader.range("vector/values"))
+    blob.expectScatteredReads(reader.range("document.bytes"))
+  }
 
-  /// - Parameter averageLength: Tokens a service on average, over the whole index.
-  init(_ services: [PreparedService], averageLength: Float, configuration: RankingConfiguration) {
-    let sorted = services.sorted { $0.stored.service.id < $1.stored.service.id }
-    count = sorted.count
-    ids = sorted.map(\.stored.service.id)
-    names = sorted.map(\.stored.service.name)
-    providerIDs = sorted.map(\.stored.service.providerID)
-    documents = sorted.map { HitDocument.bytes(of: $0.stored) }
-    var named: [String: [Int32]] = [:]
-    for (index, prepared) in sorted.enumerated() {
-      let service = prepared.stored.service
-      for key in Set([Segment.fold(service.name), Segment.fold(service.id)]) where !key.isEmpty {
-        named[key, default: []].append(Int32(index))
-      }
+  /// Words of 64 bits in a vector's signs.
+  static let bitWordCount = Encoder.dimension / 64
+
+  /// A segment in memory.
+  static func inMemory(
+    _ services: [PreparedService], averageLength: Float?, configuration: RankingConfiguration
+  ) throws -> Segment {
+    var builder = SegmentBuilder()
+    let sorted = services.sorted {
+      TextTableBuilder.precedes($0.stored.service.id, $1.stored.service.id)
     }
-    self.named = named
-    var starts: [Int32] = [0]
-    var owners: [Int32] = []
-    var offers: [[UInt8]] = []
-    for (index, prepared) in sorted.enumerated() {
-      let list = prepared.stored.service.offers
-      owners += [Int32](repeating: Int32(index), count: max(list.count, 1))
-      offers += list.isEmpty ? [[]] : list.map { JSON.object($0.document).bytes }
-      starts.append(Int32(owners.count))
-    }
-    rowStarts = starts
-    rowService = owners
-    self.offers = offers
-    columns = Segment.columns(of: sorted)
-    var vectors = Matrix(columnCount: 384)
-    vectors.reserve(rowCount: sorted.count)
-    var hasVector = Bitset(count: sorted.count)
-    let zero = [Float](repeating: 0, count: 384)
-    for (index, prepared) in sorted.enumerated() {
-      if prepared.vector != nil { hasVector.insert(index) }
-      vectors.append(prepared.vector ?? zero)
-    }
-    self.vectors = vectors
-    self.hasVector = hasVector
-    var build = PostingsBuilder()
-    for (index, prepared) in sorted.enumerated() {
-      build.add(prepared.terms, service: Int32(index), averageLength, configuration)
-    }
-    (termCodes, termStarts, postingServices, postingImpacts) = build.finish()
+    for service in sorted { builder.add(service) }
+    var sink = MemorySink()
+    try builder.write(to: &sink, averageLength: averageLength, configuration)
+    var contents = sink.contents
+    contents.facts["averageLength"] = .double(Double(averageLength ?? builder.averageLength))
+    return try Segment(SegmentReader(blob: sink.blob(), contents: contents))
+  }
+
+  func id(_ index: Int) -> String { ids.text(index) }
+  func name(_ index: Int) -> String { names.text(index) }
+
+  /// The service part of a hit, as JSON text.
+  func document(_ index: Int) -> [UInt8] { Array(documents.span(index)) }
+
+  /// The offer of a row as JSON text; empty where the service has none.
+  func offer(row: Int) -> [UInt8] { Array(offers.span(row)) }
+
+  /// Whether the row is an offer, and not the one row of a service without offers.
+  func hasOffer(row: Int) -> Bool { !offers.span(row).isEmpty }
+
+  /// The rows (offers) of a service.
+  @inline(__always) func rows(of index: Int) -> Range<Int> {
+    Int(rowStarts[index])..<Int(rowStarts[index + 1])
+  }
+
+  /// The column of a field, or nil where nothing is known of it.
+  func column(_ field: String) -> Column? { columns[field] }
+
+  /// The unit vector of a service, or nil.
+  func vector(_ index: Int) -> [Float]? {
+    guard hasVector[index] else { return nil }
+    let start = vectors.base + index * Encoder.dimension
+    return Array(UnsafeBufferPointer(start: start, count: Encoder.dimension))
   }
 
   /// The postings of a term, or nil where no service has it.
-  func postings(_ term: String) -> Postings? {
-    guard let code = termCodes[term] else { return nil }
-    let range = Int(termStarts[Int(code)])..<Int(termStarts[Int(code) + 1])
-    return Postings(services: postingServices[range], impacts: postingImpacts[range])
+  func postings(_ term: String) -> Postings? { terms.index(of: term).map(postings(at:)) }
+
+  /// The services that have a term.
+  func services(withTerm term: String) -> Bitset {
+    var services = Bitset(count: count)
+    if let postings = postings(term) {
+      for service in postings.services { services.insert(Int(service)) }
+    }
+    return services
+  }
+
+  /// The postings of a term by its place.
+  func postings(at place: Int) -> Postings {
+    let start = Int(postingStarts[place])
+    let count = Int(postingStarts[place + 1]) - start
+    return Postings(
+      services: UnsafeBufferPointer(start: postingServices.base + start, count: count),
+      impacts: UnsafeBufferPointer(start: postingImpacts.base + start, count: count))
+  }
+
+  /// How many services have the term at a place.
+  func frequency(ofTermAt place: Int) -> Int {
+    Int(postingStarts[place + 1] - postingStarts[place])
+  }
+
+  /// The services whose folded name or id is the key.
+  func services(named key: String) -> [Int] {
+    foldedNames.index(of: key).map(services(ofNameAt:)) ?? []
+  }
+
+  /// The services of a folded name by its place.
+  func services(ofNameAt place: Int) -> [Int] {
+    (Int(foldedStarts[place])..<Int(foldedStarts[place + 1])).map { Int(foldedServices[$0]) }
   }
 
   /// A name as it is compared: letters and digits, lower case.
   static func fold(_ name: String) -> String {
     String(
-      name.lowercased().unicodeScalars.filter {
-        $0.properties.isAlphabetic || $0.properties.numericType != nil
-      }.map(Character.init))
-  }
-
-  /// Every term with how many services have it; for typo correction.
-  func forEachTerm(_ body: (String, Int) -> Void) {
-    for (term, code) in termCodes {
-      body(term, Int(termStarts[Int(code) + 1] - termStarts[Int(code)]))
-    }
+      String.UnicodeScalarView(
+        name.lowercased().unicodeScalars.filter {
+          $0.properties.isAlphabetic || $0.properties.numericType != nil
+        }))
   }
 
   /// The place of a service, by binary search over the sorted ids.
-  func index(of id: String) -> Int? {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if ids[middle] < id { low = middle + 1 } else { high = middle }
-    }
-    return low < count && ids[low] == id ? low : nil
-  }
-
-  private static func columns(of services: [PreparedService]) -> [String: Column] {
-    var columns: [String: Column] = [:]
-    for field in IndexField.all {
-      var builder = ColumnBuilder(isNumeric: field.kind != .words && field.kind != .flags)
-      for prepared in services {
-        let list = prepared.stored.service.offers
-        if list.isEmpty { builder.append(field.read(prepared.stored, nil)) }
-        for offer in list { builder.append(field.read(prepared.stored, offer)) }
-      }
-      columns[field.name] = builder.build()
-    }
-    return columns
-  }
-}
-
-/// Collects postings: terms get codes as they come, then a counting sort by term keeps services rising.
-private struct PostingsBuilder {
-  private var codes: [String: Int32] = [:]
-  private var entries: [(term: Int32, service: Int32, impact: Float)] = []
-
-  mutating func add(
-    _ terms: Analyzer.Terms, service: Int32, _ averageLength: Float,
-    _ configuration: RankingConfiguration
-  ) {
-    let k1 = configuration.k1
-    let norm = k1 * (1 - configuration.b + configuration.b * Float(terms.length) / averageLength)
-    for (term, frequency) in terms.weights {
-      let code = codes[term] ?? Int32(codes.count)
-      codes[term] = code
-      entries.append((code, service, frequency * (k1 + 1) / (frequency + norm)))
-    }
-  }
-
-  consuming func finish() -> ([String: Int32], [Int32], [Int32], [Float]) {
-    var starts = [Int32](repeating: 0, count: codes.count + 1)
-    for entry in entries { starts[Int(entry.term) + 1] += 1 }
-    for index in 1..<max(starts.count, 1) { starts[index] += starts[index - 1] }
-    var next = starts
-    var services = [Int32](repeating: 0, count: entries.count)
-    var impacts = [Float](repeating: 0, count: entries.count)
-    for entry in entries {
-      let place = Int(next[Int(entry.term)])
-      services[place] = entry.service
-      impacts[place] = entry.impact
-      next[Int(entry.term)] += 1
-    }
-    return (codes, starts, services, impacts)
-  }
+  func index(of id: String) -> Int? { ids.index(of: id) }
 }

@@ -2,6 +2,8 @@
 /// Immutable; a writer publishes a new one by swapping a reference.
 package final class Snapshot: Sendable {
   let segments: [Segment]
+  /// The large segment.
+  var base: Segment { segments[0] }
   /// Live services of each segment.
   let live: [Bitset]
   /// The catalog revision that the snapshot contains.
@@ -11,6 +13,8 @@ package final class Snapshot: Sendable {
   /// Whether every live service has a vector.
   package let hasVectors: Bool
   package let liveCount: Int
+  /// Whether every service of a segment is live.
+  let isFullyLive: [Bool]
   let configuration: RankingConfiguration
 
   init(
@@ -23,6 +27,7 @@ package final class Snapshot: Sendable {
     self.generation = generation
     self.configuration = configuration
     liveCount = live.reduce(0) { $0 + $1.population }
+    isFullyLive = zip(segments, live).map { $0.count == $1.population }
     hasVectors =
       liveCount > 0
       && zip(segments, live).allSatisfy { segment, live in
@@ -30,9 +35,15 @@ package final class Snapshot: Sendable {
       }
   }
 
-  /// How many services have a term; those that were replaced count until the next merge.
+  /// How many live services have a term.
   func documentFrequency(_ term: String) -> Int {
-    segments.reduce(0) { $0 + ($1.postings(term)?.services.count ?? 0) }
+    var count = 0
+    for (number, segment) in segments.enumerated() {
+      guard let services = segment.postings(term)?.services else { continue }
+      let live = live[number]
+      count += isFullyLive[number] ? services.count : services.count { live[Int($0)] }
+    }
+    return count
   }
 
   /// Inverse document frequency, never negative (Robertson and Zaragoza, 2009, with the +1 of Lucene).
@@ -41,9 +52,15 @@ package final class Snapshot: Sendable {
   }
 
   func idf(documentFrequency: Int) -> Float {
-    let total = Float(segments.reduce(0) { $0 + $1.count })
     let frequency = Float(documentFrequency)
-    return Float.log1p((total - frequency + 0.5) / (frequency + 0.5))
+    return Float.log1p(max(Float(liveCount) - frequency + 0.5, 0) / (frequency + 0.5))
+  }
+
+  /// The order of ids, by bytes: it breaks every tie.
+  func precedes(_ left: Place, _ right: Place) -> Bool {
+    if left.segment == right.segment { return left.index < right.index }
+    return TextTable.precedes(
+      segments[left.segment].ids.span(left.index), segments[right.segment].ids.span(right.index))
   }
 
   /// Where a live service is.
@@ -67,8 +84,8 @@ extension Snapshot {
   /// The name of a provider as the catalog writes it, from its folded form, or nil.
   func providerName(_ folded: String) -> String? {
     for segment in segments {
-      if let column = segment.columns["provider"], let code = column.code(of: folded) {
-        return column.dictionary[Int(code)]
+      if let column = segment.column("provider"), let code = column.code(of: folded) {
+        return column.word(Int(code))
       }
     }
     return nil

@@ -1,0 +1,150 @@
+internal import Catalog
+internal import Primitives
+internal import SQLite
+
+// Bases, merges, vectors and generations: work that runs beside the live changes, and what it ends in.
+extension Indexer {
+  /// Builds a new base from the record beside the running one, then swaps.
+  func rebuildBase() async throws {
+    let path = generations.nextBase(of: generation)
+    let average = base.count >= 1_000 ? base.averageLength : nil
+    let name = generation
+    let segment = try await builder.build(cache, path: path, averageLength: average)
+    // A reindex that ended meanwhile has a newer one.
+    guard name == generation else { return }
+    try await inOrder { try await self.adopt([Part(segment)], from: segment.revision) }
+    generations.pruneBases(of: name, keeping: path)
+  }
+
+  /// Merges sealed segments: into one, or, where they have grown large, into a new base.
+  func merge() async throws {
+    guard !isMerging, parts.count > 2 else { return }
+    isMerging = true
+    defer { isMerging = false }
+    let sealed = Array(parts.dropFirst())
+    let count = sealed.reduce(0) { $0 + $1.live.population }
+    guard count <= max(5_000, base.count / 10) else { return try await rebuildBase() }
+    let ids = sealed.flatMap { part in part.live.integers.map { part.segment.id(Int($0)) } }
+    let before = base
+    let merged = try await Indexer.merged(ids, cache, builder, averageLength: base.averageLength)
+    try await inOrder {
+      try await self.adopt(merged, replacing: sealed.count, ifBaseIs: before)
+    }
+  }
+
+  private func adopt(_ merged: Segment, replacing count: Int, ifBaseIs before: Segment) async throws {
+    // A new base that came meanwhile has all of it.
+    guard base === before, parts.count > count else { return }
+    try await adopt(merged: merged, replacing: count)
+  }
+
+  private nonisolated static func merged(
+    _ ids: [String], _ cache: EmbeddingCache, _ builder: BaseBuilder, averageLength: Float
+  ) async throws -> Segment {
+    let preparation = try TextPreparation(builder.configuration)
+    var ready: [PreparedService] = []
+    for start in stride(from: 0, to: ids.count, by: BaseBuilder.pageCount) {
+      let page = ids[start..<min(start + BaseBuilder.pageCount, ids.count)]
+      let stored = try await builder.record.read { connection in
+        try page.compactMap { try CatalogStore.service(id: $0, on: connection) }
+      }
+      ready += try await preparation.prepare(stored.filter(\.service.isPublic), cache)
+    }
+    return try Segment.inMemory(
+      ready, averageLength: averageLength, configuration: builder.configuration)
+  }
+
+  /// Embeds what has no vector yet and publishes: at the end, and every 10,000 services on the way.
+  package func embedMissing(_ report: @Sendable (Progress) -> Void) async throws {
+    guard let embedder else { return }
+    var last: [String] = []
+    while true {
+      let missing = missingVectors()
+      // What could not be embedded once is not tried for ever.
+      guard !missing.isEmpty, missing != last else { break }
+      last = missing
+      let step = Indexer.embedCount * threadCount
+      let round = Array(missing.prefix(10_000))
+      for start in stride(from: 0, to: round.count, by: step) {
+        try Task.checkCancellation()
+        let ids = Array(round[start..<min(start + step, round.count)])
+        try await embed(ids, with: embedder)
+        report(Progress(done: min(start + step, round.count), total: missing.count))
+      }
+      if round.count > 500 {
+        try await rebuildBase()
+      } else {
+        try await inOrder { try await self.refresh(round) }
+      }
+    }
+    if missingVectors().isEmpty { generations.markWhole(generation) }
+  }
+
+  private func embed(_ ids: [String], with embedder: TextEmbedder) async throws {
+    let stored = try await record.read { connection in
+      try ids.compactMap { try CatalogStore.service(id: $0, on: connection) }
+    }
+    let texts = stored.map { Analyzer.embeddingText(of: $0.service) }
+    let vectors = await embedder.vectors(of: texts, threadCount: threadCount)
+    try await cache.store(zip(texts, vectors).map { (EmbeddingCache.key(of: $0), $1) })
+  }
+
+  /// Builds a new generation beside the old one, then swaps; the old one serves until then.
+  /// - Throws: `Refusal` while another rebuild runs.
+  package func reindex(_ report: @Sendable (Progress) -> Void) async throws -> String {
+    guard !isReindexing else {
+      throw Refusal(.invalidTransition, "Another rebuild of the index is running.")
+    }
+    isReindexing = true
+    defer { isReindexing = false }
+    let name = try generations.create()
+    let fresh = try EmbeddingCache(path: generations.path(name) + "/index.db")
+    var after = ""
+    var done = 0
+    let total = try await record.read { try CatalogStore.publicCount($0) }
+    while let embedder {
+      try Task.checkCancellation()
+      let page = try await record.read { [after] in
+        try CatalogStore.services(after: after, limit: BaseBuilder.pageCount, on: $0)
+      }
+      guard let last = page.last else { break }
+      after = last.service.id
+      let texts = page.filter(\.service.isPublic).map { Analyzer.embeddingText(of: $0.service) }
+      let vectors = await embedder.vectors(of: texts, threadCount: threadCount)
+      try await fresh.store(zip(texts, vectors).map { (EmbeddingCache.key(of: $0), $1) })
+      done += texts.count
+      report(Progress(done: done, total: max(total, done)))
+    }
+    let path = generations.nextBase(of: name)
+    let built = try await builder.build(fresh, path: path, averageLength: nil)
+    try await inOrder { try await self.adopt(built, of: name, fresh) }
+    if missingVectors().isEmpty { generations.markWhole(name) }
+    generations.prune(keeping: name)
+    return name
+  }
+
+  /// Takes a generation over; nothing changes where that fails.
+  private func adopt(_ base: Segment, of name: String, _ fresh: EmbeddingCache) async throws {
+    let before = (generation, cache)
+    (generation, cache) = (name, fresh)
+    do {
+      try await adopt([Part(base)], from: base.revision)
+    } catch {
+      (generation, cache) = before
+      throw error
+    }
+  }
+
+  /// Goes back to the generation before this one.
+  /// - Returns: Its name, or nil where there is none.
+  package func rollBack() async throws -> String? {
+    guard let name = generations.previous(of: generation) else { return nil }
+    let left = generation
+    let fresh = try EmbeddingCache(path: generations.path(name) + "/index.db")
+    let path = generations.nextBase(of: name)
+    let built = try await builder.build(fresh, path: path, averageLength: nil)
+    try await inOrder { try await self.adopt(built, of: name, fresh) }
+    generations.discard(left)
+    return name
+  }
+}

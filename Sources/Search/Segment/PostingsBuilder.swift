@@ -1,0 +1,72 @@
+/// Collects the postings and the words of services, in rising order of service.
+struct PostingsBuilder {
+  private struct Entry {
+    let term: Int32
+    let service: Int32
+    /// Weighted frequency of the term in the service.
+    let frequency: Float
+  }
+
+  private var codes: [String: Int32] = [:]
+  private var terms: [String] = []
+  private var entries: [Entry] = []
+  private var lengths: [Int32] = []
+  private var wordCounts: [String: UInt32] = [:]
+
+  mutating func add(_ terms: Analyzer.Terms) {
+    let service = Int32(lengths.count)
+    lengths.append(Int32(clamping: terms.length))
+    for (term, frequency) in terms.weights {
+      let code: Int32
+      if let known = codes[term] {
+        code = known
+      } else {
+        code = Int32(self.terms.count)
+        codes[term] = code
+        self.terms.append(term)
+      }
+      entries.append(Entry(term: code, service: service, frequency: frequency))
+    }
+    for word in terms.words { wordCounts[word, default: 0] += 1 }
+  }
+
+  /// Tokens a service on average.
+  var averageLength: Float {
+    guard !lengths.isEmpty else { return 100 }
+    return max(Float(lengths.reduce(0) { $0 + Int($1) }) / Float(lengths.count), 1)
+  }
+
+  /// Writes terms in order, and for each its services, rising, with the saturated frequency (BM25 without idf).
+  func write(
+    to sink: inout some SectionSink, averageLength: Float, _ configuration: RankingConfiguration
+  ) throws {
+    let (table, order) = TextTableBuilder.sorted(terms)
+    var rank = [Int32](repeating: 0, count: terms.count)
+    for (place, code) in order.enumerated() { rank[code] = Int32(place) }
+    // A counting sort by term: entries come in rising order of service and stay so.
+    var starts = [UInt32](repeating: 0, count: terms.count + 1)
+    for entry in entries { starts[Int(rank[Int(entry.term)]) + 1] += 1 }
+    for index in 1..<max(starts.count, 1) { starts[index] += starts[index - 1] }
+    var next = starts
+    var services = [UInt32](repeating: 0, count: entries.count)
+    var impacts = [Float](repeating: 0, count: entries.count)
+    let k1 = configuration.k1
+    for entry in entries {
+      let term = Int(rank[Int(entry.term)])
+      let length = Float(lengths[Int(entry.service)])
+      let norm = k1 * (1 - configuration.b + configuration.b * length / averageLength)
+      let place = Int(next[term])
+      services[place] = UInt32(entry.service)
+      impacts[place] = entry.frequency * (k1 + 1) / (entry.frequency + norm)
+      next[term] += 1
+    }
+    try sink.add("term", table)
+    try sink.add("posting/starts", starts, isStructure: true)
+    try sink.add("posting/services", services, isStructure: true)
+    try sink.add("posting/impacts", impacts, isStructure: false)
+    let (words, wordOrder) = TextTableBuilder.sorted(Array(wordCounts.keys))
+    let all = Array(wordCounts.values)
+    try sink.add("word", words)
+    try sink.add("word/counts", wordOrder.map { all[$0] }, isStructure: false)
+  }
+}
