@@ -17,7 +17,7 @@ struct PrefixSpelling {
 
   /// The sorted words: how many, one of them, and the first that is not below a key.
   let count: Int
-  let word: (Int) -> [UInt8]
+  let word: (Int) -> UnsafeBufferPointer<UInt8>
   let firstIndex: (_ atLeast: [UInt8]) -> Int
 
   /// The words that a typed one may mean, in their order.
@@ -63,57 +63,65 @@ struct PrefixSpelling {
     return count
   }
 
-  /// The rows of the distance (insert, delete, replace, swap of neighbours) for the letters read so far.
+  /// The rows of the distance (insert, delete, replace, swap of neighbours) for the letters read so far, one
+  /// behind the other: no look-up allocates.
   private struct Rows {
-    let typed: [UInt8]
-    let bound: Int
+    private let typed: [UInt8]
+    private let bound: Int
+    private let width: Int
     private var letters: [UInt8] = []
-    private var rows: [[Int]]
+    private var cells: [Int]
 
     init(typed: [UInt8], bound: Int) {
       self.typed = typed
       self.bound = bound
-      rows = [Array(0...typed.count)]
+      width = typed.count + 1
+      cells = [Int](repeating: 0, count: (PrefixSpelling.byteMax + 1) * width)
+      for place in 0..<width { cells[place] = place }
+      letters.reserveCapacity(PrefixSpelling.byteMax)
     }
 
     /// - Returns: After how many letters nothing can be in reach any more, and else the distance of the whole
     ///   word and the least of all its starts, where they are within the bound.
-    mutating func read(_ word: [UInt8]) -> (deadEnd: Int?, ofWhole: Int?, ofPrefix: Int?) {
-      let shared = zip(letters, word).prefix { $0 == $1 }.count
+    mutating func read(
+      _ word: UnsafeBufferPointer<UInt8>
+    ) -> (deadEnd: Int?, ofWhole: Int?, ofPrefix: Int?) {
+      let count = min(word.count, PrefixSpelling.byteMax)
+      var shared = 0
+      while shared < letters.count, shared < count, letters[shared] == word[shared] { shared += 1 }
       letters.removeLast(letters.count - shared)
-      rows.removeLast(rows.count - shared - 1)
-      var best = rows.map { $0[typed.count] }.min() ?? bound + 1
-      // Letters beyond the typed ones and the bound change no start that could be nearer.
-      for letter in word.prefix(PrefixSpelling.byteMax).dropFirst(shared) {
-        let row = next(letter)
-        letters.append(letter)
-        rows.append(row)
-        best = min(best, row[typed.count])
-        if row.min() ?? 0 > bound {
+      var best = bound + 1
+      for row in 0...shared { best = min(best, cells[row * width + width - 1]) }
+      while letters.count < count {
+        let least = append(word[letters.count])
+        best = min(best, cells[letters.count * width + width - 1])
+        if least > bound {
           return best <= bound ? (nil, nil, best) : (letters.count, nil, nil)
         }
       }
-      let whole = rows[rows.count - 1][typed.count]
-      let isWhole = whole <= bound && letters.count == word.count
+      let whole = cells[letters.count * width + width - 1]
+      let isWhole = whole <= bound && count == word.count
       return (nil, isWhole ? whole : nil, best <= bound ? best : nil)
     }
 
-    private func next(_ letter: UInt8) -> [Int] {
-      let previous = rows[rows.count - 1]
-      var row = previous
-      row[0] = previous[0] + 1
-      for place in typed.indices {
+    /// Adds the row of one more letter and gives its least cell.
+    private mutating func append(_ letter: UInt8) -> Int {
+      let row = (letters.count + 1) * width
+      let previous = row - width
+      cells[row] = cells[previous] + 1
+      var least = cells[row]
+      for place in 0..<typed.count {
         var cost = min(
-          previous[place] + (typed[place] == letter ? 0 : 1), previous[place + 1] + 1,
-          row[place] + 1)
-        if rows.count > 1, place > 0, typed[place] == letters[letters.count - 1],
-          typed[place - 1] == letter
-        {
-          cost = min(cost, rows[rows.count - 2][place - 1] + 1)
+          cells[previous + place] + (typed[place] == letter ? 0 : 1),
+          cells[previous + place + 1] + 1, cells[row + place] + 1)
+        if place > 0, let last = letters.last, typed[place] == last, typed[place - 1] == letter {
+          cost = min(cost, cells[previous - width + place - 1] + 1)
         }
-        row[place + 1] = cost
+        cells[row + place + 1] = cost
+        least = min(least, cost)
       }
-      return row
+      letters.append(letter)
+      return least
     }
   }
 }

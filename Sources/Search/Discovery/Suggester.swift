@@ -86,7 +86,7 @@ package final class Suggester: Sendable {
     let found = look.foundValues(folded)
     output.values = look.values(found)
     output.queries = look.queries(folded, found, isWordDone: endsInSpace)
-    if output.services.isEmpty || output.values.isEmpty {
+    if output.services.isEmpty && output.values.isEmpty {
       let corrected = look.corrections(of: folded)
       for text in corrected {
         let bytes = Array(text.utf8)

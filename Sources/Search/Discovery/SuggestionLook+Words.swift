@@ -36,11 +36,24 @@ extension SuggestionLook {
     }
     guard let last = typed.last else { return [] }
     var tails = [String(decoding: last, as: UTF8.self)]
-    if !isKnown(last, isPrefix: true) {
-      tails = Array(nearest(last, isPrefix: true).prefix(3))
+    // A rare word that nothing is called by may be a typo itself: then only a much commoner one is meant.
+    let better = nearest(
+      last, isPrefix: true, countMin: 10 * count(ofWordsWithStart: last) + 1)
+    if !better.isEmpty || !isKnown(last, isPrefix: true) {
+      tails = Array(better.prefix(3))
       isChanged = true
     }
     return isChanged ? tails.map { (heads + [$0]).joined(separator: " ") } : []
+  }
+
+  /// How many services have words with a start: of its first hundred words, which is enough to call it common.
+  private func count(ofWordsWithStart start: [UInt8]) -> Int {
+    tables.reduce(0) { sum, table in
+      let words = table.words
+      let first = SuggestionLook.firstPlace(atLeast: start, in: words)
+      let places = (first..<words.count).prefix(100).prefix { words.span($0).starts(with: start) }
+      return sum + places.reduce(0) { $0 + table.frequency(ofWordAt: $1) }
+    }
   }
 
   private func isKnown(_ word: [UInt8], isPrefix: Bool) -> Bool {
@@ -54,14 +67,14 @@ extension SuggestionLook {
   }
 
   /// Words within the edits that the length allows: the fewest edits first, then the commonest.
-  private func nearest(_ typed: [UInt8], isPrefix: Bool) -> [String] {
+  private func nearest(_ typed: [UInt8], isPrefix: Bool, countMin: Int = 1) -> [String] {
     let allowed = Spelling.editsAllowed(String(decoding: typed, as: UTF8.self))
     guard allowed > 0 else { return [] }
     var found: [String: (edits: Int, count: Int)] = [:]
     for table in tables {
       let words = table.words
       let spelling = PrefixSpelling(
-        count: words.count, word: { Array(words.span($0)) },
+        count: words.count, word: { words.span($0) },
         firstIndex: { SuggestionLook.firstPlace(atLeast: $0, in: words) })
       for candidate in spelling.candidates(for: typed, edits: allowed, isPrefix: isPrefix) {
         let word = words.text(candidate.place)
@@ -72,7 +85,7 @@ extension SuggestionLook {
         )
       }
     }
-    return found.sorted {
+    return found.filter { $0.value.edits > 0 && $0.value.count >= countMin }.sorted {
       ($0.value.edits, -$0.value.count, $0.key) < ($1.value.edits, -$1.value.count, $1.key)
     }.map(\.key)
   }
