@@ -28,7 +28,8 @@ package struct SortKey: Sendable, Equatable {
     }
     guard let field = IndexField.named[name], field.kind != .words, field.kind != .flags else {
       let known = IndexField.all.filter { $0.kind != .words && $0.kind != .flags }.map(\.name)
-      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
+      let near = Spelling.nearest(
+        to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
         fields: [
@@ -78,6 +79,14 @@ package struct SearchRequest: Sendable {
   package var explains = false
   /// Whether the last word may be the start of one.
   package var isPrefix = false
+  /// "Services like this one": its id.
+  package var like: String?
+  /// Understood conditions that the caller took away.
+  package var ignored: Set<String> = []
+  /// Whether providers are spread over the head of the order.
+  package var diversify = false
+  /// Placements in force; those that belong to this search are shown and labelled.
+  package var placements: [Placement] = []
 
   package init() {}
 }
@@ -99,6 +108,8 @@ package struct Hit: Sendable {
   package let cost: Money?
   package let highlights: JSON?
   package let explanation: JSON?
+  /// What the hit is called where an operator placed it.
+  package var label: Placement.Label?
 }
 
 /// The counts of one facet.
@@ -127,6 +138,8 @@ package struct FacetCounts: Sendable {
   package var unknownCount = 0
   package var statistics: Statistics?
   package var buckets: [Bucket] = []
+  /// Prices in ranges with labels.
+  package var ranges: [PriceRanges.Range] = []
 }
 
 /// The smallest set of conditions to drop, and how many services that gives.
