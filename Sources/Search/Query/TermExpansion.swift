@@ -1,5 +1,3 @@
-internal import Index
-
 /// Turns the words of a query into terms: synonyms beside, typos corrected, the last word open at its end.
 struct TermExpansion {
   let snapshot: Snapshot
@@ -113,39 +111,5 @@ struct SpellingCorrection {
       variants.append("\(letter)\(word)")
     }
     return variants
-  }
-}
-
-/// Groups of words that mean the same, from `Index/synonyms.txt`.
-struct Synonyms: Sendable {
-  static let shipped = Synonyms(text: IndexFiles.synonyms)
-
-  private let groups: [[String]]
-
-  init(text: String) {
-    groups = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
-      line.split(separator: ",").map { String($0.drop { $0 == " " }) }
-    }
-  }
-
-  /// For each term of the text that stands for a group, the terms of the other members.
-  ///
-  /// Only a term that is a member by itself, or the last of a member's words, carries the others, so that
-  /// "text" alone never stands for "text to speech".
-  func alternatives(in text: String, analyzer: Analyzer) -> [String: [String]] {
-    let folded =
-      " "
-      + text.lowercased().split { !$0.isLetter && !$0.isNumber && $0 != "-" }.joined(separator: " ")
-      + " "
-    var output: [String: [String]] = [:]
-    for group in groups {
-      for member in group where folded.contains(" " + member + " ") {
-        guard let carrier = analyzer.queryTerms(member).last else { continue }
-        for other in group where other != member {
-          output[carrier, default: []] += analyzer.queryTerms(other)
-        }
-      }
-    }
-    return output
   }
 }
