@@ -29,6 +29,7 @@ let package = Package(
         .embedInCode("Migrations/m0003-create-ledger.sql"),
         .embedInCode("Migrations/m0004-create-session.sql"),
         .embedInCode("Migrations/m0005-create-conversation.sql"),
+        .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("ranking.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),

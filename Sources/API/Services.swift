@@ -19,6 +19,10 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let configuration: Configuration
+  /// Completes what is typed; keeps its tables beside the snapshot's segments.
+  package let suggester = Suggester()
+  /// The placements in force.
+  package let placements = PlacementBook()
 
   package init(
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,

@@ -39,27 +39,41 @@ struct SearchRoutes: Sendable {
   private func answer(_ body: JSON) async throws -> Response {
     var incoming = try SearchShapes.read(body)
     var snapshot = try await current(revision: incoming.minRevision)
+    var edition = try await services.placements.edition(
+      at: services.clock.now, from: services.record)
     if let text = incoming.cursor {
       let cursor = try SearchShapes.readCursor(text, fingerprint: incoming.fingerprint)
       guard
         let pinned = services.indexer.index.snapshot(
-          revision: cursor.revision, generation: cursor.generation)
+          revision: cursor.revision, generation: cursor.generation),
+        let placed = services.placements.edition(version: cursor.placements)
       else { throw Refusal(.cursorInvalid, "The cursor has expired; search again.") }
       snapshot = pinned
+      edition = placed
       incoming.request.offset = cursor.offset
     }
-    let answer = try services.engine.search(incoming.request, on: snapshot)
+    return .json(try run(incoming, on: snapshot, edition))
+  }
+
+  /// One search on a snapshot, with the cursor of its next page.
+  func run(
+    _ incoming: SearchShapes.Incoming, on snapshot: Snapshot, _ edition: PlacementBook.Edition
+  ) throws -> JSON {
+    var request = incoming.request
+    request.placements = edition.placements
+    let answer = try services.engine.search(request, on: snapshot)
     var next: String?
     if let offset = answer.nextOffset, offset <= SearchRequest.offsetMax {
       services.indexer.index.pin(snapshot)
-      next = SearchShapes.cursor(answer, offset: offset, fingerprint: incoming.fingerprint)
+      next = SearchShapes.cursor(
+        answer, offset: offset, fingerprint: incoming.fingerprint, placements: edition.version)
     }
-    return .json(SearchShapes.json(answer, cursor: next))
+    return SearchShapes.json(answer, cursor: next)
   }
 
   /// The newest snapshot, once it has a revision.
   /// - Throws: `Refusal` `not_searchable_yet` after two seconds.
-  private func current(revision: Int64) async throws -> Snapshot {
+  func current(revision: Int64) async throws -> Snapshot {
     let index = services.indexer.index
     for _ in 0..<200 where index.snapshot.revision < revision {
       try await Task.sleep(for: .milliseconds(10))

@@ -142,6 +142,7 @@ struct FacetCounter {
     guard let low = values.min(), let high = values.max() else { return facet }
     facet.statistics = .init(
       min: low, max: high, average: values.reduce(0, +) / Double(values.count))
+    if field.kind == .price { facet.ranges = PriceRanges.ranges(values) }
     facet.buckets = Histogram.buckets(
       values, low: low, high: high, isLogarithmic: field.kind == .price)
     return facet

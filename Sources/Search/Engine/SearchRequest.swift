@@ -81,6 +81,14 @@ package struct SearchRequest: Sendable {
   package var explains = false
   /// Whether the last word may be the start of one.
   package var isPrefix = false
+  /// "Services like this one": its id.
+  package var like: String?
+  /// Understood conditions that the caller took away.
+  package var ignored: Set<String> = []
+  /// Whether providers are spread over the head of the order.
+  package var diversify = false
+  /// Placements in force; those that belong to this search are shown and labelled.
+  package var placements: [Placement] = []
 
   package init() {}
 }
@@ -102,6 +110,8 @@ package struct Hit: Sendable {
   package let cost: Money?
   package let highlights: JSON?
   package let explanation: JSON?
+  /// What the hit is called where an operator placed it.
+  package var label: Placement.Label?
 }
 
 /// The counts of one facet.
@@ -130,6 +140,8 @@ package struct FacetCounts: Sendable {
   package var unknownCount = 0
   package var statistics: Statistics?
   package var buckets: [Bucket] = []
+  /// Prices in ranges with labels.
+  package var ranges: [PriceRanges.Range] = []
 }
 
 /// The smallest set of conditions to drop, and how many services that gives.
