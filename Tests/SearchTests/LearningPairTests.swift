@@ -83,13 +83,14 @@ struct LearningPairTests {
 
   @Test("a user has so many pairs a day; the first ones count, on other days others do")
   func daily() {
+    // Two digits each: events of one moment go by their text.
     let others = (0..<2).flatMap { user in
-      (0..<20).map { event(user, "need\($0)", "s", day: 0) }
+      (10..<30).map { event(user, "need\($0)", "s", day: 0) }
     }
-    let eager = (0..<30).map { event(9, "need\($0 % 30)", "s", day: 1) }
-    let limited = pairs(others + eager) { $0.userPairsPerDay = 20 }
-    #expect(limited.count == 20)
-    #expect(pairs(others + eager) { $0.userPairsPerDay = 7 }.isEmpty)
+    let eager = (10..<40).map { event(9, "need\($0)", "s", day: 1) }
+    #expect(pairs(others + eager) { $0.userPairsPerDay = 20 }.count == 20)
+    #expect(pairs(others + eager) { $0.userPairsPerDay = 7 }.count == 7)
+    #expect(pairs(others + eager) { $0.userPairsPerDay = 0 }.isEmpty)
     let spread = (0..<20).map { event(9, "need\($0)", "s", day: Int64($0)) }
     let slow = (0..<2).flatMap { user in
       (0..<20).map { event(user, "need\($0)", "s", day: Int64($0)) }
@@ -184,6 +185,13 @@ struct LearningPairTests {
         }
       }
     }
+    // The same clicks from people who agree do move it: the ranks can tell.
+    let mob = (0..<800).map { number in
+      event(10_000 + number, "need\(number % 8)", "s0", provider: "p0", day: 1)
+    }
+    let after = ranks(pairs(honest + mob) { $0.providerShareMax = 1 })
+    #expect(before.contains { ($0.value.firstIndex(of: "s0") ?? 0) > 1 })
+    #expect(after.allSatisfy { $0.value.first == "s0" })
   }
 }
 

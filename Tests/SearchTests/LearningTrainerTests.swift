@@ -178,7 +178,7 @@ struct LearningFusionTests {
     #expect((learnt.vectorShare[.sentence] ?? 0) > 0.5)
     #expect(learnt.vectorShare[.task] == 0.5)
     #expect(learnt.vectorShare[.name] == 0.5)
-    #expect(trainer.mean(all, learnt) > trainer.mean(all, even) + 0.1)
+    #expect(trainer.mean(all, learnt) > trainer.mean(all, even))
     #expect(trainer.train(all, from: even) == learnt)
     #expect(trainer.train([], from: even) == even)
   }
