@@ -91,6 +91,21 @@ struct LearningTuningTests {
     report.with(record).verdict
   }
 
+  @Test("where the shipped needs lose, a weaker map is tried before giving up")
+  func weaker() async throws {
+    let world = LearningWorld()
+    // Its needs live in the very dimensions that the marketplace learns to leave out.
+    let opposite = LearningWorld(seed: 8, isReversed: true)
+    let free = try await run(world)
+    let report = try await run(world, shipped: opposite)
+    let whole = try #require(free.model.adapter)
+    let used = try #require(report.model.adapter)
+    #expect(used.distance < 0.6 * whole.distance)
+    #expect(used == whole.weakened(to: 0.5) || used == whole.weakened(to: 0.25))
+    #expect(whole.weakened(to: 0) == .identity(LearningWorld.dimension))
+    #expect(whole.weakened(to: 1).distance == whole.distance)
+  }
+
   @Test("too few needs are refused")
   func few() async throws {
     let world = LearningWorld(serviceCount: 12)

@@ -16,12 +16,15 @@ struct LearningWorld: TuningBench {
 
   /// - Parameters:
   ///   - hasVectors: Without them the world has words only.
+  ///   - isReversed: The other half of the dimensions is noise.
   ///   - isHopeless: Needs say nothing of what is right for them.
   init(
     serviceCount: Int = 60, needsPerService: Int = 4, seed: UInt64 = 1, hasVectors: Bool = true,
-    isHopeless: Bool = false
+    isHopeless: Bool = false, isReversed: Bool = false
   ) {
     var random = SplitMix64(seed: seed)
+    // A reversed world is another marketplace: no term learnt for a service is for one of its own.
+    func name(_ service: Int) -> String { (isReversed ? "r" : "s") + String(service) }
     let half = LearningWorld.dimension / 2
     var rows = Matrix(columnCount: LearningWorld.dimension)
     for _ in 0..<serviceCount {
@@ -33,17 +36,17 @@ struct LearningWorld: TuningBench {
       for number in 0..<needsPerService {
         let source = rows.row(isHopeless ? random.below(serviceCount) : service)
         let vector = source.enumerated().map { index, value in
-          index < half ? 2 * random.normal() / Float(half).squareRoot() : value
+          (index < half) != isReversed ? 2 * random.normal() / Float(half).squareRoot() : value
         }
         let word = isHopeless ? "noise\(random.below(1_000))" : "slang\(service)"
         let text = "need\(service)x\(number) \(word)"
         vectors[text] = LearningWorld.unit(vector)
-        let id = "s\(service)"
+        let id = name(service)
         needs.append(
           TuningNeed(id: "q\(service)-\(number)", text: text, grades: [id: 1], weights: [id: 1]))
       }
     }
-    serviceIDs = (0..<serviceCount).map { "s\($0)" }
+    serviceIDs = (0..<serviceCount).map(name)
     services = rows
     self.vectors = hasVectors ? vectors : [:]
     self.needs = needs

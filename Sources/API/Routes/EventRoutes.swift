@@ -61,7 +61,8 @@ extension Context {
 
 extension Services {
   /// The `searchId` of an answer, or nil where nothing may or can be learnt from it.
-  func searchID(of answer: SearchAnswer, to request: SearchRequest, in context: Context) -> String? {
+  func searchID(of answer: SearchAnswer, to request: SearchRequest, in context: Context) -> String?
+  {
     guard !context.refusesLearning else { return nil }
     return feedback.searchID(
       need: request.query, services: answer.hits.map(\.id), offset: request.offset,

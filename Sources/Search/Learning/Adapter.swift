@@ -41,6 +41,14 @@ package struct Adapter: Sendable, Equatable {
     applied(to: Matrix(columnCount: dimension, elements: vector)).elements
   }
 
+  /// Part of the way from the identity: 0 is the identity, 1 the map itself.
+  package func weakened(to strength: Float) -> Adapter {
+    let identity = Adapter.identity(dimension).elements
+    return Adapter(
+      dimension: dimension,
+      elements: zip(elements, identity).map { $1 + strength * ($0 - $1) })
+  }
+
   /// The Frobenius norm of what it differs from the identity by.
   package var distance: Double {
     var sum = 0.0

@@ -94,7 +94,8 @@ package struct DefaultsRun: Sendable {
     guard families.count > 1, let first = sets.first, sets.allSatisfy({ !$0.needs.isEmpty }) else {
       throw Refusal(
         .validationFailed,
-        "Learning defaults takes judged sets of at least two families, so that each can be left out.")
+        "Learning defaults takes judged sets of at least two families, so that each can be left out."
+      )
     }
     guard Set(sets.map(\.name)).count == sets.count else {
       throw Refusal(.validationFailed, "Two sets have one name.")

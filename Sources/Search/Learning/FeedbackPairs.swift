@@ -81,7 +81,8 @@ package struct FeedbackPairs {
   package func pairs(from records: [FeedbackRecord], at now: Timestamp) -> [FeedbackPair] {
     let votes = votes(of: records.filter { $0.kind != .shown && $0.at <= now })
     let grouped = Dictionary(grouping: votes) { $0.key.pair }
-    let pairs = grouped.compactMap { key, votes in pair(key, votes.map { ($0.key.actor, $0.value) }) }
+    let pairs = grouped.compactMap { key, votes in pair(key, votes.map { ($0.key.actor, $0.value) })
+    }
     return limited(pairs)
   }
 

@@ -61,6 +61,9 @@ package struct TuningRun: Sendable {
     var mean: Double { TuningRun.mean(folds, \.after) }
   }
 
+  /// Parts of the map that are tried where the whole of it spoils the shipped needs.
+  private static let strengths: [Float] = [0.5, 0.25]
+
   package let settings: Settings
 
   package init(_ settings: Settings = Settings()) { self.settings = settings }
@@ -107,13 +110,31 @@ package struct TuningRun: Sendable {
     }
     report("learning from all needs")
     let whole = best.recipe.hasAdapter ? try adapter(needs, vectors) : nil
-    var model = model(best.recipe, whole, needs, bench, blank)
+    let means = measured.map { (recipe: $0.recipe, mean: $0.mean) }
+    var result = try await conclude(best, whole, needs, input, blank, means)
+    for strength in TuningRun.strengths
+    where result.verdict == .shippedLoss && best.recipe.hasAdapter {
+      report("again with a map of strength \(strength)")
+      let weaker = try await measure(
+        best.recipe, bench, folds, before, adapters.map { $0?.weakened(to: strength) }, blank)
+      result = try await conclude(
+        weaker, whole?.weakened(to: strength), needs, input, blank, means)
+    }
+    return result
+  }
+
+  /// The model of all needs with its figures.
+  private func conclude(
+    _ best: Measured, _ adapter: Adapter?, _ needs: [TuningNeed], _ input: Input,
+    _ blank: TunedModel, _ means: [(recipe: Recipe, mean: Double)]
+  ) async throws -> TuningReport {
+    let bench = input.bench
+    var model = model(best.recipe, adapter, needs, bench, blank)
     model.weights = FusionTrainer(constants: bench.constants)
       .train(best.scored, from: bench.weights)
     model.record.heldOutBefore = TuningRun.mean(best.folds, \.before)
     model.record.heldOutAfter = best.mean
     if let shipped = input.shipped, !shipped.needs.isEmpty {
-      report("measuring the shipped needs")
       let old = try await shipped.bench.ndcg(of: shipped.needs, under: nil)
       let new = try await shipped.bench.ndcg(of: shipped.needs, under: model)
       model.record.shippedBefore = old.reduce(0, +) / Double(old.count)
@@ -121,9 +142,8 @@ package struct TuningRun: Sendable {
     }
     return TuningReport(
       model: model, recipe: best.recipe, folds: best.folds,
-      interval: Measures.interval(best.differences, seed: settings.seed),
-      recipes: measured.map { ($0.recipe, $0.mean) }, weightsBefore: bench.weights,
-      shippedLossMax: settings.shippedLossMax)
+      interval: Measures.interval(best.differences, seed: settings.seed), recipes: means,
+      weightsBefore: bench.weights, shippedLossMax: settings.shippedLossMax)
   }
 
   /// One recipe over all folds. The fusion's weights for a fold come from the held-out scores of the others:
