@@ -204,7 +204,7 @@ struct LearnedTermTests {
       return LearnedTerms.learn(from: needs).weights["s"]?["talk"] ?? 0
     }
     #expect(weight(0) == 0)
-    #expect(abs(weight(2) - 0.5) < 1e-6)
+    #expect(abs(weight(1) - 0.5) < 1e-6)
     #expect(weight(10) > weight(2))
     #expect(weight(100_000) < 1)
   }
