@@ -60,9 +60,8 @@ package enum RouteTable {
       Route("GET", "/v1/chat/conversations/{id}/stream", "follow a turn", handler: chat.stream),
       Route("POST", "/v1/chat/conversations/{id}/cancel", "stop a turn", handler: chat.cancel),
     ]
-    routes += EventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
-    return routes
+    return routes + EventRoutes(services: services).all
   }
 
   /// Routes whose bearer may be a session token, which is no account's.
