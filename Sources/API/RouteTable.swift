@@ -8,6 +8,7 @@ package enum RouteTable {
     var routes = core(services, metrics, search)
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
+    routes += EventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }

@@ -244,7 +244,7 @@ struct DiscoveryRoutes: Sendable {
         // All of a batch see one snapshot: another one cannot be asked for inside.
         try context.known(one, SearchShapes.fields.subtracting(["cursor", "minRevision"]))
         let incoming = try SearchShapes.read(one)
-        return ["status": 200, "answer": try search.run(incoming, on: snapshot, edition)]
+        return ["status": 200, "answer": try search.run(incoming, on: snapshot, edition, context)]
       } catch let refusal as Refusal {
         return [
           "status": .number(refusal.code.status),

@@ -11,7 +11,7 @@ struct SearchRoutes: Sendable {
   func search(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, SearchShapes.fields)
-    return try await answer(body)
+    return try await answer(body, context)
   }
 
   /// The same with query parameters: lists are separated by commas, numbers and flags are read from their text.
@@ -33,10 +33,10 @@ struct SearchRoutes: Sendable {
       default: body[name] = .string(value)
       }
     }
-    return try await answer(.object(body))
+    return try await answer(.object(body), context)
   }
 
-  private func answer(_ body: JSON) async throws -> Response {
+  private func answer(_ body: JSON, _ context: Context) async throws -> Response {
     var incoming = try SearchShapes.read(body)
     var snapshot = try await current(revision: incoming.minRevision)
     var edition = try await services.placements.edition(
@@ -52,12 +52,13 @@ struct SearchRoutes: Sendable {
       edition = placed
       incoming.request.offset = cursor.offset
     }
-    return .json(try run(incoming, on: snapshot, edition))
+    return .json(try run(incoming, on: snapshot, edition, context))
   }
 
   /// One search on a snapshot, with the cursor of its next page.
   func run(
-    _ incoming: SearchShapes.Incoming, on snapshot: Snapshot, _ edition: PlacementBook.Edition
+    _ incoming: SearchShapes.Incoming, on snapshot: Snapshot, _ edition: PlacementBook.Edition,
+    _ context: Context
   ) throws -> JSON {
     var request = incoming.request
     request.placements = edition.placements
@@ -68,7 +69,8 @@ struct SearchRoutes: Sendable {
       next = SearchShapes.cursor(
         answer, offset: offset, fingerprint: incoming.fingerprint, placements: edition.version)
     }
-    return SearchShapes.json(answer, cursor: next)
+    let searchID = services.searchID(of: answer, to: incoming.request, in: context)
+    return SearchShapes.json(answer, cursor: next, searchID: searchID)
   }
 
   /// The newest snapshot, once it has a revision.

@@ -160,7 +160,7 @@ enum SearchShapes {
     return (revision, generation, Int(offset), value["p"]?.string ?? "")
   }
 
-  static func json(_ answer: SearchAnswer, cursor: String?) -> JSON {
+  static func json(_ answer: SearchAnswer, cursor: String?, searchID: String? = nil) -> JSON {
     var object: JSONObject = [
       "hits": .array(hits(answer.hits)), "total": .number(answer.total),
       "facets": .object(
@@ -175,6 +175,7 @@ enum SearchShapes {
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
       "asOf": .int(answer.revision), "generation": .string(answer.generation),
       "degraded": .strings(answer.degraded), "nextCursor": .optional(cursor),
+      "searchId": .optional(searchID),
       "took": .object(
         answer.took.reduce(into: JSONObject()) { $0[$1.stage + "Us"] = .int($1.microseconds) }),
     ]

@@ -83,8 +83,6 @@ package struct SearchRequest: Sendable {
   package var isPrefix = false
   /// "Services like this one": its id.
   package var like: String?
-  /// Understood conditions that the caller took away.
-  package var ignored: Set<String> = []
   /// Whether providers are spread over the head of the order.
   package var diversify = false
   /// Placements in force; those that belong to this search are shown and labelled.
