@@ -10,8 +10,16 @@ struct TermExpansion {
     self.analyzer = analyzer
   }
 
+  /// The terms of a text in their order, each as its place in `terms`; known after `terms(of:)`.
+  private(set) var sequence: [Int] = []
+
   mutating func terms(of text: String, isPrefix: Bool) -> [QueryTerm] {
-    let terms = analyzer.queryWords(Analyzer.splittingIdentifiers(text))
+    var terms: [Analyzer.Word] = []
+    for word in analyzer.queryWords(Analyzer.splittingIdentifiers(text)) {
+      let place = terms.firstIndex { $0.term == word.term } ?? terms.count
+      if place == terms.count { terms.append(word) }
+      sequence.append(place)
+    }
     let synonyms = Synonyms.shipped.alternatives(in: text, analyzer: analyzer)
     return terms.enumerated().map { index, word in
       var alternatives = [QueryTerm.Alternative(text: word.term, factor: 1)]
