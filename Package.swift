@@ -90,7 +90,8 @@ let package = Package(
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
         "Primitives",
       ]),
-    .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
+    .testTarget(
+      name: "EmbeddingTests", dependencies: ["Embedding", "LinearAlgebra", "Primitives"]),
     .testTarget(
       name: "SearchTests",
       dependencies: ["Search", "Catalog", "Embedding", "SQLite", "Index", "Primitives"]),
