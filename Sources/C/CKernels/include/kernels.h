@@ -31,7 +31,7 @@ enum kernels_level kernels_level_best(void);
 // What follows the sum of a product.
 enum kernels_epilogue {
   KERNELS_BIAS = 0,           // + bias
-  KERNELS_BIAS_GELU = 1,      // gelu(. + bias), error function form; its error is below 1e-6.
+  KERNELS_BIAS_GELU = 1,      // gelu(. + bias), error function form, to 1e-6 * max(1, |x|).
   KERNELS_BIAS_RESIDUAL = 2,  // + bias + residual
 };
 
