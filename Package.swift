@@ -31,7 +31,7 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
-        .embedInCode("ranking.json"), .embedInCode("model.json"),
+        .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
       ]),
@@ -93,7 +93,8 @@ let package = Package(
         "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
-    .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
+    .testTarget(
+      name: "EmbeddingTests", dependencies: ["Embedding", "LinearAlgebra", "Primitives"]),
     .testTarget(
       name: "SearchTests",
       dependencies: [

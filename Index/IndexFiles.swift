@@ -13,6 +13,8 @@ package enum IndexFiles {
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.
   package static var ranking: String { text(PackageResources.ranking_json) }
+  /// The mean vector of needs, 384 numbers: taken off a need before it is compared.
+  package static var needMean: String { text(PackageResources.need_mean_json) }
   /// The embedding model: package, sums, shape.
   package static var model: String { text(PackageResources.model_json) }
   /// Two-way synonyms, a group a line.

@@ -43,6 +43,17 @@ final class WeightFile: @unchecked Sendable {
     return (base + dataStart + entry.range.lowerBound).assumingMemoryBound(to: Float.self)
   }
 
+  /// Gives the memory under a tensor back to the system; its next reader brings it back from the file.
+  func release(_ name: String) {
+    guard let range = tensors[name]?.range else { return }
+    // Whole pages only: the tensors at both ends share theirs with others.
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = (dataStart + range.lowerBound + page - 1) / page * page
+    let end = (dataStart + range.upperBound) / page * page
+    guard start < end else { return }
+    madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+  }
+
   private static func header(
     _ base: UnsafeMutableRawPointer, byteCount: Int
   ) -> (Int, [String: (shape: [Int], range: Range<Int>)])? {

@@ -1,4 +1,5 @@
 import Embedding
+import Primitives
 import Testing
 
 /// A vocabulary small enough to see through; ids are the places of its words.
@@ -71,5 +72,21 @@ struct WordPieceTests {
     let rest = words.filter { $0 != name }
     let isRefused = WordPiece(vocabulary: rest.joined(separator: "\n")) == nil
     #expect(isRefused)
+  }
+
+  @Test("the short way for ASCII gives what the long way gives", arguments: 0..<40 as Range<UInt64>)
+  func ways(seed: UInt64) throws {
+    let tokenizer = try makeTokenizer()
+    var random = SplitMix64(seed: seed)
+    var text = ""
+    for _ in 0..<Int.random(in: 0...400, using: &random) {
+      let isWord = Int.random(in: 0...2, using: &random) > 0
+      text +=
+        isWord
+        ? words[Int.random(in: 6...16, using: &random)].replacing("#", with: "")
+        : String(Unicode.Scalar(UInt8.random(in: 0...127, using: &random)))
+    }
+    // A mark that is dropped makes the text one that is not of ASCII alone.
+    #expect(tokenizer.ids(of: text) == tokenizer.ids(of: "\u{FEFF}" + text))
   }
 }

@@ -149,7 +149,7 @@ struct SearchCheck {
   }
 
   private func explanationFaults(_ hit: Hit) -> [String] {
-    let notParts: Set<String> = ["queryClass", "vectorShare", "sum"]
+    let notParts: Set<String> = ["queryClass", "weights", "sum"]
     let members = hit.explanation?.object?.members ?? []
     guard !members.isEmpty else { return ["no explanation"] }
     let sum = members.filter { !notParts.contains($0.key) }

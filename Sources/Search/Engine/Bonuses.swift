@@ -71,6 +71,56 @@ struct PairBonus {
   }
 }
 
+/// What the best services of a set gain by sentences and pairs; never below 0, so that they stay the best.
+struct Rescoring {
+  let snapshot: Snapshot
+  let relevance: Relevance
+  private let readers: [PairBonus.Reader?]
+
+  struct Gain {
+    /// By the best sentence, in the score's unit.
+    var sentence: Float = 0
+    /// By pairs of words, in the score's unit.
+    var pair: Float = 0
+  }
+
+  init(_ snapshot: Snapshot, _ relevance: Relevance) {
+    self.snapshot = snapshot
+    self.relevance = relevance
+    let pairs =
+      relevance.textWeight > 0 && relevance.pairs?.isEmpty == false ? relevance.pairs : nil
+    readers = snapshot.segments.map { segment in pairs?.reader(of: segment) }
+  }
+
+  var isNeeded: Bool {
+    (relevance.vectorWeight > 0 && !relevance.sentences.isEmpty) || readers.contains { $0 != nil }
+  }
+
+  func gain(_ place: Place) -> Gain {
+    var gain = Gain()
+    if let reader = readers[place.segment] {
+      gain.pair =
+        relevance.textWeight * snapshot.configuration.pairWeight * reader.bonus(place.index)
+    }
+    if relevance.vectorWeight > 0, !relevance.sentences.isEmpty {
+      let whole = relevance.scores(place).vector
+      let segment = snapshot.segments[place.segment]
+      let best = relevance.sentences.map { Rescoring.product($0, segment, place.index) }.max() ?? 0
+      gain.sentence = relevance.vectorWeight * max(0, best - whole)
+    }
+    return gain
+  }
+
+  private static func product(_ query: [Float], _ segment: Segment, _ index: Int) -> Float {
+    var output: Float = 0
+    var row = UInt32(index)
+    SearchKernels.dot(
+      query, rows: segment.vectors.base, indexes: &row, count: 1, dimension: query.count,
+      into: &output)
+    return output
+  }
+}
+
 /// The sentences of a need. A need of several often asks in one of them, and tells of other things in the rest.
 enum Sentences {
   static let countMax = 8

@@ -129,7 +129,10 @@ extension SearchRun {
     let order = RankOrder(snapshot: snapshot, sort: sort, usage: request.usage, rows: rows)
     let placed = placements(matching)
     let isSpread = request.diversify && sort.first?.field == "relevance"
-    let capacity = isSpread ? max(end, Diversifier.window) : end
+    let rescoring = Rescoring(snapshot, relevance)
+    let isRescored = sort.first?.field == "relevance" && rescoring.isNeeded
+    let capacity = max(
+      end, isSpread ? Diversifier.window : 0, isRescored ? snapshot.configuration.rescoredCount : 0)
     var heap = BoundedHeap(capacity: capacity, order: order)
     var shown: [Place: RankedService] = [:]
     func take(_ place: Place, _ score: Float) {
@@ -152,7 +155,9 @@ extension SearchRun {
         take(place, relevance.named.contains(place) ? mixed + bonus : mixed)
       }
     }
-    let head = isSpread ? spread(heap.sorted()) : heap.sorted()
+    var sorted = heap.sorted()
+    if isRescored { rescore(&sorted, order, rescoring) }
+    let head = isSpread ? spread(sorted) : sorted
     let items = head.map { (ranked: $0, label: Placement.Label?.none) }
     let inserted = placed.compactMap { one in
       shown[one.place].map {
@@ -178,6 +183,16 @@ extension SearchRun {
       snapshot.place(of: id).map { matching[$0.segment][$0.index] } ?? false
     }
     return chosen.compactMap { one in snapshot.place(of: one.serviceID).map { (one, $0) } }
+  }
+
+  /// Scores the best again by sentences and pairs. Their number does not depend on the page, so pages agree.
+  private func rescore(_ items: inout [RankedService], _ order: RankOrder, _ rescoring: Rescoring) {
+    let count = min(items.count, snapshot.configuration.rescoredCount)
+    let best = items[..<count].map { item in
+      let gain = rescoring.gain(item.place)
+      return order.ranked(item.place, item.score + gain.sentence + gain.pair)
+    }
+    items.replaceSubrange(..<count, with: best.sorted(by: order.precedes))
   }
 
   private func spread(_ head: [RankedService]) -> [RankedService] {
@@ -235,13 +250,20 @@ extension SearchRun {
   private func explain(
     _ ranked: RankedService, _ relevance: Relevance, _ text: Float, _ vector: Float
   ) -> JSON {
-    let share = Double(relevance.vectorShare)
-    let bonus =
-      relevance.named.contains(ranked.place) ? Double(snapshot.configuration.nameBonus) : 0
+    let bonus = relevance.named.contains(ranked.place) ? snapshot.configuration.nameBonus : 0
+    let parts = relevance.mixed(text, 0)
+    let base = relevance.mixed(text, vector) + bonus
+    let isRescored = ranked.score != base
+    let gain = isRescored ? Rescoring(snapshot, relevance).gain(ranked.place) : .init()
     return [
-      "queryClass": .string(output.queryClass.rawValue), "vectorShare": .double(share),
-      "text": .double((1 - share) * Double(text)), "vector": .double(share * Double(vector)),
-      "name": .double(bonus), "sum": .double(Double(ranked.score)),
+      "queryClass": .string(output.queryClass.rawValue),
+      "weights": [
+        "text": .double(Double(relevance.textWeight)),
+        "vector": .double(Double(relevance.vectorWeight)),
+      ],
+      "text": .double(Double(parts)), "vector": .double(Double(relevance.mixed(0, vector))),
+      "sentence": .double(Double(gain.sentence)), "pairs": .double(Double(gain.pair)),
+      "name": .double(Double(bonus)), "sum": .double(Double(ranked.score)),
     ]
   }
 

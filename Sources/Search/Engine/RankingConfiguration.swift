@@ -21,18 +21,29 @@ public struct RankingConfiguration: Sendable {
   let fields: FieldWeights
   let k1: Float
   let b: Float
-  /// Share of the vector leg in the mix, by class.
+  /// What a point of BM25 is worth beside a cosine: `base`, more for needs of fewer than `terms` terms, up to `max`.
+  let textFactor: (base: Float, max: Float, terms: Float)
+  /// The best so many, after filters, are scored again by sentences and pairs of words;
+  let rescoredCount: Int
+  /// by so many sentences at most,
+  let sentenceMax: Int
+  /// and with this weight of a pair.
+  let pairWeight: Float
+  /// Balance of the legs by class: 0 is text alone, 1 vectors alone, at 0.5 both count whole.
   let vectorShare: [QueryClass: Float]
   /// Cosine from which a service belongs to the result set on meaning alone.
   let cosineCut: Float
-  /// Cosine that means nothing: where the vector score is 0.
-  let cosineZero: Float
   /// Share of a query's term weight from which a service belongs to the set on text alone.
   let textShare: Float
   /// How many of the best of each leg belong to the set in any case.
   let setFloor: Int
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
+
+  /// What a point of BM25 is worth for a need of so many distinct terms: the fewer, the more each says.
+  func textFactor(termCount: Int) -> Float {
+    min(textFactor.max, textFactor.base * max(1, textFactor.terms / Float(max(termCount, 1))))
+  }
 
   /// What a segment is built with: other numbers make other impacts.
   var buildText: String { "\(fields) \(k1) \(b)" }
@@ -62,10 +73,17 @@ public struct RankingConfiguration: Sendable {
       shares[name] = Float(number("vectorShare", name.rawValue, default: 0.5))
     }
     vectorShare = shares
-    cosineCut = Float(number("cosineCut", default: 0.35))
-    cosineZero = Float(number("cosineZero", default: -0.15))
+    cosineCut = Float(number("cosineCut", default: 0.3))
+    textFactor = (
+      Float(number("textFactor", "base", default: 0.02)),
+      Float(number("textFactor", "max", default: 0.06)),
+      Float(number("textFactor", "terms", default: 8))
+    )
+    rescoredCount = Int(number("rescored", "count", default: 100))
+    sentenceMax = Int(number("rescored", "sentences", default: 4))
+    pairWeight = Float(number("rescored", "pair", default: 1))
     textShare = Float(number("textShare", default: 0.5))
     setFloor = Int(number("setFloor", default: 200))
-    nameBonus = Float(number("nameBonus", default: 1))
+    nameBonus = Float(number("nameBonus", default: 10))
   }
 }

@@ -3,9 +3,9 @@ internal import LinearAlgebra
 /// The services of a segment that may be answers, rising, with both scores.
 struct Candidates {
   var services: [UInt32] = []
-  /// Text score, 0...1 of the best.
+  /// BM25, 0 where no term is there.
   var text: [Float] = []
-  /// Vector score, 0...1 of the best.
+  /// Product with the need in the vector space, about -0.3...0.8.
   var vector: [Float] = []
 
   /// The place of a service in the lists.
@@ -29,7 +29,13 @@ struct Relevance {
   var candidates: [Candidates] = []
   /// The set by segment.
   var matching: [Bitset] = []
-  var vectorShare: Float = 0
+  /// What a point of BM25 and what a cosine is worth.
+  var textWeight: Float = 0
+  var vectorWeight: Float = 0
+  /// The sentences of the need, as `VectorSpace.query` gives them; the best of the set are compared with each.
+  var sentences: [[Float]] = []
+  /// Neighbouring words of the need.
+  var pairs: PairBonus?
   /// Services whose very name is asked for.
   var named: Set<Place> = []
 
@@ -55,7 +61,7 @@ struct Relevance {
   }
 
   func mixed(_ text: Float, _ vector: Float) -> Float {
-    (1 - vectorShare) * text + vectorShare * vector
+    textWeight * text + vectorWeight * vector
   }
 }
 
@@ -72,35 +78,39 @@ struct Scorer {
 
   /// - Parameters:
   ///   - terms: The query's distinct terms; each has its alternatives with a factor.
-  ///   - vector: The query's unit vector, or nil for text only.
-  func relevance(
-    of terms: [QueryTerm], vector: [Float]?, vectorShare: Float
-  ) -> Relevance {
+  ///   - query: The need's vector in the base's space, or nil for text only.
+  ///   - balance: 0 is text alone, 1 vectors alone; at 0.5 both count whole.
+  func relevance(of terms: [QueryTerm], query: [Float]?, balance: Float) -> Relevance {
     var relevance = Relevance()
-    let meanings = vector.map { near($0) }
+    let nearby = query.map { near($0) }
     let weight = terms.reduce(Float(0)) { $0 + $1.idf }
-    let texts = textMatches(terms, weight, also: meanings?.sets)
-    let highest = texts.reduce(Float(0)) { max($0, $1.scores.max() ?? 0) }
-    // Without vectors the text leg stands alone, so that scores keep their range.
-    relevance.vectorShare = vector == nil ? 0 : terms.isEmpty ? 1 : vectorShare
+    let texts = textMatches(terms, weight, also: nearby)
+    let factor = snapshot.configuration.textFactor(termCount: terms.count)
+    relevance.textWeight = query == nil ? factor : factor * min(1, 2 * (1 - balance))
+    relevance.vectorWeight = query == nil ? 0 : min(1, 2 * balance)
     for (number, segment) in snapshot.segments.enumerated() {
-      var set = meanings?.sets[number] ?? Bitset(count: segment.count)
+      var set = nearby?[number] ?? Bitset(count: segment.count)
       for service in texts[number].documents { set.insert(Int(service)) }
       var candidates = Candidates()
       candidates.services = set.integers
       candidates.text = Scorer.spread(
-        texts[number].scores, of: texts[number].documents, over: candidates.services,
-        scale: highest > 0 ? 1 / highest : 0)
-      candidates.vector = vectorScores(candidates, segment, vector, meanings?.best ?? 0)
+        texts[number].scores, of: texts[number].documents, over: candidates.services)
+      if let query {
+        candidates.vector =
+          VectorLeg(segment: segment, scratch: scratch, query: query)
+          .rescored(candidates.services).cosines
+      } else {
+        candidates.vector = [Float](repeating: 0, count: candidates.services.count)
+      }
       relevance.candidates.append(candidates)
       relevance.matching.append(set)
     }
     return relevance
   }
 
-  /// Services near enough, by segment, and the best cosine: the best of a leg always belong, for a need in
-  /// many words has few services above the cut.
-  private func near(_ query: [Float]) -> (sets: [Bitset], best: Float) {
+  /// Services near enough, by segment. The best of a leg always belong, for a need in many words has few services
+  /// above the cut.
+  private func near(_ query: [Float]) -> [Bitset] {
     let configuration = snapshot.configuration
     let found = snapshot.segments.indices.map { number in
       VectorLeg(segment: snapshot.segments[number], scratch: scratch, query: query)
@@ -122,8 +132,7 @@ struct Scorer {
     for entry in best(rest, count: configuration.setFloor - count) {
       sets[entry.place.segment].insert(entry.place.index)
     }
-    let highest = found.reduce(-Float.infinity) { max($0, $1.cosines.max() ?? -.infinity) }
-    return (sets, highest)
+    return sets
   }
 
   private func textMatches(
@@ -175,28 +184,15 @@ struct Scorer {
 
   /// Values of some services laid out over more of them; both lists rise.
   private static func spread(
-    _ values: [Float], of services: [UInt32], over all: [UInt32], scale: Float
+    _ values: [Float], of services: [UInt32], over all: [UInt32]
   ) -> [Float] {
     var output = [Float](repeating: 0, count: all.count)
     var next = 0
     for (place, service) in all.enumerated()
     where next < services.count && services[next] == service {
-      output[place] = values[next] * scale
+      output[place] = values[next]
       next += 1
     }
     return output
-  }
-
-  /// Vector scores between the cosine that means nothing and the best one.
-  private func vectorScores(
-    _ candidates: Candidates, _ segment: Segment, _ vector: [Float]?, _ best: Float
-  ) -> [Float] {
-    let zero = snapshot.configuration.cosineZero
-    guard let vector, best > zero else {
-      return [Float](repeating: 0, count: candidates.services.count)
-    }
-    let leg = VectorLeg(segment: segment, scratch: scratch, query: vector)
-    let scale = 1 / (best - zero)
-    return leg.rescored(candidates.services).cosines.map { max(0, ($0 - zero) * scale) }
   }
 }

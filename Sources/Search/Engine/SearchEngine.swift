@@ -22,15 +22,21 @@ package struct SearchEngine: Sendable {
 
     package var isAvailable: Bool { embedder != nil }
 
-    package func vector(of text: String) -> [Float]? {
-      guard let embedder else { return nil }
-      if let known = cache.entries.withLock({ $0[text] }) { return known }
-      guard let vector = embedder.vectors([text]).first else { return nil }
+    /// The vectors of a need and of its parts, in their order.
+    package func vectors(of texts: [String]) -> [[Float]]? {
+      guard let embedder, !texts.isEmpty else { return nil }
+      let known = cache.entries.withLock { entries in texts.map { entries[$0] } }
+      let missing = texts.indices.filter { known[$0] == nil }
+      guard !missing.isEmpty else { return known.compactMap(\.self) }
+      let fresh = embedder.vectors(missing.map { texts[$0] })
+      guard fresh.count == missing.count else { return nil }
+      var vectors = known.map { $0 ?? [] }
+      for (place, vector) in zip(missing, fresh) { vectors[place] = vector }
       cache.entries.withLock { entries in
         if entries.count >= 1_024 { entries.removeAll(keepingCapacity: true) }
-        entries[text] = vector
+        for (place, vector) in zip(missing, fresh) { entries[texts[place]] = vector }
       }
-      return vector
+      return vectors
     }
 
     private final class Cache: Sendable {
@@ -89,12 +95,12 @@ struct SearchRun {
     output.filter = request.filter
     let understanding = understand()
     finish("understand")
-    let vector = understanding.text.isEmpty ? nil : encoder.vector(of: understanding.text)
-    if !understanding.text.isEmpty, vector == nil || !snapshot.hasVectors {
+    let vectors = queries(understanding)
+    if !understanding.text.isEmpty, vectors.isEmpty || !snapshot.hasVectors {
       output.degraded = ["vectors"]
     }
     finish("embed")
-    let relevance = score(understanding, vector)
+    let relevance = score(understanding, vectors)
     finish("score")
     var conditions = conditionSets(understanding)
     demote(&conditions, relevance)
@@ -136,17 +142,33 @@ struct SearchRun {
     return understanding
   }
 
-  private mutating func score(_ understanding: Understanding, _ vector: [Float]?) -> Relevance {
+  /// What is compared with the services: the need, then its sentences, in the base's space.
+  private func queries(_ understanding: Understanding) -> [[Float]] {
+    let space = snapshot.base.space
+    if let id = request.like, let place = snapshot.place(of: id) {
+      return snapshot.segments[place.segment].vector(place.index).map { [$0] } ?? []
+    }
+    guard !understanding.text.isEmpty else { return [] }
+    let sentences = Sentences.of(understanding.need)
+      .prefix(snapshot.configuration.sentenceMax)
+    return (encoder.vectors(of: [understanding.need] + sentences) ?? []).map(space.query)
+  }
+
+  private mutating func score(_ understanding: Understanding, _ vectors: [[Float]]) -> Relevance {
     var relevance = Relevance()
-    let hasText = !understanding.text.isEmpty
-    if hasText {
+    if let id = request.like, let place = snapshot.place(of: id) {
+      relevance = alike(place, vectors)
+    } else if !understanding.text.isEmpty {
       var expansion = TermExpansion(snapshot: snapshot, analyzer: analyzer)
       let terms = expansion.terms(of: understanding.text, isPrefix: request.isPrefix)
       output.queryClass = queryClass(understanding)
       let learnt = snapshot.configuration.vectorShare[output.queryClass] ?? 0.5
-      let share = request.semantic.map { Float($0) } ?? learnt
+      let balance = request.semantic.map { Float($0) } ?? learnt
       relevance = Scorer(snapshot: snapshot, scratch: scratch)
-        .relevance(of: terms, vector: vector, vectorShare: share)
+        .relevance(of: terms, query: vectors.first, balance: balance)
+      relevance.sentences = Array(vectors.dropFirst())
+      relevance.pairs = PairBonus(
+        terms, sequence: expansion.sequence, stopTerms: scratch.stopTerms)
       output.didYouMean = suggestion(understanding.text, expansion.corrections)
       relevance.named = namedPlaces(understanding.text)
       for place in relevance.named { relevance.add(place) }
@@ -154,6 +176,23 @@ struct SearchRun {
       relevance.matching = snapshot.live
     }
     exclude(understanding, from: &relevance)
+    return relevance
+  }
+
+  /// Services like one: near its vector, or with its rarest terms.
+  private func alike(_ place: Place, _ vectors: [[Float]]) -> Relevance {
+    let segment = snapshot.segments[place.segment]
+    let stops = Set(scratch.stopTerms)
+    var terms: [String: Float] = [:]
+    for code in Set(segment.sequence(place.index)) where code >= 0 {
+      let term = segment.terms.text(Int(code))
+      if !stops.contains(term) { terms[term] = snapshot.idf(term) }
+    }
+    let rarest = terms.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(16)
+    var relevance = Scorer(snapshot: snapshot, scratch: scratch).relevance(
+      of: rarest.map { QueryTerm(alternatives: [.init(text: $0.key, factor: 1)], idf: $0.value) },
+      query: vectors.first, balance: request.semantic.map { Float($0) } ?? 0.5)
+    relevance.matching[place.segment][place.index] = false
     return relevance
   }
 

@@ -63,8 +63,7 @@ package struct Evaluation {
           service: service, revision: 1, createdAt: now, updatedAt: now, isProviderVerified: false),
         terms: analyzer.terms(of: service), vector: vectors?[index])
     }
-    let segment = try Segment.inMemory(
-      prepared, averageLength: nil, configuration: configuration)
+    let segment = try Segment.inMemory(prepared, configuration: configuration)
     snapshot = Snapshot(
       segments: [segment], live: [Bitset(count: segment.count, filled: true)], revision: 1,
       generation: "evaluation", configuration: configuration)

@@ -61,7 +61,8 @@ struct BaseBuilder: Sendable {
     let own = builder.averageLength
     let kept = averageLength.flatMap { abs($0 - own) <= 0.1 * own ? $0 : nil } ?? own
     var sink = try FileSink(path: path)
-    try builder.write(to: &sink, averageLength: kept, configuration)
+    try builder.write(
+      to: &sink, averageLength: kept, space: nil, adapter: nil, configuration)
     try sink.finish([
       "revision": .int(revision), "averageLength": .double(Double(kept)),
       "fingerprint": .string(fingerprint),

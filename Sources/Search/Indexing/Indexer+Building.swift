@@ -26,7 +26,7 @@ extension Indexer {
     guard count <= max(5_000, base.count / 10) else { return try await rebuildBase() }
     let ids = sealed.flatMap { part in part.live.integers.map { part.segment.id(Int($0)) } }
     let before = base
-    let merged = try await Indexer.merged(ids, cache, builder, averageLength: base.averageLength)
+    let merged = try await Indexer.merged(ids, cache, builder, beside: before)
     try await inOrder {
       try await self.adopt(merged, replacing: sealed.count, ifBaseIs: before)
     }
@@ -40,7 +40,7 @@ extension Indexer {
   }
 
   private nonisolated static func merged(
-    _ ids: [String], _ cache: EmbeddingCache, _ builder: BaseBuilder, averageLength: Float
+    _ ids: [String], _ cache: EmbeddingCache, _ builder: BaseBuilder, beside base: Segment
   ) async throws -> Segment {
     let preparation = try TextPreparation(builder.configuration)
     var ready: [PreparedService] = []
@@ -51,8 +51,7 @@ extension Indexer {
       }
       ready += try await preparation.prepare(stored.filter(\.service.isPublic), cache)
     }
-    return try Segment.inMemory(
-      ready, averageLength: averageLength, configuration: builder.configuration)
+    return try Segment.inMemory(ready, beside: base, configuration: builder.configuration)
   }
 
   /// Embeds what has no vector yet and publishes: at the end, and every 10,000 services on the way.

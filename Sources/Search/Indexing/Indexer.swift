@@ -71,7 +71,7 @@ package actor Indexer {
     let configuration = RankingConfiguration.shipped
     let generations = try Generations(dataFolder: dataFolder)
     let generation = try generations.newest() ?? generations.create()
-    let empty = try Segment.inMemory([], averageLength: nil, configuration: configuration)
+    let empty = try Segment.inMemory([], configuration: configuration)
     self.generations = generations
     self.generation = generation
     builder = BaseBuilder(record: record, configuration: configuration)
@@ -232,7 +232,7 @@ package actor Indexer {
   private func deltaSegment() -> Segment? {
     // Sections in memory always have the sizes that the builder gave them.
     try? Segment.inMemory(
-      Array(delta.values), averageLength: base.averageLength, configuration: builder.configuration)
+      Array(delta.values), beside: base, configuration: builder.configuration)
   }
 
   private func publish() {

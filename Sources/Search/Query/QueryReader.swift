@@ -62,6 +62,7 @@ package struct QueryReader: Sendable {
     result.exclusions = draft.exclusions
     result.notes = draft.notes
     result.text = draft.text
+    result.need = result.text.isEmpty ? "" : draft.need(of: cut)
     return result
   }
 }
@@ -105,6 +106,25 @@ struct QueryDraft {
         || QueryDraft.leads.contains(word.folded)
     }
     return isEmpty ? "" : text
+  }
+
+  /// The query without the words that were taken.
+  func need(of query: String) -> String {
+    let units = query.utf16
+    var need = ""
+    var start = 0
+    func add(upTo end: Int) {
+      guard start < end else { return }
+      let from = units.index(units.startIndex, offsetBy: start)
+      let to = units.index(units.startIndex, offsetBy: end)
+      need += String(decoding: Array(units[from..<to]), as: UTF16.self)
+    }
+    for word in words where word.isTaken {
+      add(upTo: word.span.lowerBound)
+      start = max(start, word.span.upperBound)
+    }
+    add(upTo: units.count)
+    return need.split(separator: " ").joined(separator: " ")
   }
 
   /// `"phrases"` and `-exclusions`.

@@ -23,6 +23,8 @@ package struct Understanding: Sendable, Equatable {
   package var constraints: [Constraint] = []
   /// The free text that is left to be searched.
   package var text = ""
+  /// The same as it was written, with its marks: what is embedded, and cut into sentences.
+  package var need = ""
   package var phrases: [String] = []
   package var exclusions: [String] = []
   /// What was seen and could not become a condition, in sentences for people, at most ten.

@@ -41,7 +41,9 @@ final class Segment: Sendable {
   let foldedNames: TextTable
   private let foldedStarts: View<UInt32>
   private let foldedServices: View<UInt32>
-  /// Unit vectors, `count x 384`; zeros where there is none.
+  /// Where vectors are compared.
+  let space: VectorSpace
+  /// Unit vectors in that space, `count x 384`; zeros where there is none.
   let vectors: View<Float>
   /// Their signs, `count x 6` words.
   let vectorBits: View<UInt64>
@@ -76,6 +78,16 @@ final class Segment: Sendable {
     foldedStarts = try reader.view("folded/starts", count: foldedNames.count + 1)
     foldedServices = try reader.view(
       "folded/services", count: Int(foldedStarts[foldedNames.count]))
+    let mean: View<Float> = try reader.view("vector/mean", count: Encoder.dimension)
+    let map: View<Float> = try reader.view("vector/map")
+    let adapterCount = Encoder.dimension * Encoder.dimension
+    guard map.count == 0 || map.count == adapterCount else {
+      throw SegmentError.damaged(section: "vector/map")
+    }
+    space = VectorSpace(
+      mean: Array(mean.buffer),
+      adapter: map.count == 0
+        ? nil : Adapter(dimension: Encoder.dimension, elements: Array(map.buffer)))
     vectors = try reader.view("vector/values", count: count * Encoder.dimension)
     vectorBits = try reader.view("vector/bits", count: count * Segment.bitWordCount)
     hasVector = Bitset(
@@ -93,19 +105,23 @@ final class Segment: Sendable {
   /// Words of 64 bits in a vector's signs.
   static let bitWordCount = Encoder.dimension / 64
 
-  /// A segment in memory.
+  /// A segment in memory: on its own, or as a part of an index beside its base.
   static func inMemory(
-    _ services: [PreparedService], averageLength: Float?, configuration: RankingConfiguration
+    _ services: [PreparedService], beside base: Segment? = nil, adapter: Adapter? = nil,
+    configuration: RankingConfiguration
   ) throws -> Segment {
+    let averageLength = base?.averageLength
     var builder = SegmentBuilder()
     let sorted = services.sorted {
       TextTableBuilder.precedes($0.stored.service.id, $1.stored.service.id)
     }
     for service in sorted { builder.add(service) }
     var sink = MemorySink()
-    try builder.write(to: &sink, averageLength: averageLength, configuration)
+    let average = averageLength ?? builder.averageLength
+    try builder.write(
+      to: &sink, averageLength: average, space: base?.space, adapter: adapter, configuration)
     var contents = sink.contents
-    contents.facts["averageLength"] = .double(Double(averageLength ?? builder.averageLength))
+    contents.facts["averageLength"] = .double(Double(average))
     return try Segment(SegmentReader(blob: sink.blob(), contents: contents))
   }
 
@@ -129,7 +145,7 @@ final class Segment: Sendable {
   /// The column of a field, or nil where nothing is known of it.
   func column(_ field: String) -> Column? { columns[field] }
 
-  /// The unit vector of a service, or nil.
+  /// The unit vector of a service in the segment's space, or nil.
   func vector(_ index: Int) -> [Float]? {
     guard hasVector[index] else { return nil }
     let start = vectors.base + index * Encoder.dimension

@@ -70,9 +70,12 @@ struct SegmentBuilder {
   }
 
   /// Writes every section.
-  /// - Parameter averageLength: Tokens a service on average over the whole index; nil takes this segment's.
-  func write(
-    to sink: inout some SectionSink, averageLength: Float?, _ configuration: RankingConfiguration
+  /// - Parameters:
+  ///   - averageLength: Tokens a service on average over the whole index; nil takes this segment's.
+  ///   - space: Where vectors are compared; nil makes one from this segment's vectors and the map.
+  consuming func write(
+    to sink: inout some SectionSink, averageLength: Float?, space: VectorSpace?,
+    adapter: Adapter?, _ configuration: RankingConfiguration
   ) throws {
     try sink.add("id", ids)
     try sink.add("name", names)
@@ -96,6 +99,18 @@ struct SegmentBuilder {
     for (number, field) in IndexField.all.enumerated() {
       try columns[number].write("column/" + field.name, to: &sink)
     }
+    try writeVectors(to: &sink, space: space, adapter)
+  }
+
+  private mutating func writeVectors(
+    to sink: inout some SectionSink, space: VectorSpace?, _ adapter: Adapter?
+  ) throws {
+    let space =
+      space
+      ?? VectorSpace(mean: VectorSpace.mean(of: vectors, known: vectorKnown), adapter: adapter)
+    space.transform(services: &vectors, known: vectorKnown)
+    try sink.add("vector/mean", space.mean, isStructure: false)
+    try sink.add("vector/map", space.adapter?.elements ?? [], isStructure: false)
     var known = Bitset(count: count)
     for index in vectorKnown { known.insert(index) }
     try sink.add("vector/known", known.words, isStructure: true)
