@@ -16,12 +16,12 @@ private struct MadeVectors: Sendable {
   let queryWord: String
   /// The made-up word of each listing.
   let words: [String]
-  /// The exact cosine of each listing to the query.
+  /// The exact product of each listing with the query, both centred (Pages/ranking.md).
   let cosines: [Double]
   private let vectors: [String: [Float]]
   private let elsewhere: [Float]
 
-  init(count: Int, random: inout SplitMix64) {
+  init(count: Int, random: inout SplitMix64) throws {
     let letters = Array("bcdfghjklmnpqrtvwxz")
     var made = Set<String>()
     while made.count <= count {
@@ -43,7 +43,7 @@ private struct MadeVectors: Sendable {
       vectors[word] = zip(query, rest).map { Float(share * Double($0) + side * $1) }
     }
     self.vectors = vectors
-    cosines = words.map { MadeVectors.dot(vectors[$0] ?? [], query) }
+    cosines = try MadeVectors.centred(words.map { vectors[$0] ?? [] }, query)
     elsewhere = (0..<MadeVectors.dimension).map { $0 == MadeVectors.dimension - 1 ? 1 : 0 }
   }
 
@@ -52,6 +52,20 @@ private struct MadeVectors: Sendable {
       if let vector = vectors[String(word)] { return vector }
     }
     return elsewhere
+  }
+
+  /// The query less the mean of needs, times each listing less the mean of the catalog, at unit length.
+  private static func centred(_ listings: [[Float]], _ query: [Float]) throws -> [Double] {
+    let needMean = try #require(try JSON.parse(IndexFiles.needMean).array).compactMap(\.double)
+    let need = zip(query, needMean).map { Double($0) - $1 }
+    let mean = (0..<dimension).map { place in
+      listings.reduce(0) { $0 + Double($1[place]) } / Double(listings.count + 50)
+    }
+    return listings.map { listing in
+      let rest = zip(listing, mean).map { Double($0) - $1 }
+      let length = rest.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return zip(need, rest).reduce(0) { $0 + $1.0 * $1.1 } / length
+    }
   }
 
   /// A unit vector whose last number is zero.
@@ -100,7 +114,7 @@ struct ExactnessVectorTests {
   func nearest(seed: UInt64) async throws {
     var random = SplitMix64(seed: seed ^ 0x7EC70)
     let count = 300
-    let vectors = MadeVectors(count: count, random: &random)
+    let vectors = try MadeVectors(count: count, random: &random)
     let services = try listings(vectors, seed: seed, &random)
     let facts = FactTable(services)
     let world = try await VectorWorld(services, vectors)
