@@ -7,20 +7,23 @@ internal import Synchronization
 package struct SearchEngine: Sendable {
   /// Turns a query into its vector; nil where there is no model. Remembers the last thousand queries.
   package struct QueryEncoder: Sendable {
-    private let encoder: Encoder?
+    private let embedder: TextEmbedder?
     private let cache: Cache
 
-    package init(encoder: Encoder?) {
-      self.encoder = encoder
+    package init(encoder: Encoder?) { self.init(embedder: encoder.map(TextEmbedder.init(encoder:))) }
+
+    /// - Parameter embedder: Gives the vectors of queries; nil for none.
+    package init(embedder: TextEmbedder?) {
+      self.embedder = embedder
       cache = Cache()
     }
 
-    package var isAvailable: Bool { encoder != nil }
+    package var isAvailable: Bool { embedder != nil }
 
     package func vector(of text: String) -> [Float]? {
-      guard let encoder else { return nil }
+      guard let embedder else { return nil }
       if let known = cache.entries.withLock({ $0[text] }) { return known }
-      let vector = encoder.vector(of: text)
+      guard let vector = embedder.vectors([text]).first else { return nil }
       cache.entries.withLock { entries in
         if entries.count >= 1_024 { entries.removeAll(keepingCapacity: true) }
         entries[text] = vector
