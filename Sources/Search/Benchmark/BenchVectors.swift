@@ -48,7 +48,8 @@ package struct BenchVectors: Sendable {
     var rows: [[Float]] = []
     rows.reserveCapacity(corpus.templates.count)
     for start in stride(from: 0, to: corpus.templates.count, by: BaseBuilder.pageCount) {
-      let page = corpus.templates[start..<min(start + BaseBuilder.pageCount, corpus.templates.count)]
+      let page = corpus.templates[
+        start..<min(start + BaseBuilder.pageCount, corpus.templates.count)]
       let keys = page.map { EmbeddingCache.key(of: Analyzer.embeddingText(of: $0)) }
       let known = try await cache.vectors(of: keys)
       rows += keys.map { known[$0] ?? [] }
