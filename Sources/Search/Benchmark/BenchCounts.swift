@@ -19,12 +19,18 @@ package struct BenchCounts: Sendable, Equatable {
   package let totals: Int
   /// Bytes of the segment.
   package let segmentBytes: Int
+  /// Allocations of the whole searches; nil where nobody counts them.
+  package let allocations: Int?
 
   /// Runs the needs, text and vectors, over `serviceCount` services made of the given ones.
   ///
   /// Vectors are seeded and mean nothing, so that no model is needed; ids, words and filters are real.
-  /// - Parameter path: A file for the segment; the caller deletes it.
-  package init(_ services: [Service], needs: [String], path: String) throws {
+  /// - Parameters:
+  ///   - path: A file for the segment; the caller deletes it.
+  ///   - allocations: How many there were in the process so far, or nil.
+  package init(
+    _ services: [Service], needs: [String], path: String, allocations: (() -> Int)? = nil
+  ) throws {
     let vectors = BenchVectors()
     let bench = try SearchBench(
       BenchCorpus(services), vectors, count: BenchCounts.serviceCount, path: path, clock: { 0 })
@@ -45,9 +51,12 @@ package struct BenchCounts: Sendable, Equatable {
       candidates += relevance.candidates.reduce(0) { $0 + $1.services.count }
     }
     let engine = SearchEngine(encoder: encoder, microseconds: { 0 })
-    for request in try SearchBench.requests(needs) {
-      totals += try engine.search(request, on: snapshot).total
-    }
+    let requests = try SearchBench.requests(needs)
+    for request in requests { totals += try engine.search(request, on: snapshot).total }
+    // By now buffers have grown and vectors are known: what is left belongs to the searches.
+    let before = allocations?()
+    for request in requests { _ = try engine.search(request, on: snapshot) }
+    self.allocations = allocations.flatMap { after in before.map { after() - $0 } }
     self.needs = needs.count
     self.postings = postings
     self.vectorBytes = vectorBytes
@@ -61,7 +70,7 @@ package struct BenchCounts: Sendable, Equatable {
     [
       ("needs", needs), ("postings", postings), ("vectorBytes", vectorBytes),
       ("candidates", candidates), ("totals", totals), ("segmentBytes", segmentBytes),
-    ]
+    ] + (allocations.map { [("allocations", $0)] } ?? [])
   }
 
   /// The counts as JSON.

@@ -70,7 +70,8 @@ struct BenchInputs: Sendable {
   /// The numbers of services that `--n` names.
   /// - Throws: `Refusal` for anything but whole numbers in range, separated by commas.
   func counts() throws -> [Int] {
-    try (arguments.text("n") ?? "").split(separator: ",").map { text in
+    let texts = (arguments.text("n") ?? "").split(separator: ",", omittingEmptySubsequences: false)
+    return try texts.map { text in
       guard let count = Int(text), BenchInputs.sizes.contains(count) else {
         throw Refusal(
           .validationFailed,

@@ -58,7 +58,9 @@ enum BenchCommand {
     }
     let folder = try BenchFolder()
     defer { withExtendedLifetime(folder) {} }
-    let counts = try BenchCounts(services, needs: needs, path: folder.path + "/counts.segment")
+    let counts = try BenchCounts(
+      services, needs: needs, path: folder.path + "/counts.segment",
+      allocations: allocations())
     if arguments.isSet("json") {
       Terminal.data(counts.json.text)
     } else {
@@ -67,6 +69,13 @@ enum BenchCommand {
       }
     }
     return .done
+  }
+
+  /// The counter of a preloaded library, as Tests/EndToEnd/allocations.c is one; nil without it.
+  private static func allocations() -> (() -> Int)? {
+    guard let symbol = dlsym(nil, "waypost_bench_allocations") else { return nil }
+    let counter = unsafeBitCast(symbol, to: (@convention(c) () -> Int).self)
+    return { counter() }
   }
 
   /// Ends children and removes folders where the benchmark is interrupted; in force as long as it is kept.
