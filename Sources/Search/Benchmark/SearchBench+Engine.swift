@@ -8,7 +8,7 @@ extension SearchBench {
 
   /// Conditions on fields that real catalogs have; none on `kind`, whose counts then add up to the total.
   package static let filters = [
-    "EXISTS categories", "status = active AND NOT https = no", "contextWindow >= 32k",
+    "EXISTS categories", "status = active AND NOT https = false", "contextWindow >= 32k",
     "inputPrice < 1 OR inputPrice IS UNKNOWN", "authType = apiKey OR authType IS UNKNOWN",
     "features.functionCalling = yes", "stars > 10 OR runs > 1000 OR EXISTS contextWindow",
   ]
