@@ -29,6 +29,8 @@ let package = Package(
         .embedInCode("Migrations/m0003-create-ledger.sql"),
         .embedInCode("Migrations/m0004-create-session.sql"),
         .embedInCode("Migrations/m0005-create-conversation.sql"),
+        .embedInCode("Migrations/m0006-create-feedback.sql"),
+        .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("ranking.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -94,7 +96,9 @@ let package = Package(
     .testTarget(name: "EmbeddingTests", dependencies: ["Embedding", "Primitives"]),
     .testTarget(
       name: "SearchTests",
-      dependencies: ["Search", "Catalog", "Embedding", "SQLite", "Index", "Primitives"]),
+      dependencies: [
+        "Search", "Catalog", "Embedding", "LinearAlgebra", "SQLite", "Index", "Primitives",
+      ]),
     .testTarget(
       name: "IdentityTests",
       dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),

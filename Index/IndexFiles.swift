@@ -7,6 +7,8 @@ package enum IndexFiles {
     ("m0003-create-ledger.sql", text(PackageResources.m0003_create_ledger_sql)),
     ("m0004-create-session.sql", text(PackageResources.m0004_create_session_sql)),
     ("m0005-create-conversation.sql", text(PackageResources.m0005_create_conversation_sql)),
+    ("m0006-create-feedback.sql", text(PackageResources.m0006_create_feedback_sql)),
+    ("m0007-create-placement.sql", text(PackageResources.m0007_create_placement_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.

@@ -5,12 +5,23 @@ internal import Primitives
 package enum RouteTable {
   static func all(_ services: Services, _ metrics: Metrics) -> [Route] {
     let search = SearchRoutes(services: services)
+    var routes = core(services, metrics, search)
+    routes += DiscoveryRoutes(services: services, search: search).routes
+    routes += PlacementRoutes(services: services).routes
+    routes += EventRoutes(services: services).all
+    if services.configuration.isDemo { routes += SandboxRoutes.all }
+    return routes
+  }
+
+  private static func core(
+    _ services: Services, _ metrics: Metrics, _ search: SearchRoutes
+  ) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     let identity = IdentityRoutes(services: services)
     let sessions = SessionRoutes(services: services)
     let chat = ChatRoutes(services: services)
     let system = SystemRoutes(services: services, metrics: metrics)
-    var routes = [
+    return [
       Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
       Route("GET", "/readyz", "searches and writes work", budget: .none, handler: system.ready),
       Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
@@ -60,8 +71,6 @@ package enum RouteTable {
       Route("GET", "/v1/chat/conversations/{id}/stream", "follow a turn", handler: chat.stream),
       Route("POST", "/v1/chat/conversations/{id}/cancel", "stop a turn", handler: chat.cancel),
     ]
-    if services.configuration.isDemo { routes += SandboxRoutes.all }
-    return routes
   }
 
   /// Routes whose bearer may be a session token, which is no account's.

@@ -138,7 +138,7 @@ package struct Router: Sendable {
         (
           name: "Access-Control-Allow-Headers",
           value:
-            "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Waypost-Conversation"
+            "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Waypost-Conversation, X-Waypost-Learn"
         ), (name: "Access-Control-Max-Age", value: "600"),
       ])
   }

@@ -18,12 +18,18 @@ package struct Services: Sendable {
   package let engine: SearchEngine
   package let sessions: SessionDesk
   package let chat: ChatDesk
+  package let feedback: FeedbackDesk
   package let configuration: Configuration
+  /// Completes what is typed; keeps its tables beside the snapshot's segments.
+  package let suggester = Suggester()
+  /// The placements in force.
+  package let placements = PlacementBook()
 
   package init(
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
-    engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, configuration: Configuration
+    engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
+    configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -36,6 +42,7 @@ package struct Services: Sendable {
     self.engine = engine
     self.sessions = sessions
     self.chat = chat
+    self.feedback = feedback
     self.configuration = configuration
   }
 

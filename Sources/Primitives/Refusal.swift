@@ -49,6 +49,9 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case storageUnavailable = "storage_unavailable"
   case notSearchableYet = "not_searchable_yet"
   case shuttingDown = "shutting_down"
+  case searchIDInvalid = "search_id_invalid"
+  case searchIDExpired = "search_id_expired"
+  case serviceNotShown = "service_not_shown"
 
   /// The HTTP status that carries this code.
   public var status: Int {
@@ -63,10 +66,10 @@ public enum ProblemCode: String, Sendable, CaseIterable {
     case .notAcceptable: 406
     case .bodyTooLarge: 413
     case .unsupportedMediaType: 415
-    case .proposalExpired, .streamExpired: 410
+    case .proposalExpired, .streamExpired, .searchIDExpired: 410
     case .revisionMismatch: 412
     case .validationFailed, .idempotencyConflict, .idExistsDifferent, .amountOutOfRange,
-      .exceedsHold, .exceedsCapture, .proposalRequired:
+      .exceedsHold, .exceedsCapture, .proposalRequired, .searchIDInvalid, .serviceNotShown:
       422
     case .rateLimited: 429
     case .internal: 500

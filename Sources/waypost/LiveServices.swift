@@ -44,6 +44,12 @@ enum LiveServices {
       guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
       agent: agent(arguments, clock, random), sessions: sessions)
     try await chat.recover()
+    var learning = FeedbackDesk.Settings()
+    learning.isOn = try arguments.choice("learn", of: ["on", "off"]) == "on"
+    learning.retentionDays = arguments.integer("feedback-days")
+    let feedback = FeedbackDesk(
+      database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
+      settings: learning)
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
@@ -58,7 +64,7 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      configuration: configuration)
+      feedback: feedback, configuration: configuration)
   }
 
   private static func agent(

@@ -3,7 +3,7 @@ import Search
 
 /// One setting: where it is read from, what it is when nothing is said, and its line of help.
 struct Setting: Sendable {
-  enum Kind: Equatable { case text, integer(ClosedRange<Int>), flag, secret }
+  enum Kind: Equatable { case text, list, integer(ClosedRange<Int>), flag, secret }
 
   let flag: String
   let environment: String?
@@ -77,7 +77,7 @@ struct Setting: Sendable {
       "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
-    Setting("dry-run", nil, nil, .flag, commands: ["import"], "only reports"),
+    Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
     Setting(
       "no-embed", nil, nil, .flag, commands: ["import"], "leaves embedding to reindex or serve"),
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
@@ -86,15 +86,36 @@ struct Setting: Sendable {
       "catalog", nil, nil, commands: ["eval", "bench"],
       "catalog to evaluate on (JSON Lines or a folder)"),
     Setting(
-      "queries", nil, nil, commands: ["eval", "bench"],
+      "queries", nil, nil, commands: ["eval", "tune", "bench"],
       "needs, JSON Lines; bench also takes a folder of judged sets"),
-    Setting("qrels", nil, nil, commands: ["eval"], "judgements, TREC form"),
+    Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
     Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
     Setting(
       "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
       "only the first so many needs; 0 for all"),
+    Setting(
+      "learn", "WAYPOST_LEARN", "on", commands: ["serve"],
+      "on, or off: whether searches give a searchId and events are stored"),
+    Setting(
+      "feedback-days", "WAYPOST_FEEDBACK_DAYS", "180", .integer(1...3_650), commands: ["serve"],
+      "days that events of searches are kept"),
+    Setting(
+      "from", nil, "judged", commands: ["tune"],
+      "judged (--queries and --qrels) or feedback (the record's events)"),
+    Setting(
+      "folds", nil, "5", .integer(2...20), commands: ["tune"], "parts of the needs kept apart"),
+    Setting(
+      "seed", nil, "7", .integer(0...1_000_000_000), commands: ["tune"],
+      "the same seed on the same needs learns the same"),
+    Setting("rollback", nil, nil, .flag, commands: ["tune"], "puts the model before in use"),
+    Setting(
+      "defaults", nil, nil, commands: ["tune"],
+      "ranking configuration to learn the shipped weights for, and to write"),
+    Setting(
+      "set", nil, nil, .list, commands: ["tune"],
+      "a judged set, name:catalog:queries:qrels[:pool]:family; may be repeated"),
     Setting(
       "n", nil, "10000", commands: ["bench"],
       "how many services to measure with; several numbers separated by commas"),
@@ -158,12 +179,13 @@ struct Arguments: Sendable {
       if setting.kind == .secret { throw .secretOnCommandLine(name) }
       if setting.kind == .flag {
         values[name] = "true"
-      } else if halves.count == 2 {
-        values[name] = halves[1]
       } else {
-        guard index < arguments.count else { throw .missingValue(name) }
-        values[name] = arguments[index]
-        index += 1
+        if halves.count < 2, index >= arguments.count { throw .missingValue(name) }
+        let value = halves.count == 2 ? halves[1] : arguments[index]
+        if halves.count < 2 { index += 1 }
+        // A list keeps every value, a line each; of anything else the last one counts.
+        let earlier = setting.kind == .list ? values[name].map { $0 + "\n" } ?? "" : ""
+        values[name] = earlier + value
       }
     }
     for setting in Setting.all where values[setting.flag] == nil {
@@ -186,6 +208,20 @@ struct Arguments: Sendable {
   }
 
   func text(_ flag: String) -> String? { values[flag] ?? Setting.named(flag)?.fallback }
+  /// Every value of a setting that may be repeated.
+  func list(_ flag: String) -> [String] {
+    (values[flag] ?? "").split(separator: "\n").map(String.init)
+  }
+
+  /// A value that must be one of a few words.
+  func choice(_ flag: String, of words: [String]) throws(Mistake) -> String {
+    let value = text(flag) ?? ""
+    guard words.contains(value) else {
+      throw .badValue(flag: flag, value: value, expected: words.joined(separator: " or "))
+    }
+    return value
+  }
+
   func integer(_ flag: String) -> Int { text(flag).flatMap { Int($0) } ?? 0 }
   func isSet(_ flag: String) -> Bool { values[flag] != nil }
 

@@ -60,7 +60,7 @@ struct RandomFilters {
       ("categories", RandomListings.categories + ["data"]), ("tags", RandomListings.tags),
       ("license", RandomListings.licenses), ("cors", ["yes", "no", "unknown"]),
       ("openWeights", ["true", "false"]), ("provider", ["Acme", "globex corp", "初音", "nobody"]),
-      ("name", ["Storm Voice", "straße", "👩‍👩‍👧 picture", "İstanbul voice"]),
+      ("name", ["Storm Voice", "straße", "👩‍👩‍👧 harbor", "İstanbul voice"]),
       ("currency", RandomListings.currencies), ("id", ["service-1", "service-2", "Service-3"]),
       ("verified", ["true", "false"]),
     ]

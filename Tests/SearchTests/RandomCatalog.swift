@@ -5,7 +5,7 @@ import Primitives
 struct RandomCatalog {
   /// Words of names and taglines, so that queries find some.
   static let words = [
-    "weather", "speech", "invoice", "calendar", "robot", "storm", "voice", "picture", "ledger",
+    "weather", "speech", "invoice", "calendar", "robot", "storm", "voice", "harbor", "ledger",
   ]
   static let tags = ["alpha", "Beta", "gamma delta", "quote\"s", "back\\slash", "日本"]
   static let amounts: [Int64] = [0, 100, 500, 1_000, 2_500, 10_000]

@@ -17,7 +17,7 @@ struct RandomListings {
   private static let equalNames = ["Storm Voice", "storm voice", "Robot Ledger"]
   private static let otherNames = [
     "Überblick Zürich", "天気 予報 weather", "Погода Сейчас", "weather ☂ storm", "naïve café robot",
-    "Straße", "İstanbul voice", "👩‍👩‍👧 picture",
+    "Straße", "İstanbul voice", "👩‍👩‍👧 harbor",
   ]
 
   private var base: RandomCatalog
@@ -122,12 +122,13 @@ struct RandomWorld: Sendable {
   /// - Parameter counts: How many listings there may be at first; one of these.
   init(seed: UInt64, counts: [Int] = [20, 60, 100, 100, 140, 300]) async throws {
     self.seed = seed
-    listings = RandomListings(seed: seed)
+    var made = RandomListings(seed: seed)
     random = SplitMix64(seed: seed ^ 0x0DD)
     services = [:]
     facts = FactTable([])
     let count = random.pick(counts)
-    let first = try (0..<count).map { try listings.service("service-\($0)") }
+    let first = try (0..<count).map { try made.service("service-\($0)") }
+    listings = made
     world = try await World(first)
     for service in first { services[service.id] = service }
     switch random.below(3) {

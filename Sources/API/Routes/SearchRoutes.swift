@@ -11,7 +11,7 @@ struct SearchRoutes: Sendable {
   func search(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, SearchShapes.fields)
-    return try await answer(body)
+    return try await answer(body, context)
   }
 
   /// The same with query parameters: lists are separated by commas, numbers and flags are read from their text.
@@ -33,33 +33,49 @@ struct SearchRoutes: Sendable {
       default: body[name] = .string(value)
       }
     }
-    return try await answer(.object(body))
+    return try await answer(.object(body), context)
   }
 
-  private func answer(_ body: JSON) async throws -> Response {
+  private func answer(_ body: JSON, _ context: Context) async throws -> Response {
     var incoming = try SearchShapes.read(body)
     var snapshot = try await current(revision: incoming.minRevision)
+    var edition = try await services.placements.edition(
+      at: services.clock.now, from: services.record)
     if let text = incoming.cursor {
       let cursor = try SearchShapes.readCursor(text, fingerprint: incoming.fingerprint)
       guard
         let pinned = services.indexer.index.snapshot(
-          revision: cursor.revision, generation: cursor.generation)
+          revision: cursor.revision, generation: cursor.generation),
+        let placed = services.placements.edition(version: cursor.placements)
       else { throw Refusal(.cursorInvalid, "The cursor has expired; search again.") }
       snapshot = pinned
+      edition = placed
       incoming.request.offset = cursor.offset
     }
-    let answer = try services.engine.search(incoming.request, on: snapshot)
+    return .json(try run(incoming, on: snapshot, edition, context))
+  }
+
+  /// One search on a snapshot, with the cursor of its next page.
+  func run(
+    _ incoming: SearchShapes.Incoming, on snapshot: Snapshot, _ edition: PlacementBook.Edition,
+    _ context: Context
+  ) throws -> JSON {
+    var request = incoming.request
+    request.placements = edition.placements
+    let answer = try services.engine.search(request, on: snapshot)
     var next: String?
     if let offset = answer.nextOffset, offset <= SearchRequest.offsetMax {
       services.indexer.index.pin(snapshot)
-      next = SearchShapes.cursor(answer, offset: offset, fingerprint: incoming.fingerprint)
+      next = SearchShapes.cursor(
+        answer, offset: offset, fingerprint: incoming.fingerprint, placements: edition.version)
     }
-    return .json(SearchShapes.json(answer, cursor: next))
+    let searchID = services.searchID(of: answer, to: incoming.request, in: context)
+    return SearchShapes.json(answer, cursor: next, searchID: searchID)
   }
 
   /// The newest snapshot, once it has a revision.
   /// - Throws: `Refusal` `not_searchable_yet` after two seconds.
-  private func current(revision: Int64) async throws -> Snapshot {
+  func current(revision: Int64) async throws -> Snapshot {
     let index = services.indexer.index
     for _ in 0..<200 where index.snapshot.revision < revision {
       try await Task.sleep(for: .milliseconds(10))

@@ -89,13 +89,16 @@ struct SessionRoutes: Sendable {
   func confirm(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, ["proposalId"])
+    try context.known(body, ["proposalId", "searchId"])
     let key = try key(context, "POST /v1/sessions", body)
     guard let proposal = body["proposalId"]?.string else {
       throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
     }
     let answer = try await services.sessions.confirm(
       try proposalID(proposal), by: user, key: key, refused: stored(context))
+    if answer.status == 201, let session = try? JSON.parse(answer.body) {
+      await services.noteStart(session, searchID: body["searchId"]?.string, in: context)
+    }
     return response(answer)
   }
 
@@ -180,6 +183,9 @@ struct SessionRoutes: Sendable {
     let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
     let answer = try await services.sessions.transition(
       id, by: actor, event, key: key, refused: stored(context))
+    if case .complete = event, answer.status == 200 {
+      await services.noteCompletion(of: id)
+    }
     return response(answer)
   }
 

@@ -8,6 +8,7 @@ enum SearchShapes {
   static let fields: Set<String> = [
     "q", "understand", "filter", "facets", "facetLimit", "sort", "limit", "offset", "cursor",
     "semantic", "usage", "highlight", "explain", "minRevision", "prefix",
+    "diversify",
   ]
 
   /// A search read from a body; the cursor and the awaited revision come beside it.
@@ -69,11 +70,12 @@ enum SearchShapes {
       }
     }
     incoming.request.usage = usage(body["usage"], &faults)
+    incoming.request.diversify = diversifies(body["diversify"], &faults)
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The search is not valid.", fields: faults)
     }
     if let filter { incoming.request.filter = try FilterParser.parse(filter) }
-    for key in sort { incoming.request.sort.append(try SortKey.read(key)) }
+    incoming.request.sort = try sortKeys(sort, hasUsage: incoming.request.usage != nil)
     incoming.fingerprint = fingerprint(body)
     return incoming
   }
@@ -86,6 +88,29 @@ enum SearchShapes {
     default:
       faults.append(.init("/understand", "must be auto or off"))
       return true
+    }
+  }
+
+  private static func sortKeys(
+    _ texts: [String], hasUsage: Bool
+  ) throws(Refusal) -> [SortKey] {
+    var keys: [SortKey] = []
+    for text in texts { keys.append(try SortKey.read(text)) }
+    guard hasUsage || !keys.contains(where: { $0.field == "cost" }) else {
+      throw Refusal(
+        .validationFailed, "The search is not valid.",
+        fields: [.init("/sort", "needs usage to sort by cost")])
+    }
+    return keys
+  }
+
+  private static func diversifies(_ value: JSON?, _ faults: inout [Refusal.Field]) -> Bool {
+    switch value {
+    case nil, .null?, "none": return false
+    case "provider": return true
+    default:
+      faults.append(.init("/diversify", "must be provider or none"))
+      return false
     }
   }
 
@@ -111,17 +136,19 @@ enum SearchShapes {
   }
 
   /// A cursor: the snapshot, the place in it, and what it belongs to.
-  static func cursor(_ answer: SearchAnswer, offset: Int, fingerprint: String) -> String {
+  static func cursor(
+    _ answer: SearchAnswer, offset: Int, fingerprint: String, placements: String
+  ) -> String {
     let value: JSON = [
       "r": .int(answer.revision), "g": .string(answer.generation), "o": .number(offset),
-      "h": .string(fingerprint),
+      "h": .string(fingerprint), "p": .string(placements),
     ]
     return BytesText.base64url(value.bytes)
   }
 
   static func readCursor(
     _ text: String, fingerprint: String
-  ) throws(Refusal) -> (revision: Int64, generation: String, offset: Int) {
+  ) throws(Refusal) -> (revision: Int64, generation: String, offset: Int, placements: String) {
     guard text.utf8.count <= 1_000, let bytes = BytesText.bytes(base64url: text),
       let value = try? JSON.parse(bytes), let revision = value["r"]?.int,
       let generation = value["g"]?.string, let offset = value["o"]?.int,
@@ -130,12 +157,12 @@ enum SearchShapes {
     guard value["h"]?.string == fingerprint else {
       throw Refusal(.cursorInvalid, "The cursor belongs to another search.")
     }
-    return (revision, generation, Int(offset))
+    return (revision, generation, Int(offset), value["p"]?.string ?? "")
   }
 
-  static func json(_ answer: SearchAnswer, cursor: String?) -> JSON {
+  static func json(_ answer: SearchAnswer, cursor: String?, searchID: String? = nil) -> JSON {
     var object: JSONObject = [
-      "hits": .array(answer.hits.map(hit)), "total": .number(answer.total),
+      "hits": .array(hits(answer.hits)), "total": .number(answer.total),
       "facets": .object(
         answer.facets.reduce(into: JSONObject()) { $0[$1.field] = facet($1) }),
       "understood": .array(
@@ -148,6 +175,7 @@ enum SearchShapes {
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
       "asOf": .int(answer.revision), "generation": .string(answer.generation),
       "degraded": .strings(answer.degraded), "nextCursor": .optional(cursor),
+      "searchId": .optional(searchID),
       "took": .object(
         answer.took.reduce(into: JSONObject()) { $0[$1.stage + "Us"] = .int($1.microseconds) }),
     ]
@@ -163,7 +191,19 @@ enum SearchShapes {
     ]
   }
 
-  private static func hit(_ hit: Hit) -> JSON {
+  /// Hits in order; where they are explained, each says why it stands above the next of the page.
+  static func hits(_ hits: [Hit]) -> [JSON] {
+    hits.enumerated().map { place, one in
+      let json = hit(one)
+      guard place + 1 < hits.count, let why = PairwiseWhy.why(one, over: hits[place + 1]),
+        case .object(var object) = json
+      else { return json }
+      object["aboveNext"] = why
+      return .object(object)
+    }
+  }
+
+  static func hit(_ hit: Hit) -> JSON {
     var object: JSONObject = [
       "id": .string(hit.id), "service": .raw(hit.service),
       "offer": hit.offer.isEmpty ? .null : .raw(hit.offer),
@@ -175,6 +215,7 @@ enum SearchShapes {
     if let cost = hit.cost {
       object["cost"] = ["amountNano": .int(cost.amountNano), "currency": .string(cost.currency)]
     }
+    if let label = hit.label { object["label"] = .string(label.rawValue) }
     if let highlights = hit.highlights { object["highlights"] = highlights }
     if let explanation = hit.explanation { object["explain"] = explanation }
     return .object(object)
@@ -182,7 +223,7 @@ enum SearchShapes {
 
   private static func rounded(_ value: Double) -> Double { (value * 1e6).rounded() / 1e6 }
 
-  private static func facet(_ facet: FacetCounts) -> JSON {
+  static func facet(_ facet: FacetCounts) -> JSON {
     let kind = IndexField.named[facet.field]?.kind ?? .words
     func number(_ value: Double) -> JSON {
       switch kind {
@@ -213,6 +254,7 @@ enum SearchShapes {
           ["from": number($0.from), "to": number($0.to), "count": .number($0.count)]
         })
     }
+    if !facet.ranges.isEmpty { object["ranges"] = .array(facet.ranges.map(DiscoveryShapes.range)) }
     return .object(object)
   }
 
@@ -233,7 +275,8 @@ enum SearchShapes {
       ]
     }
     return [
-      "fields": .array(fields), "sort": ["relevance", "newest", "popularity", "latency", "name"],
+      "fields": .array(fields),
+      "sort": ["relevance", "newest", "popularity", "latency", "name", "cost"],
       "currencies": .strings(IndexField.currencies),
       "limits": [
         "limit": .number(SearchRequest.limitMax), "offset": .number(SearchRequest.offsetMax),

@@ -142,6 +142,7 @@ struct FacetCounter {
     guard let low = values.min(), let high = values.max() else { return facet }
     facet.statistics = .init(
       min: low, max: high, average: values.reduce(0, +) / Double(values.count))
+    if field.kind == .price { facet.ranges = PriceRanges.ranges(values) }
     facet.buckets = Histogram.buckets(
       values, low: low, high: high, isLogarithmic: field.kind == .price)
     return facet
@@ -169,6 +170,8 @@ enum Histogram {
       edges = (0...bucketCount).map { low + step * Double($0) }
     }
     edges[bucketCount] = high
+    // Rounding must not carry an edge past the ends.
+    edges = edges.map { min(max($0, low), high) }
     var counts = [Int](repeating: 0, count: bucketCount)
     for value in values {
       let place = edges.dropFirst().firstIndex { value < $0 } ?? bucketCount

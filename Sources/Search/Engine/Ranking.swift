@@ -127,23 +127,67 @@ extension SearchRun {
     let sort =
       request.sort.isEmpty ? [SortKey(field: "relevance", isDescending: true)] : request.sort
     let order = RankOrder(snapshot: snapshot, sort: sort, usage: request.usage, rows: rows)
-    var heap = BoundedHeap(capacity: end, order: order)
+    let placed = placements(matching)
+    let isSpread = request.diversify && sort.first?.field == "relevance"
+    let capacity = isSpread ? max(end, Diversifier.window) : end
+    var heap = BoundedHeap(capacity: capacity, order: order)
+    var shown: [Place: RankedService] = [:]
+    func take(_ place: Place, _ score: Float) {
+      if placed.contains(where: { $0.place == place }) {
+        shown[place] = order.ranked(place, score)
+      } else {
+        heap.insert(place, score)
+      }
+    }
     let bonus = snapshot.configuration.nameBonus
     for number in snapshot.segments.indices {
       guard !relevance.candidates.isEmpty else {
-        matching[number].forEach { heap.insert(Place(segment: number, index: $0), 0) }
+        matching[number].forEach { take(Place(segment: number, index: $0), 0) }
         continue
       }
       let candidates = relevance.candidates[number]
       for (at, service) in candidates.services.enumerated() where matching[number][Int(service)] {
         let place = Place(segment: number, index: Int(service))
         let mixed = relevance.mixed(candidates.text[at], candidates.vector[at])
-        heap.insert(place, relevance.named.contains(place) ? mixed + bonus : mixed)
+        take(place, relevance.named.contains(place) ? mixed + bonus : mixed)
       }
     }
-    let page = heap.sorted().dropFirst(request.offset)
-    output.hits = page.map { hit($0, rows[$0.place.segment], relevance) }
-    if end < output.total { output.nextOffset = end }
+    let head = isSpread ? spread(heap.sorted()) : heap.sorted()
+    let items = head.map { (ranked: $0, label: Placement.Label?.none) }
+    let inserted = placed.compactMap { one in
+      shown[one.place].map {
+        (
+          item: (ranked: $0, label: Placement.Label?.some(one.placed.label)),
+          index: one.placed.index
+        )
+      }
+    }
+    let page = Placements.merge(organic: items, placed: inserted).prefix(end)
+      .dropFirst(request.offset)
+    output.hits = page.map { item in
+      var hit = hit(item.ranked, rows[item.ranked.place.segment], relevance)
+      hit.label = item.label
+      return hit
+    }
+    if end < output.total, request.limit > 0 { output.nextOffset = end }
+  }
+
+  /// The placements that this search shows, with where their services are.
+  private func placements(_ matching: [Bitset]) -> [(placed: Placements.Placed, place: Place)] {
+    let chosen = Placements.chosen(for: request, from: request.placements) { id in
+      snapshot.place(of: id).map { matching[$0.segment][$0.index] } ?? false
+    }
+    return chosen.compactMap { one in snapshot.place(of: one.serviceID).map { (one, $0) } }
+  }
+
+  private func spread(_ head: [RankedService]) -> [RankedService] {
+    let providers = head.map { ranked -> String in
+      let segment = snapshot.segments[ranked.place.segment]
+      let row = segment.rows(of: ranked.place.index).lowerBound
+      return segment.column("providerId")?.words(row).first ?? ""
+    }
+    return Diversifier.order(scores: head.map { Double($0.score) }, providers: providers)
+      .map { head[$0] }
   }
 
   private func hit(_ ranked: RankedService, _ rows: Bitset, _ relevance: Relevance) -> Hit {
@@ -156,7 +200,9 @@ extension SearchRun {
       id: segment.id(place.index), name: segment.name(place.index), place: place, service: service,
       offer: best.row.map(segment.offer(row:)) ?? [], offerReason: best.reason,
       score: Double(ranked.score), textScore: Double(text), vectorScore: Double(vector),
-      cost: request.usage.flatMap { usage in best.row.flatMap { cost(segment.offer(row: $0), usage) } },
+      cost: request.usage.flatMap { usage in
+        best.row.flatMap { cost(segment.offer(row: $0), usage) }
+      },
       highlights: request.highlights ? highlight(service) : nil,
       explanation: request.explains ? explain(ranked, relevance, text, vector) : nil)
   }

@@ -10,7 +10,9 @@ package struct SearchEngine: Sendable {
     private let embedder: TextEmbedder?
     private let cache: Cache
 
-    package init(encoder: Encoder?) { self.init(embedder: encoder.map(TextEmbedder.init(encoder:))) }
+    package init(encoder: Encoder?) {
+      self.init(embedder: encoder.map(TextEmbedder.init(encoder:)))
+    }
 
     /// - Parameter embedder: Gives the vectors of queries; nil for none.
     package init(embedder: TextEmbedder?) {
@@ -120,16 +122,17 @@ struct SearchRun {
   }
 
   private mutating func understand() -> Understanding {
-    let reader = QueryReader { [snapshot] folded in snapshot.providerName(folded) }
+    let reader = QueryReader(snapshot: snapshot)
     // A name may hold a word of the lexicon ("Free Dictionary"): the very name is never taken apart.
     let isName = !namedPlaces(request.query).isEmpty
     var understanding = reader.read(
-      request.query, understanding: request.understands && !isName)
+      request.query, understanding: request.understands && !isName, ignoring: request.ignored)
     output.isCut = understanding.isCut
     // Explicit filters win: a condition read out of the text yields to one on the same field.
     let explicit = request.filter?.subjects ?? []
     understanding.constraints.removeAll { !$0.expression.subjects.isDisjoint(with: explicit) }
     output.understood = understanding.constraints
+    output.notes = understanding.notes
     return understanding
   }
 
@@ -163,14 +166,7 @@ struct SearchRun {
   }
 
   private func namedPlaces(_ text: String) -> Set<Place> {
-    let key = Segment.fold(text)
-    var places: Set<Place> = []
-    for (number, segment) in snapshot.segments.enumerated() {
-      for index in segment.services(named: key) where snapshot.live[number][index] {
-        places.insert(Place(segment: number, index: index))
-      }
-    }
-    return places
+    Set(snapshot.places(named: Segment.fold(text)))
   }
 
   private func suggestion(_ text: String, _ corrections: [String: String]) -> String? {

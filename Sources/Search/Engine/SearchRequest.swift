@@ -28,7 +28,8 @@ package struct SortKey: Sendable, Equatable {
     }
     guard let field = IndexField.named[name], field.kind != .words, field.kind != .flags else {
       let known = IndexField.all.filter { $0.kind != .words && $0.kind != .flags }.map(\.name)
-      let near = Spelling.nearest(to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
+      let near = Spelling.nearest(
+        to: name, in: known + ["relevance", "newest", "name", "cost", "popularity"])
       throw Refusal(
         .validationFailed, "Nothing can be sorted by \(name.prefix(80)).",
         fields: [
@@ -63,6 +64,8 @@ package struct SearchRequest: Sendable {
   package var query = ""
   /// Whether conditions are read out of the query.
   package var understands = true
+  /// Keys or labels of understood conditions that the user removed.
+  package var ignored: Set<String> = []
   package var filter: FilterExpression?
   /// Further conditions that must hold, as a chat collects them.
   package var constraints: [Constraint] = []
@@ -78,6 +81,12 @@ package struct SearchRequest: Sendable {
   package var explains = false
   /// Whether the last word may be the start of one.
   package var isPrefix = false
+  /// "Services like this one": its id.
+  package var like: String?
+  /// Whether providers are spread over the head of the order.
+  package var diversify = false
+  /// Placements in force; those that belong to this search are shown and labelled.
+  package var placements: [Placement] = []
 
   package init() {}
 }
@@ -99,6 +108,8 @@ package struct Hit: Sendable {
   package let cost: Money?
   package let highlights: JSON?
   package let explanation: JSON?
+  /// What the hit is called where an operator placed it.
+  package var label: Placement.Label?
 }
 
 /// The counts of one facet.
@@ -127,6 +138,8 @@ package struct FacetCounts: Sendable {
   package var unknownCount = 0
   package var statistics: Statistics?
   package var buckets: [Bucket] = []
+  /// Prices in ranges with labels.
+  package var ranges: [PriceRanges.Range] = []
 }
 
 /// The smallest set of conditions to drop, and how many services that gives.
@@ -144,6 +157,8 @@ package struct SearchAnswer: Sendable {
   /// Conditions that were understood but would leave nothing, so that they were not applied.
   package var unapplied: [Constraint] = []
   package var relaxations: [Relaxation] = []
+  /// What was seen in the query and could not become a condition.
+  package var notes: [String] = []
   package var didYouMean: String?
   package var filter: FilterExpression?
   package var revision: Int64 = 0

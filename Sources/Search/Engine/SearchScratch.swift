@@ -8,6 +8,8 @@ internal import Synchronization
 final class SearchScratch: @unchecked Sendable {
   // Safe to share: the pool hands it to one search at a time, and takes it back when that search has ended.
   let analyzer: Analyzer
+  /// The terms of the stop words.
+  let stopTerms: [String]
   /// Accumulators of the text leg, a block of services at a time.
   let text = TextKernel()
   /// Distances of the vector leg by service.
@@ -16,7 +18,10 @@ final class SearchScratch: @unchecked Sendable {
   private(set) var selected = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
   private var capacity = 1
 
-  init() throws { analyzer = try Analyzer(weights: RankingConfiguration.shipped.fields) }
+  init() throws {
+    analyzer = try Analyzer(weights: RankingConfiguration.shipped.fields)
+    stopTerms = analyzer.stopTerms()
+  }
 
   deinit { release() }
 

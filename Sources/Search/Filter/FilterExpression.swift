@@ -51,7 +51,12 @@ package indirect enum FilterExpression: Sendable, Equatable {
     case .flag(let field, let name, _): ["\(field).\(name.lowercased())"]
     case .compare(let field, _, .word(let word)) where IndexField.named[field]?.kind == .flags:
       ["\(field).\(word.lowercased())"]
-    case .known(let field): [field.lowercased()]
+    case .known(let field):
+      if let dot = field.firstIndex(of: ".") {
+        [field[..<dot] + field[dot...].lowercased()]
+      } else {
+        [field]
+      }
     default: fields
     }
   }
@@ -85,10 +90,21 @@ package indirect enum FilterExpression: Sendable, Equatable {
     return needsParentheses ? "(\(text))" : text
   }
 
+  /// In quotes, by scalars: a mark with an accent on it is still a mark.
+  private static func quoted(_ word: String) -> String {
+    var output = String.UnicodeScalarView("\"".unicodeScalars)
+    for scalar in word.unicodeScalars {
+      if scalar == "\"" || scalar == "\\" { output.append("\\") }
+      output.append(scalar)
+    }
+    output.append("\"")
+    return String(output)
+  }
+
   private static func text(_ value: Value) -> String {
     switch value {
     case .word(let word):
-      "\"" + word.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+      FilterExpression.quoted(word)
     case .number(_, let unit, let text):
       unit > 0 ? "\"\(text) \(IndexField.currencies[Int(unit)])\"" : text
     }

@@ -10,6 +10,18 @@ package struct FilterParser {
   /// The expression of a text, or nil for an empty one.
   /// - Throws: `Refusal` `filter_invalid` with `position` and `expected`.
   package static func parse(_ text: String) throws(Refusal) -> FilterExpression? {
+    guard let expression = try read(text) else { return nil }
+    // The canonical text comes back in links, chips and cursors: it must be a filter, too.
+    do {
+      _ = try read(expression.canonical)
+    } catch {
+      throw filterRefusal(
+        at: 0, expected: "a filter whose canonical form has at most 4000 characters and 64 levels")
+    }
+    return expression
+  }
+
+  private static func read(_ text: String) throws(Refusal) -> FilterExpression? {
     var parser = FilterParser(tokens: try FilterLexer.tokens(text))
     if parser.tokens.count == 1 { return nil }
     let expression = try parser.disjunction()
@@ -109,15 +121,17 @@ package struct FilterParser {
     guard case .word(let word) = token.kind else {
       throw filterRefusal(at: token.position, expected: "a field")
     }
-    let halves = word.split(separator: ".", maxSplits: 1)
+    let halves = word.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
     let name = String(halves.first ?? "")
     guard let field = IndexField.named[name] else {
       let nearest = Spelling.nearest(to: name, in: IndexField.all.map(\.name))
       throw filterRefusal(
         at: token.position, expected: "a field" + (nearest.map { ", perhaps \($0)" } ?? ""))
     }
-    guard halves.count == 1 || field.kind == .flags else {
-      throw filterRefusal(at: token.position, expected: "\(name) without a dot")
+    guard halves.count == 1 || (field.kind == .flags && halves[1] != "") else {
+      throw filterRefusal(
+        at: token.position,
+        expected: field.kind == .flags ? "a name after the dot" : "\(name) without a dot")
     }
     at += 1
     return (field, halves.count == 2 ? String(halves[1]) : nil)

@@ -32,7 +32,8 @@ extension Indexer {
     }
   }
 
-  private func adopt(_ merged: Segment, replacing count: Int, ifBaseIs before: Segment) async throws {
+  private func adopt(_ merged: Segment, replacing count: Int, ifBaseIs before: Segment) async throws
+  {
     // A new base that came meanwhile has all of it.
     guard base === before, parts.count > count else { return }
     try await adopt(merged: merged, replacing: count)

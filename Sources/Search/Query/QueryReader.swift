@@ -2,7 +2,7 @@
 package struct QueryReader: Sendable {
   package static let characterCountMax = 1_000
   /// A character may be made of many scalars: this many are read at most.
-  private static let scalarCountMax = 16_000
+  private static let scalarCountMax = 4_000
 
   private let names: any CatalogNames
 
@@ -14,9 +14,9 @@ package struct QueryReader: Sendable {
     self.init(names: ProviderNames(find: isProvider))
   }
 
-  /// A reader that knows the providers of a snapshot.
+  /// A reader that knows the names of a snapshot.
   package init(snapshot: Snapshot) {
-    self.init { folded in snapshot.providerName(folded) }
+    self.init(names: SnapshotNames(snapshot: snapshot))
   }
 
   /// The words of a text that carry a need, in lower case.

@@ -9,7 +9,9 @@ package enum Spelling {
 
   /// The edits between two words (insert, delete, replace, swap of neighbours), or nil above the bound.
   /// A wrong first letter counts two.
-  package static func distance(_ left: [UInt8], _ right: [UInt8], atMost bound: Int) -> Int? {
+  package static func distance<Letter: Equatable>(
+    _ left: [Letter], _ right: [Letter], atMost bound: Int
+  ) -> Int? {
     guard abs(left.count - right.count) <= bound else { return nil }
     let penalty = left.first == right.first ? 0 : 1
     var beforePrevious = [Int](repeating: 0, count: right.count + 1)

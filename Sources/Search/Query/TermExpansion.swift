@@ -10,8 +10,16 @@ struct TermExpansion {
     self.analyzer = analyzer
   }
 
+  /// The terms of a text in their order, each as its place in `terms`; known after `terms(of:)`.
+  private(set) var sequence: [Int] = []
+
   mutating func terms(of text: String, isPrefix: Bool) -> [QueryTerm] {
-    let terms = analyzer.queryWords(Analyzer.splittingIdentifiers(text))
+    var terms: [Analyzer.Word] = []
+    for word in analyzer.queryWords(Analyzer.splittingIdentifiers(text)) {
+      let place = terms.firstIndex { $0.term == word.term } ?? terms.count
+      if place == terms.count { terms.append(word) }
+      sequence.append(place)
+    }
     let synonyms = Synonyms.shipped.alternatives(in: text, analyzer: analyzer)
     return terms.enumerated().map { index, word in
       var alternatives = [QueryTerm.Alternative(text: word.term, factor: 1)]
@@ -75,7 +83,7 @@ struct SpellingCorrection {
   func correction(of word: String) -> String? {
     let allowed = Spelling.editsAllowed(word)
     guard allowed > 0, let first = word.first else { return nil }
-    let wanted = Array(word.utf8)
+    let wanted = word.unicodeScalars.map(\.value)
     var best: Best?
     func consider(_ segment: Segment, _ place: Int, _ edits: Int) {
       let candidate = Best(
@@ -85,10 +93,13 @@ struct SpellingCorrection {
     for segment in snapshot.segments {
       for place in segment.words.range(prefix: String(first)) {
         let span = segment.words.span(place)
-        guard abs(span.count - wanted.count) <= allowed,
-          let edits = Spelling.distance(wanted, Array(span), atMost: allowed)
-        else { continue }
-        consider(segment, place, edits)
+        // Letters are counted, not bytes; in words of plain letters they are the same.
+        let isNear = abs(span.count - wanted.count) <= allowed
+        guard isNear || span.contains(where: { $0 >= 0x80 }) else { continue }
+        let letters = SpellingCorrection.letters(span)
+        if let edits = Spelling.distance(wanted, letters, atMost: allowed) {
+          consider(segment, place, edits)
+        }
       }
       // A wrong first letter counts two, so nothing else may be wrong.
       guard allowed >= 2 else { continue }
@@ -97,6 +108,11 @@ struct SpellingCorrection {
       }
     }
     return best?.word
+  }
+
+  private static func letters(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt32] {
+    if bytes.allSatisfy({ $0 < 0x80 }) { return bytes.map { UInt32($0) } }
+    return String(decoding: bytes, as: UTF8.self).unicodeScalars.map(\.value)
   }
 
   /// The word with its first letter missing, doubled by another, replaced, or swapped with the second.

@@ -10,6 +10,8 @@ final class Analyzer {
     var length: Int
     /// The words as they are written, in lower case.
     var words: Set<String>
+    /// The terms in their order, an empty one behind each field.
+    var sequence: [String]
   }
 
   /// A word of a query.
@@ -32,7 +34,7 @@ final class Analyzer {
   }
 
   func terms(of service: Service) -> Terms {
-    var terms = Terms(weights: [:], length: 0, words: [])
+    var terms = Terms(weights: [:], length: 0, words: [], sequence: [])
     add(service.name, weight: weights.name, to: &terms)
     add(service.text("tagline"), weight: weights.tagline, to: &terms)
     let lists = ["categories", "tags"].compactMap { service.list($0) }.joined()
@@ -55,10 +57,12 @@ final class Analyzer {
     tokenizer.tokenize(split) { token, range in
       terms.length += 1
       terms.weights[token, default: 0] += weight
+      terms.sequence.append(token)
       if range.count <= Analyzer.wordByteMax {
         terms.words.insert(Analyzer.lowercased(source[range]))
       }
     }
+    terms.sequence.append("")
   }
 
   /// The text, and behind it the parts of its camelCase words (measured: notes/relevance.md).
@@ -91,23 +95,30 @@ final class Analyzer {
     return String(decoding: bytes, as: UTF8.self).lowercased()
   }
 
-  /// The words of free text with distinct terms, stop words left out unless nothing else is there.
+  /// The words of free text in their order, stop words left out unless nothing else is there.
   func queryWords(_ text: String) -> [Word] {
     var all: [Word] = []
-    var kept: [Word] = []
     let source = Array(text.utf8)
     tokenizer.tokenize(text) { token, range in
-      let word = Word(term: token, written: Analyzer.lowercased(source[range]))
-      if !all.contains(where: { $0.term == token }) { all.append(word) }
-      if !Analyzer.stopWords.contains(word.written), !kept.contains(where: { $0.term == token }) {
-        kept.append(word)
-      }
+      all.append(Word(term: token, written: Analyzer.lowercased(source[range])))
     }
+    let kept = all.filter { !Analyzer.stopWords.contains($0.written) }
     return kept.isEmpty ? all : kept
   }
 
   /// The distinct terms of free text, stop words left out unless nothing else is there.
-  func queryTerms(_ text: String) -> [String] { queryWords(text).map(\.term) }
+  func queryTerms(_ text: String) -> [String] {
+    var terms: [String] = []
+    for word in queryWords(text) where !terms.contains(word.term) { terms.append(word.term) }
+    return terms
+  }
+
+  /// The terms of the stop words.
+  func stopTerms() -> [String] {
+    var terms: [String] = []
+    for word in Analyzer.stopWords { tokenizer.tokenize(word) { token, _ in terms.append(token) } }
+    return Array(Set(terms))
+  }
 
   /// Every token with its byte range.
   func ranges(_ text: String) -> [(token: String, range: Range<Int>)] {

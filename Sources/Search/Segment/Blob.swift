@@ -44,7 +44,8 @@ final class Blob: @unchecked Sendable {
     guard isMapped else { return }
     let page = 4_096
     let start = range.lowerBound / page * page
-    madvise(UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_DONTNEED)
+    madvise(
+      UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_DONTNEED)
   }
 
   /// Says that pages will be read here and there, so that the kernel reads no neighbours ahead.

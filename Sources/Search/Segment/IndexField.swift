@@ -194,7 +194,8 @@ package struct IndexField: Sendable {
     }
     // Amounts of tokens are kept per 1,000,000; another `per` is brought to it. Doubles are exact to 2^53.
     let perUnit = price.meter.hasSuffix("Token") ? 1_000_000 : 1
-    let amount = Double(price.money.amountNano) * (Double(perUnit) / Double(price.per))
-    return .number(amount, unit: Int8(unit))
+    let amount = Int128(price.money.amountNano) * Int128(perUnit)
+    let (whole, rest) = amount.quotientAndRemainder(dividingBy: Int128(max(price.per, 1)))
+    return .number(Double(whole) + Double(rest) / Double(price.per), unit: Int8(unit))
   }
 }

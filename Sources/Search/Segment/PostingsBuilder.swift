@@ -11,23 +11,28 @@ struct PostingsBuilder {
   private var terms: [String] = []
   private var entries: [Entry] = []
   private var lengths: [Int32] = []
+  /// Codes of the terms of each service in their order; -1 behind each field.
+  private var sequence: [Int32] = []
+  private var sequenceStarts: [UInt64] = [0]
   private var wordCounts: [String: UInt32] = [:]
 
   mutating func add(_ terms: Analyzer.Terms) {
     let service = Int32(lengths.count)
     lengths.append(Int32(clamping: terms.length))
     for (term, frequency) in terms.weights {
-      let code: Int32
-      if let known = codes[term] {
-        code = known
-      } else {
-        code = Int32(self.terms.count)
-        codes[term] = code
-        self.terms.append(term)
-      }
-      entries.append(Entry(term: code, service: service, frequency: frequency))
+      entries.append(Entry(term: code(term), service: service, frequency: frequency))
     }
+    for term in terms.sequence { sequence.append(term.isEmpty ? -1 : code(term)) }
+    sequenceStarts.append(UInt64(sequence.count))
     for word in terms.words { wordCounts[word, default: 0] += 1 }
+  }
+
+  private mutating func code(_ term: String) -> Int32 {
+    if let known = codes[term] { return known }
+    let code = Int32(terms.count)
+    codes[term] = code
+    terms.append(term)
+    return code
   }
 
   /// Tokens a service on average.
@@ -64,6 +69,9 @@ struct PostingsBuilder {
     try sink.add("posting/starts", starts, isStructure: true)
     try sink.add("posting/services", services, isStructure: true)
     try sink.add("posting/impacts", impacts, isStructure: false)
+    try sink.add("sequence/starts", sequenceStarts, isStructure: true)
+    try sink.add(
+      "sequence/terms", sequence.map { $0 < 0 ? -1 : rank[Int($0)] }, isStructure: false)
     let (words, wordOrder) = TextTableBuilder.sorted(Array(wordCounts.keys))
     let all = Array(wordCounts.values)
     try sink.add("word", words)

@@ -32,6 +32,8 @@ final class Segment: Sendable {
   private let postingStarts: View<UInt32>
   private let postingServices: View<UInt32>
   private let postingImpacts: View<Float>
+  private let sequenceStarts: View<UInt64>
+  private let sequenceTerms: View<Int32>
   /// Every word as it is written, in lower case, sorted; and how many services have it.
   let words: TextTable
   let wordCounts: View<UInt32>
@@ -66,6 +68,8 @@ final class Segment: Sendable {
     let postingCount = Int(postingStarts[terms.count])
     postingServices = try reader.view("posting/services", count: postingCount)
     postingImpacts = try reader.view("posting/impacts", count: postingCount)
+    sequenceStarts = try reader.view("sequence/starts", count: count + 1)
+    sequenceTerms = try reader.view("sequence/terms", count: Int(sequenceStarts[count]))
     words = try reader.texts("word")
     wordCounts = try reader.view("word/counts", count: words.count)
     foldedNames = try reader.texts("folded")
@@ -151,6 +155,13 @@ final class Segment: Sendable {
     return Postings(
       services: UnsafeBufferPointer(start: postingServices.base + start, count: count),
       impacts: UnsafeBufferPointer(start: postingImpacts.base + start, count: count))
+  }
+
+  /// The places of a service's terms in their order, -1 behind each field.
+  func sequence(_ index: Int) -> UnsafeBufferPointer<Int32> {
+    let start = Int(sequenceStarts[index])
+    return UnsafeBufferPointer(
+      start: sequenceTerms.base + start, count: Int(sequenceStarts[index + 1]) - start)
   }
 
   /// How many services have the term at a place.

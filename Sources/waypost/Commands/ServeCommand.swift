@@ -96,6 +96,7 @@ enum ServeCommand {
           if count % 10 == 0 { try await folder.record.checkpoint() }
           if count % 3_600 == 1 {
             try await services.chat.prune()
+            _ = try await services.feedback.prune()
             try await folder.record.write {
               try services.idempotency.prune(at: services.clock.now, on: $0)
             }
