@@ -15,7 +15,7 @@ help:
 	@echo "make up     installs, fetches the model, builds, imports the demo catalog, serves on 127.0.0.1:$(PORT)"
 	@echo "make test   every test"
 	@echo "make check  format, lint, imports, rules of the repository"
-	@echo "make bench  relevance on the shipped judged needs, and timings"
+	@echo "make bench  relevance on the shipped judged needs, counts that repeat, times beside peers"
 
 packages:
 	@Scripts/install-packages.sh $(PACKAGES)

@@ -83,8 +83,11 @@ struct Setting: Sendable {
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
     Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
     Setting(
-      "catalog", nil, nil, commands: ["eval"], "catalog to evaluate on (JSON Lines or a folder)"),
-    Setting("queries", nil, nil, commands: ["eval", "tune"], "needs, JSON Lines"),
+      "catalog", nil, nil, commands: ["eval", "bench"],
+      "catalog to evaluate on (JSON Lines or a folder)"),
+    Setting(
+      "queries", nil, nil, commands: ["eval", "tune", "bench"],
+      "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
     Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
     Setting(
@@ -113,6 +116,21 @@ struct Setting: Sendable {
     Setting(
       "set", nil, nil, .list, commands: ["tune"],
       "a judged set, name:catalog:queries:qrels[:pool]:family; may be repeated"),
+    Setting(
+      "n", nil, "10000", commands: ["bench"],
+      "how many services to measure with; several numbers separated by commas"),
+    Setting(
+      "rounds", nil, "3", .integer(1...20), commands: ["bench"],
+      "rounds, each of the peer and of ours"),
+    Setting("peers", nil, nil, commands: ["bench"], "folder of the peers' scripts"),
+    Setting("python", nil, nil, commands: ["bench"], "Python with the peers' packages"),
+    Setting(
+      "clients", nil, "8", .integer(1...64), commands: ["bench"], "clients of the load over HTTP"),
+    Setting(
+      "seconds", nil, "20", .integer(1...600), commands: ["bench"], "length of the load over HTTP"),
+    Setting(
+      "changes", nil, "0", .integer(0...1_000), commands: ["bench"],
+      "listing changes a second during the load"),
     Setting("threads", "WAYPOST_THREADS", "2", .integer(1...64), "threads for bulk embedding"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
