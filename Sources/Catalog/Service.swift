@@ -176,10 +176,14 @@ public struct Service: Sendable {
   private static let depthMax = 32
 
   private static func checkDepth(_ document: JSONObject, _ faults: inout [Refusal.Field]) {
-    for member in document.members where FieldCheck.isDeeper(member.value, than: depthMax) {
+    for member in document.members {
       let isOurs = Field.named[member.key] != nil || structural.contains(member.key)
-      faults.append(
-        .init("/" + (isOurs ? member.key : "extra"), "must be at most \(depthMax) levels deep"))
+      // What we do not know moves into `extra`, one level further down.
+      let levels = isOurs ? depthMax : depthMax - 1
+      if FieldCheck.isDeeper(member.value, than: levels) {
+        let name = isOurs ? member.key : "extra"
+        faults.append(.init("/" + name, "must be at most \(levels) levels deep"))
+      }
     }
   }
 

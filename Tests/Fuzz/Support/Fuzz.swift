@@ -76,7 +76,8 @@ package enum Fuzz {
   }
 
   /// Runs asynchronous work to its end on the fuzzer's one thread; nil where it throws.
-  package static func blocking<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) -> T? {
+  package static func blocking<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) -> T?
+  {
     let box = Box<T>()
     let done = DispatchSemaphore(value: 0)
     Task.detached {
