@@ -42,12 +42,13 @@ package struct BenchCounts: Sendable, Equatable {
       var expansion = TermExpansion(snapshot: snapshot, analyzer: bench.scratch.analyzer)
       let terms = expansion.terms(of: need, isPrefix: false)
       postings += bench.postings(of: terms)
-      guard let vector = encoder.vector(of: need) else { continue }
+      guard let query = encoder.vectors(of: [need])?.first else { continue }
+      let vector = bench.segment.space.query(query)
       let leg = VectorLeg(segment: bench.segment, scratch: bench.scratch, query: vector)
       let near = leg.nearest(allowed: all, cut: 2)
       vectorBytes += bench.bytesScanned(allowed: all, rescored: near.services.count)
       let relevance = Scorer(snapshot: snapshot, scratch: bench.scratch).relevance(
-        of: terms, vector: vector, vectorShare: 0.5)
+        of: terms, query: vector, balance: 0.5)
       candidates += relevance.candidates.reduce(0) { $0 + $1.services.count }
     }
     let engine = SearchEngine(encoder: encoder, microseconds: { 0 })

@@ -76,8 +76,10 @@ package final class SearchBench {
           stored: stored, terms: analyzer.terms(of: service), vector: vector(index)))
     }
     var sink = try FileSink(path: path)
-    try builder.write(to: &sink, averageLength: nil, configuration)
-    try sink.finish(["revision": 1, "averageLength": .double(Double(builder.averageLength))])
+    let average = builder.averageLength
+    try builder.write(
+      to: &sink, averageLength: average, space: nil, adapter: nil, configuration)
+    try sink.finish(["revision": 1, "averageLength": .double(Double(average))])
   }
 
   var segment: Segment { snapshot.base }
