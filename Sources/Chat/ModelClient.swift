@@ -47,6 +47,9 @@ struct ModelClient: Sendable {
       }
     } catch let failure as ModelFailure {
       throw failure
+    } catch TransferError.busy {
+      // Ours to say, not the server's fault: asking again would only queue up.
+      throw .budgetExceeded
     } catch {
       throw .unavailable
     }

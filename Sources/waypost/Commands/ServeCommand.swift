@@ -148,9 +148,11 @@ private enum Signals {
   static func armed() -> AsyncStream<Void> {
     signal(SIGTERM, SIG_IGN)
     signal(SIGINT, SIG_IGN)
+    // Of their own: a signal must come through also where the global queues are busy.
+    let queue = DispatchQueue(label: "waypost.signals")
     return AsyncStream<Void> { continuation in
       let sources = [SIGTERM, SIGINT].map { number in
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
         source.setEventHandler { @Sendable in continuation.yield(()) }
         source.resume()
         return SignalSource(source: source)

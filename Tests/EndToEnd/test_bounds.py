@@ -1,0 +1,77 @@
+"""What one caller can take from all the others: threads, memory, allowances, the model's good name."""
+
+import threading
+import time
+import uuid
+
+import pytest
+import requests
+
+import harness
+from harness import Chat, Server
+from scripted import Reply, ScriptedModel, text
+from test_model import model_environment
+
+
+@pytest.fixture
+def slow_model():
+    """A model that says one sentence and then nothing, until the gate opens."""
+    model = ScriptedModel()
+    model.gate = threading.Event()
+    model.play(*[Reply(text("It fits well. Look")[:-2], hold=model.gate) for _ in range(200)])
+    yield model
+    model.gate.set()
+    model.close()
+
+
+class Open:
+    """A turn whose stream stays open, in a thread of its own."""
+
+    def __init__(self, server, said="calendar"):
+        body = {"clientMessageId": uuid.uuid4().hex, "text": said}
+        start = time.monotonic()
+        self.answer = requests.post(server.url + "/v1/chat/discovery", json=body, stream=True, timeout=60)
+        self.stream = self.answer.iter_content(None)
+        self.raw = b""
+        while b"\n\n" not in self.raw:
+            self.raw += next(self.stream)
+        self.first = time.monotonic() - start
+        start = harness.events(self.raw[:self.raw.index(b"\n\n") + 2])[0]
+        self.mode, self.id, self.secret = start.data["mode"], start.conversation, start.data["conversationSecret"]
+
+    def rest(self):
+        self.raw += b"".join(self.stream)
+        return harness.Turn(self.raw)
+
+
+def open_turns(server, count):
+    turns = []
+    threads = [threading.Thread(target=lambda: turns.append(Open(server))) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    assert len(turns) == count
+    return turns
+
+
+def timed(action, count=60):
+    times = []
+    for _ in range(count):
+        start = time.monotonic()
+        assert action().status_code == 200
+        times.append(time.monotonic() - start)
+    return sorted(times)[int(count * 0.95)]
+
+
+def test_models_that_hang_hold_nobody_else_up(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        turns = open_turns(server, 20)
+        assert {turn.mode for turn in turns} == {"agent"}
+        assert max(turn.first for turn in turns) < 2, "each turn starts at once"
+        end = time.monotonic() + 5
+        while len(slow_model.requests) < 20 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(slow_model.requests) == 20, "all are asked at the same time"
+        assert timed(lambda: server.get("/healthz")) < 0.1
+        assert timed(lambda: server.get("/v1/providers/search?q=calendar")) < 0.1
+        slow_model.gate.set()
+        assert all(turn.rest().last.type in ("done", "error") for turn in turns)
