@@ -318,11 +318,12 @@ extension ChatDesk {
   package func delete(
     _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?
   ) async throws {
-    running.withLock { $0[id] }?.cancel()
     try await database.write { connection in
       _ = try ConversationStore.read(id, user: user, secret: secret, on: connection)
       try ConversationStore.delete(id, on: connection)
     }
+    // Only now: whose it is was asked in the transaction.
+    running.withLock { $0[id] }?.cancel()
   }
 }
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import harness
-from harness import Chat, Server
+from harness import Server, problem
 from scripted import Reply, ScriptedModel, text
 from test_model import model_environment
 
@@ -75,3 +75,17 @@ def test_models_that_hang_hold_nobody_else_up(small, slow_model):
         assert timed(lambda: server.get("/v1/providers/search?q=calendar")) < 0.1
         slow_model.gate.set()
         assert all(turn.rest().last.type in ("done", "error") for turn in turns)
+
+
+def test_a_stranger_can_neither_delete_nor_abort_a_running_turn(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        turn = Open(server)
+        path = f"/v1/chat/conversations/{turn.id}"
+        problem(requests.delete(server.url + path, timeout=10), 404, "not_found")
+        problem(server.post(path + "/cancel"), 404, "not_found")
+        time.sleep(0.3)
+        slow_model.gate.set()
+        ended = turn.rest()
+        assert ended.of("aborted") == [] and ended.last.type in ("done", "error")
+        own = {"Waypost-Conversation": turn.secret}
+        assert requests.delete(server.url + path, headers=own, timeout=10).status_code == 204
