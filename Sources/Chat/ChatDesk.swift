@@ -48,10 +48,8 @@ package final class ChatDesk: Sendable {
     _ request: TurnRequest, user: ID<UserKind>?, secret: String?
   ) async throws -> LiveTurn {
     let opened = try await open(request, user: user, secret: secret)
-    if let replay = opened.replay { return replay }
-    let live = LiveTurn(
-      conversationID: opened.row.id, turnID: opened.turnID, secret: opened.secret)
-    running.withLock { $0[opened.row.id] = live }
+    if let replay = opened.replay { return try await self.replay(replay, in: opened.row) }
+    let live = opened.live
     // Owned by the live turn, which `running` keeps until the turn has ended.
     let task = Task {
       await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent)
@@ -62,58 +60,87 @@ package final class ChatDesk: Sendable {
 
   private struct Opened: Sendable {
     let row: ConversationRow
-    let turnID: ID<TurnKind>
-    let secret: String?
+    let live: LiveTurn
     let isAgent: Bool
-    var replay: LiveTurn?
+    /// The turn that the same message started before.
+    let replay: ID<TurnKind>?
   }
 
+  /// Writes the new turn's row, and registers the turn in the same step: the lane lets no repeat of the
+  /// message see one without the other.
   private func open(
     _ request: TurnRequest, user: ID<UserKind>?, secret: String?
   ) async throws -> Opened {
     let now = clock.now
     let isAgent = request.mode != "guide" && agent?.isOpen(at: now) == true
-    let turnID = ID<TurnKind>(at: now, random: random)
-    let freshSecret = user == nil ? BytesText.base64url(random.bytes(16)) : nil
-    let random = random
-    let found = try await database.write {
-      connection -> (row: ConversationRow, secret: String?, replay: ID<TurnKind>?) in
-      let row: ConversationRow
-      var shown: String?
-      if let id = request.conversationID {
-        row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
-        if let turn = try ConversationStore.turn(
-          of: request.clientMessageID, in: id, on: connection)
-        {
-          return (row, nil, turn.id)
+    let freshID = request.conversationID ?? ID<ConversationKind>(at: now, random: random)
+    let freshSecret =
+      user == nil && request.conversationID == nil ? BytesText.base64url(random.bytes(16)) : nil
+    let live = LiveTurn(
+      conversationID: freshID, turnID: ID(at: now, random: random), secret: freshSecret)
+    do {
+      return try await database.write { connection in
+        if let (row, turn) = try known(request, user, secret, at: now, on: connection) {
+          return Opened(row: row, live: live, isAgent: isAgent, replay: turn)
         }
-        if try ConversationStore.isRunning(id, on: connection) {
-          throw Refusal(
-            .turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+        let row = try conversation(freshID, for: request, user, secret, at: now, on: connection)
+        if request.conversationID == nil {
+          try ConversationStore.insert(row, secret: freshSecret, on: connection)
         }
-        let last = try ConversationStore.lastMessage(in: id, on: connection)
-        if let parent = request.parentMessageID, parent != last {
-          throw Refusal(.parentStale, "The conversation has moved on; read it again.")
-        }
-      } else {
-        row = ConversationRow(
-          id: ID(at: now, random: random), userID: user, title: request.title, seq: 0,
-          seed: request.seed ?? 0, state: ConversationState(), createdAt: now, updatedAt: now)
-        shown = freshSecret
-        try ConversationStore.insert(row, secret: freshSecret, on: connection)
+        try ConversationStore.insertTurn(
+          live.turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now,
+          on: connection)
+        running.withLock { $0[row.id] = live }
+        return Opened(row: row, live: live, isAgent: isAgent, replay: nil)
       }
-      try ConversationStore.insertTurn(
-        turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now, on: connection)
-      return (row, shown, nil)
+    } catch {
+      // The row may have been refused at COMMIT, after the turn was registered.
+      running.withLock { if $0[freshID] === live { $0[freshID] = nil } }
+      live.finish()
+      throw error
     }
-    var opened = Opened(
-      row: found.row, turnID: found.replay ?? turnID, secret: found.secret, isAgent: isAgent)
-    if let turn = found.replay { opened.replay = try await replay(turn, in: found.row.id) }
-    return opened
+  }
+
+  /// The conversation and turn that this very message started before, or nil.
+  private func known(
+    _ request: TurnRequest, _ user: ID<UserKind>?, _ secret: String?, at now: Timestamp,
+    on connection: Connection
+  ) throws -> (ConversationRow, ID<TurnKind>)? {
+    var id = request.conversationID
+    if id == nil, let user {
+      id = try ConversationStore.started(by: request, of: user, at: now, on: connection)
+    }
+    guard let id else { return nil }
+    let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+    return try ConversationStore.turn(of: request.clientMessageID, in: id, on: connection)
+      .map { (row, $0.id) }
+  }
+
+  /// The conversation that a new turn goes into.
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`.
+  private func conversation(
+    _ id: ID<ConversationKind>, for request: TurnRequest, _ user: ID<UserKind>?,
+    _ secret: String?, at now: Timestamp, on connection: Connection
+  ) throws -> ConversationRow {
+    guard request.conversationID != nil else {
+      return ConversationRow(
+        id: id, userID: user, title: request.title, seq: 0, seed: request.seed ?? 0,
+        state: ConversationState(), createdAt: now, updatedAt: now)
+    }
+    let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+    if try ConversationStore.isRunning(id, on: connection) {
+      throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+    }
+    let last = try ConversationStore.lastMessage(in: id, on: connection)
+    if let parent = request.parentMessageID, parent != last {
+      throw Refusal(.parentStale, "The conversation has moved on; read it again.")
+    }
+    return row
   }
 
   /// The turn as it was, or as it is still running.
-  private func replay(_ turn: ID<TurnKind>, in id: ID<ConversationKind>) async throws -> LiveTurn {
+  private func replay(_ turn: ID<TurnKind>, in row: ConversationRow) async throws -> LiveTurn {
+    let id = row.id
     if let live = running.withLock({ $0[id] }), live.turnID == turn { return live }
     let events = try await database.read {
       try ConversationStore.events(in: id, turn: turn, after: 0, on: $0)

@@ -75,6 +75,26 @@ enum ConversationStore {
     return (turnID, found.1)
   }
 
+  /// The conversation that a user's message without one has just started: the same message again, with the
+  /// same words, within ten minutes, is a repeat. Later, or with other words, it is a new need.
+  static func started(
+    by request: TurnRequest, of user: ID<UserKind>, at now: Timestamp, on connection: Connection
+  ) throws -> ID<ConversationKind>? {
+    let found = try connection.first(
+      """
+      SELECT c.id FROM conversation c JOIN turn t ON t.conversation_id = c.id
+      WHERE c.user_id = ?1 AND c.updated_ms >= ?2 AND c.created_ms >= ?2
+      AND t.client_message_id = ?3 AND t.created_ms = c.created_ms AND t.input = ?4
+      ORDER BY c.id DESC LIMIT 1
+      """,
+      [
+        .blob(user.bytes), .int(now.milliseconds - 600_000), .text(request.clientMessageID),
+        .text(request.stored.text),
+      ]
+    ) { ID<ConversationKind>(bytes: $0.blob(0)) }
+    return found ?? nil
+  }
+
   static func isRunning(_ id: ID<ConversationKind>, on connection: Connection) throws -> Bool {
     try connection.first(
       "SELECT 1 FROM turn WHERE conversation_id = ? AND state = 'running'", [.blob(id.bytes)]

@@ -9,6 +9,7 @@ package final class LiveTurn: Sendable {
     var followers: [Int: AsyncStream<TurnEvent>.Continuation] = [:]
     var nextFollower = 0
     var task: Task<Void, Never>?
+    var isCancelled = false
   }
 
   package let conversationID: ID<ConversationKind>
@@ -26,8 +27,22 @@ package final class LiveTurn: Sendable {
   var events: [TurnEvent] { state.withLock { $0.events } }
   package var isFinished: Bool { state.withLock { $0.isFinished } }
 
-  func own(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
-  func cancel() { state.withLock { $0.task }?.cancel() }
+  /// Takes the task that runs the turn; a cancellation that came before it is made good.
+  func own(_ task: Task<Void, Never>) {
+    let isCancelled = state.withLock { state in
+      state.task = task
+      return state.isCancelled
+    }
+    if isCancelled { task.cancel() }
+  }
+
+  func cancel() {
+    let task = state.withLock { state in
+      state.isCancelled = true
+      return state.task
+    }
+    task?.cancel()
+  }
 
   func append(_ event: TurnEvent) {
     let followers = state.withLock { state in

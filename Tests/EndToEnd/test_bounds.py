@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import harness
-from harness import Server, problem
+from harness import Account, Chat, Server, problem
 from scripted import Reply, ScriptedModel, text
 from test_model import model_environment
 
@@ -89,3 +89,42 @@ def test_a_stranger_can_neither_delete_nor_abort_a_running_turn(small, slow_mode
         assert ended.of("aborted") == [] and ended.last.type in ("done", "error")
         own = {"Waypost-Conversation": turn.secret}
         assert requests.delete(server.url + path, headers=own, timeout=10).status_code == 204
+
+
+def parallel(count, action):
+    """What so many threads get that start together."""
+    got, gate = [], threading.Barrier(count)
+
+    def run():
+        gate.wait(10)
+        got.append(action())
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join(30) for thread in threads]
+    assert len(got) == count
+    return got
+
+
+def test_a_message_that_is_sent_many_times_at_once_is_one_whole_turn(small):
+    with Server(small) as server:
+        chat = Chat(server)
+        chat.say("calendar")
+        for _ in range(60):
+            body = {"clientMessageId": uuid.uuid4().hex, "text": "hello"}
+            answers = parallel(4, lambda: chat.send(body))
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.content for answer in answers}) == 1
+            assert harness.Turn(answers[0].content).last.type == "done"
+
+
+def test_a_first_message_that_a_user_sends_twice_starts_one_conversation(small):
+    with Server(small) as server:
+        user = Account.register(server)
+        body = {"clientMessageId": "m1", "text": "calendar"}
+        answers = parallel(4, lambda: Chat(server, user).send(body))
+        assert len({answer.content for answer in answers}) == 1
+        assert harness.Turn(answers[0].content).last.type == "done"
+        other = Chat(server, user).say(clientMessageId="m1", text="music")
+        assert other.conversation != harness.Turn(answers[0].content).conversation, "other words are another need"
+        assert len(user.get("/v1/chat/conversations").json()["conversations"]) == 2
