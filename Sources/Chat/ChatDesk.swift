@@ -14,12 +14,15 @@ package final class ChatDesk: Sendable {
   private let guide: Guide
   private let agent: Agent?
   private let sessions: SessionDesk
+  private let log: @Sendable (String) -> Void
   private let running = Mutex<[ID<ConversationKind>: LiveTurn]>([:])
 
-  /// - Parameter agent: The model's side, or nil where none is configured.
+  /// - Parameters:
+  ///   - agent: The model's side, or nil where none is configured.
+  ///   - log: Gets failures that no client can be told of, in words.
   package init(
     database: Database, clock: Clock, random: RandomSource, index: SearchIndex, guide: Guide,
-    agent: Agent?, sessions: SessionDesk
+    agent: Agent?, sessions: SessionDesk, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.database = database
     self.clock = clock
@@ -28,11 +31,20 @@ package final class ChatDesk: Sendable {
     self.guide = guide
     self.agent = agent
     self.sessions = sessions
+    self.log = log
   }
 
   /// Ends turns that a stop cut off. Call it once, at start.
   package func recover() async throws {
     try await database.write { try ConversationStore.abortRunning(on: $0) }
+  }
+
+  /// Ends every running turn as aborted and waits until each is kept. Call it at the end, when no new turn
+  /// can come.
+  package func drain() async {
+    let live = running.withLock { Array($0.values) }
+    for turn in live { turn.cancel(.shutdown) }
+    for turn in live { await turn.ended() }
   }
 
   /// Deletes conversations past their retention.
@@ -128,7 +140,8 @@ package final class ChatDesk: Sendable {
         state: ConversationState(), createdAt: now, updatedAt: now)
     }
     let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
-    if try ConversationStore.isRunning(id, on: connection) {
+    // Memory knows what runs: a row that could not be ended must not lock its conversation.
+    if running.withLock({ $0[id] != nil }) {
       throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
     }
     let last = try ConversationStore.lastMessage(in: id, on: connection)
@@ -147,6 +160,12 @@ package final class ChatDesk: Sendable {
     }
     let live = LiveTurn(conversationID: id, turnID: turn, secret: nil)
     for event in events { live.append(event) }
+    if events.last?.isTerminal != true {
+      // Nothing of it could be kept. Its number is the last given one, so that resuming after it misses nothing.
+      let ending: JSON = ["reason": .string(LiveTurn.Cancelled.shutdown.rawValue)]
+      live.append(
+        TurnEvent(seq: events.last?.seq ?? row.seq, type: "aborted", data: ending.bytes))
+    }
     live.finish()
     return live
   }
@@ -166,30 +185,31 @@ package final class ChatDesk: Sendable {
     ]
     if let secret = live.secret { start["conversationSecret"] = .string(secret) }
     writer.emit("turn.start", .object(start))
-    var outcome = "done"
+    var ending: (type: String, data: JSON)
     do {
       let output = try guide.turn(request.input, &state, on: snapshot)
       let said = await say(output, request, state, snapshot, writer, user: user, isAgent: isAgent)
       if let service = output.trialOf { await propose(service, to: user, snapshot, writer) }
-      if Task.isCancelled {
-        outcome = "aborted"
-        writer.emit("aborted", ["reason": "user_cancel"])
+      if let reason = live.cancelled {
+        ending = ("aborted", ["reason": .string(reason.rawValue)])
       } else if let failure = said {
-        outcome = "error"
-        writer.emit("error", failure)
+        ending = ("error", failure)
       } else {
-        writer.emit(
+        ending = (
           "done",
           [
             "turnId": .string(live.turnID.text), "finish": .string(output.finish),
             "services": .strings(output.top),
-          ])
+          ]
+        )
       }
     } catch {
-      outcome = "error"
-      writer.emit("error", ChatDesk.problem(error))
+      ending = ("error", ChatDesk.problem(error))
     }
-    await keep(live, state, outcome: outcome, in: row)
+    let last = await keep(live, state, writer.number(ending.type, ending.data), in: row)
+    _ = running.withLock { $0.removeValue(forKey: row.id) }
+    live.append(last)
+    live.finish()
   }
 
   /// Sends what the guide found; with a model its words stand in place of the guide's.
@@ -256,22 +276,38 @@ package final class ChatDesk: Sendable {
     }
   }
 
-  /// Keeps the turn, then ends the stream: what a client saw as ended is in the record.
+  /// Keeps the turn and gives its last event, which clients see only then: what they saw as ended is in
+  /// the record.
   private func keep(
-    _ live: LiveTurn, _ state: ConversationState, outcome: String, in row: ConversationRow
-  ) async {
+    _ live: LiveTurn, _ state: ConversationState, _ last: TurnEvent, in row: ConversationRow
+  ) async -> TurnEvent {
     let now = clock.now
-    let events = live.events.map(\.withoutSecret)
+    let events = live.events.map(\.withoutSecret) + [last]
+    for pause in [200, 1_000, 0] {
+      do {
+        try await database.write { connection in
+          try ConversationStore.finish(
+            live.turnID, events, state, in: row.id, at: now, on: connection)
+        }
+        return last
+      } catch {
+        log("a turn could not be kept: \(error)")
+      }
+      // A task of its own, because a cancelled turn must wait all the same.
+      await Task { try? await Task.sleep(for: .milliseconds(pause)) }.value
+    }
+    // Its words are lost to the record; the turn still ends there, if that much can be written.
+    let refusal = Refusal(.storageUnavailable, "The turn could not be stored; send it again.")
+    let lost = TurnEvent(seq: last.seq, type: "error", data: ChatDesk.problem(refusal).bytes)
     do {
       try await database.write { connection in
         try ConversationStore.finish(
-          live.turnID, events, state, outcome: outcome, in: row.id, at: now, on: connection)
+          live.turnID, [lost], row.state, in: row.id, at: now, on: connection)
       }
     } catch {
-      // The client has its answer; at the next start the turn counts as aborted.
+      log("a turn could not be ended: \(error)")
     }
-    _ = running.withLock { $0.removeValue(forKey: row.id) }
-    live.finish()
+    return lost
   }
 
   private static func problem(_ error: any Error) -> JSON {
@@ -279,7 +315,8 @@ package final class ChatDesk: Sendable {
       return ["code": "internal", "title": "Something went wrong here.", "retryable": true]
     }
     return [
-      "code": .string(refusal.code.rawValue), "title": .string(refusal.detail), "retryable": false,
+      "code": .string(refusal.code.rawValue), "title": .string(refusal.detail),
+      "retryable": .bool(refusal.code.status >= 500),
     ]
   }
 }
@@ -311,7 +348,7 @@ extension ChatDesk {
     _ = try await database.read {
       try ConversationStore.read(id, user: user, secret: secret, on: $0).seq
     }
-    running.withLock { $0[id] }?.cancel()
+    running.withLock { $0[id] }?.cancel(.user)
   }
 
   /// A conversation with its turns and, for an export, every event.
@@ -350,35 +387,7 @@ extension ChatDesk {
       try ConversationStore.delete(id, on: connection)
     }
     // Only now: whose it is was asked in the transaction.
-    running.withLock { $0[id] }?.cancel()
-  }
-}
-
-/// Numbers a turn's events and hands them to its followers.
-package final class TurnWriter: Sendable {
-  private let live: LiveTurn
-  private let seq: Mutex<Int64>
-  private let block = Mutex(0)
-
-  init(live: LiveTurn, seq: Int64) {
-    self.live = live
-    self.seq = Mutex(seq)
-  }
-
-  func emit(_ type: String, _ data: JSON) {
-    seq.withLock { seq in
-      seq += 1
-      live.append(TurnEvent(seq: seq, type: type, data: data.bytes))
-    }
-  }
-
-  /// One block of text of its own.
-  func say(_ text: String) {
-    let number = block.withLock { block in
-      block += 1
-      return block
-    }
-    emit("text.delta", ["block": .string("t\(number)"), "text": .string(text)])
+    running.withLock { $0[id] }?.cancel(.user)
   }
 }
 

@@ -95,12 +95,6 @@ enum ConversationStore {
     return found ?? nil
   }
 
-  static func isRunning(_ id: ID<ConversationKind>, on connection: Connection) throws -> Bool {
-    try connection.first(
-      "SELECT 1 FROM turn WHERE conversation_id = ? AND state = 'running'", [.blob(id.bytes)]
-    ) { _ in true } ?? false
-  }
-
   static func lastMessage(in id: ID<ConversationKind>, on connection: Connection) throws -> String?
   {
     try connection.first(
@@ -124,11 +118,16 @@ enum ConversationStore {
       ])
   }
 
-  /// Keeps a turn's events and what the conversation has come to.
+  /// Keeps a turn's events, the last of which ends it, and what the conversation has come to. Nothing where
+  /// the conversation was deleted meanwhile.
   static func finish(
-    _ turn: ID<TurnKind>, _ events: [TurnEvent], _ state: ConversationState, outcome: String,
+    _ turn: ID<TurnKind>, _ events: [TurnEvent], _ state: ConversationState,
     in id: ID<ConversationKind>, at now: Timestamp, on connection: Connection
   ) throws {
+    let ended = try connection.run(
+      "UPDATE turn SET state = ? WHERE id = ?",
+      [.text(events.last?.type ?? "error"), .blob(turn.bytes)])
+    guard ended == 1 else { return }
     for event in events {
       try connection.run(
         "INSERT INTO turn_event(conversation_id, seq, turn_id, type, data) VALUES (?, ?, ?, ?, ?)",
@@ -137,8 +136,6 @@ enum ConversationStore {
           .text(String(decoding: event.data, as: UTF8.self)),
         ])
     }
-    try connection.run(
-      "UPDATE turn SET state = ? WHERE id = ?", [.text(outcome), .blob(turn.bytes)])
     try connection.run(
       "UPDATE conversation SET seq = max(seq, ?), state = ?, updated_ms = ? WHERE id = ?",
       [
@@ -200,9 +197,22 @@ enum ConversationStore {
     try connection.run("DELETE FROM conversation WHERE id = ?", [.blob(id.bytes)])
   }
 
-  /// Turns that a stop cut off end as aborted, so that every turn has one end.
+  /// Turns that a stop cut off end as aborted, with an event that says so: every turn has one end.
   static func abortRunning(on connection: Connection) throws {
-    try connection.run("UPDATE turn SET state = 'aborted' WHERE state = 'running'")
+    let cut = try connection.rows(
+      "SELECT id, conversation_id FROM turn WHERE state = 'running' ORDER BY id"
+    ) { (turn: $0.blob(0), conversation: $0.blob(1)) }
+    let ending: JSON = ["reason": .string(LiveTurn.Cancelled.shutdown.rawValue)]
+    for row in cut {
+      try connection.run(
+        "UPDATE conversation SET seq = seq + 1 WHERE id = ?", [.blob(row.conversation)])
+      try connection.run(
+        """
+        INSERT INTO turn_event(conversation_id, seq, turn_id, type, data)
+        SELECT id, seq, ?2, 'aborted', ?3 FROM conversation WHERE id = ?1
+        """, [.blob(row.conversation), .blob(row.turn), .text(ending.text)])
+      try connection.run("UPDATE turn SET state = 'aborted' WHERE id = ?", [.blob(row.turn)])
+    }
   }
 
   /// Deletes what is past its retention: anonymous after a day, the rest after thirty.

@@ -9,7 +9,13 @@ package final class LiveTurn: Sendable {
     var followers: [Int: AsyncStream<TurnEvent>.Continuation] = [:]
     var nextFollower = 0
     var task: Task<Void, Never>?
-    var isCancelled = false
+    var cancelled: Cancelled?
+  }
+
+  /// Who ended a turn before its time; the raw value is the reason that clients see.
+  enum Cancelled: String {
+    case user = "user_cancel"
+    case shutdown
   }
 
   package let conversationID: ID<ConversationKind>
@@ -31,18 +37,24 @@ package final class LiveTurn: Sendable {
   func own(_ task: Task<Void, Never>) {
     let isCancelled = state.withLock { state in
       state.task = task
-      return state.isCancelled
+      return state.cancelled != nil
     }
     if isCancelled { task.cancel() }
   }
 
-  func cancel() {
+  var cancelled: Cancelled? { state.withLock { $0.cancelled } }
+
+  /// Stops the turn; the first reason counts.
+  func cancel(_ reason: Cancelled) {
     let task = state.withLock { state in
-      state.isCancelled = true
+      state.cancelled = state.cancelled ?? reason
       return state.task
     }
     task?.cancel()
   }
+
+  /// Returns when the turn's task has ended.
+  func ended() async { await state.withLock { $0.task }?.value }
 
   func append(_ event: TurnEvent) {
     let followers = state.withLock { state in

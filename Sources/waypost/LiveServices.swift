@@ -12,7 +12,8 @@ import Sessions
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
   static func build(
-    _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String
+    _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String,
+    log: @escaping @Sendable (String) -> Void = { _ in }
   ) async throws -> Services {
     let clock = DataFolder.clock
     let random = RandomSource.system
@@ -42,7 +43,7 @@ enum LiveServices {
     let chat = ChatDesk(
       database: folder.record, clock: clock, random: random, index: indexer.index,
       guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
-      agent: agent(arguments, clock, random), sessions: sessions)
+      agent: agent(arguments, clock, random), sessions: sessions, log: log)
     try await chat.recover()
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")

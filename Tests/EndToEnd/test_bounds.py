@@ -1,5 +1,6 @@
 """What one caller can take from all the others: threads, memory, allowances, the model's good name."""
 
+import sqlite3
 import threading
 import time
 import uuid
@@ -28,9 +29,9 @@ class Open:
     """A turn whose stream stays open, in a thread of its own."""
 
     def __init__(self, server, said="calendar"):
-        body = {"clientMessageId": uuid.uuid4().hex, "text": said}
+        self.body = {"clientMessageId": uuid.uuid4().hex, "text": said}
         start = time.monotonic()
-        self.answer = requests.post(server.url + "/v1/chat/discovery", json=body, stream=True, timeout=60)
+        self.answer = requests.post(server.url + "/v1/chat/discovery", json=self.body, stream=True, timeout=60)
         self.stream = self.answer.iter_content(None)
         self.raw = b""
         while b"\n\n" not in self.raw:
@@ -128,3 +129,47 @@ def test_a_first_message_that_a_user_sends_twice_starts_one_conversation(small):
         other = Chat(server, user).say(clientMessageId="m1", text="music")
         assert other.conversation != harness.Turn(answers[0].content).conversation, "other words are another need"
         assert len(user.get("/v1/chat/conversations").json()["conversations"]) == 2
+
+
+def follow_up(server, turn):
+    """A conversation that goes on where an open turn began it."""
+    chat = Chat(server)
+    chat.id, chat.secret = turn.id, turn.secret
+    return chat
+
+
+def test_a_turn_that_cannot_be_stored_at_once_is_stored_later_and_locks_nothing(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        turn = Open(server)
+        other = sqlite3.connect(server.data / "record.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        slow_model.gate.set()
+        time.sleep(6)  # longer than a write waits for another
+        other.execute("ROLLBACK")
+        other.close()
+        ended = turn.rest()
+        chat = follow_up(server, turn)
+        assert chat.say("music").last.type == "done", "no turn runs any more"
+        states = chat.get("/export").json()
+        assert [one["state"] for one in states["turns"]] == [ended.last.type, "done"]
+        assert [one["seq"] for one in states["events"]] == list(range(1, len(states["events"]) + 1))
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_turn_that_the_end_of_the_server_cuts_off_has_one_end(small, slow_model, end):
+    server = Server(small, env=model_environment(slow_model.url)).start()
+    turn = Open(server)
+    message = turn.body
+    turn.answer.close()
+    time.sleep(0.5)
+    getattr(server, end)()
+    slow_model.play()
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        chat = follow_up(server, turn)
+        replayed = chat.say(**message, conversationId=turn.id) if end == "stop" else harness.Turn(
+            chat.send({**message, "conversationId": turn.id}).content)
+        assert [kind for kind in replayed.types if kind in ("done", "error", "aborted")] == ["aborted"]
+        assert replayed.last.data == {"reason": "shutdown"}
+        export = chat.get("/export").json()
+        assert export["turns"][0]["state"] == "aborted" and export["events"][-1]["type"] == "aborted"
+        assert chat.say("music").last.type == "done"

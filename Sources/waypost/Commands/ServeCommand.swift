@@ -39,7 +39,8 @@ enum ServeCommand {
     }
     let address = "http://\(host.contains(":") ? "[\(host)]" : host):\(server.port)"
     let publicURL = try publicAddress(arguments, fallback: address, host: host)
-    let services = try await LiveServices.build(arguments, folder, encoder, publicURL)
+    let services = try await LiveServices.build(
+      arguments, folder, encoder, publicURL, log: { log.words($0) })
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
     try writeAddress(address, to: path)
@@ -51,6 +52,7 @@ enum ServeCommand {
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
     await server.stop()
+    await services.chat.drain()
     for task in work { task.cancel() }
     for task in work { _ = await task.result }
     try await folder.record.checkpoint(truncate: true)
