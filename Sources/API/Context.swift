@@ -1,6 +1,7 @@
 package import HTTPServer
 package import Identity
 internal import Primitives
+internal import Sessions
 
 /// One request on its way through a route.
 package struct Context: Sendable {
@@ -9,8 +10,8 @@ package struct Context: Sendable {
   package let parameters: [String: String]
   package let principal: Principal
   package let requestID: String
-  /// The credential as it was sent, for session tokens.
-  let bearer: String?
+  /// The session whose token was sent, on the routes that take one.
+  let session: SessionActor?
 
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
@@ -96,7 +97,7 @@ package struct Context: Sendable {
 /// One row of the route table.
 package struct Route: Sendable {
   /// Which limit a request counts against.
-  package enum Budget: String, Sendable { case standard, login, chat, none }
+  package enum Budget: String, Sendable { case standard, login, refresh, chat, none }
 
   package let method: String
   /// Such as `/v1/services/{id}`.

@@ -35,7 +35,7 @@ package enum RouteTable {
         "POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
       Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
       Route(
-        "POST", "/v1/auth/refresh", "rotate the login", budget: .login, handler: identity.refresh),
+        "POST", "/v1/auth/refresh", "renew the login", budget: .refresh, handler: identity.refresh),
       Route("POST", "/v1/auth/logout", "end the login", handler: identity.logout),
       Route("GET", "/v1/me", "the account", handler: identity.me),
       Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),

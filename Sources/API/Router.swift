@@ -1,6 +1,7 @@
 package import HTTPServer
 internal import Identity
 package import Primitives
+internal import Sessions
 
 /// Finds the route of a request, checks who asks and how often, and turns every outcome into an answer.
 package struct Router: Sendable {
@@ -27,6 +28,7 @@ package struct Router: Sendable {
     limiters = [
       .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
       .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
+      .refresh: RateLimiter(name: "refresh", perMinute: configuration.requestsPerMinute),
       .chat: RateLimiter(name: "chat", perMinute: configuration.requestsPerMinute / 5),
     ]
   }
@@ -84,22 +86,16 @@ package struct Router: Sendable {
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
   ) async throws -> Response {
-    let bearer = request.header("authorization").flatMap { header -> String? in
-      let parts = header.split(separator: " ", maxSplits: 1)
-      return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
-    }
-    var principal = Principal.anonymous(address: request.peer)
-    if let bearer, !RouteTable.takesSessionToken(route.path) {
-      principal = try await services.accounts.principal(bearer: bearer)
-    }
-    let verdict = limit(route.budget, principal, request)
+    let caller = try await identify(request, for: route)
+    let principal = caller.principal
+    let verdict = limit(route.budget, caller, request)
     guard verdict?.isAllowed ?? true else {
       throw Refusal(
         .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
     }
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
-      bearer: bearer)
+      session: caller.session)
     var response = try await route.handler(context)
     if let verdict, let limiter = limiters[route.budget] {
       response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
@@ -112,13 +108,47 @@ package struct Router: Sendable {
     return response
   }
 
+  /// Who asks, and from where.
+  private struct Caller {
+    let address: String
+    var principal: Principal
+    var session: SessionActor?
+  }
+
+  private func identify(_ request: Request, for route: Route) async throws -> Caller {
+    let address = services.configuration.trustedProxies.client(of: request)
+    var caller = Caller(address: address, principal: .anonymous(address: address))
+    guard let bearer = Router.bearer(of: request) else { return caller }
+    if RouteTable.takesSessionToken(route.path) {
+      caller.session = try? services.sessions.bearer(bearer)
+      if caller.session != nil { return caller }
+    }
+    caller.principal = try await services.accounts.principal(bearer: bearer)
+    return caller
+  }
+
+  private static func bearer(of request: Request) -> String? {
+    request.header("authorization").flatMap { header -> String? in
+      let parts = header.split(separator: " ", maxSplits: 1)
+      return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+    }
+  }
+
   private func limit(
-    _ budget: Route.Budget, _ principal: Principal, _ request: Request
+    _ budget: Route.Budget, _ caller: Caller, _ request: Request
   ) -> RateLimiter.Verdict? {
     guard let limiter = limiters[budget], limiter.perMinute > 0 else { return nil }
+    let name: String
+    switch (budget, caller.session) {
     // Sign-in counts by address: the account is not known yet, and must not be locked by others.
-    let caller = budget == .login ? "anon:" + request.peer : principal.key
-    return limiter.take(caller, at: services.clock.now)
+    case (.login, _): name = "anon:" + caller.address
+    case (.refresh, _):
+      let family = RefreshCookie.family(in: request, services.configuration)
+      name = family.map { "login:" + $0 } ?? caller.principal.key
+    case (_, .bearer(let id, _)?): name = "session:" + id.text
+    default: name = caller.principal.key
+    }
+    return limiter.take(name, at: services.clock.now)
   }
 
   private func isAllowed(origin: String) -> Bool {

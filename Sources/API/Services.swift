@@ -46,6 +46,7 @@ package struct Services: Sendable {
     package var corsOrigins: [String] = []
     package var requestsPerMinute = 600
     package var loginsPerMinute = 20
+    package var trustedProxies = TrustedProxies.none
     package var version = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }

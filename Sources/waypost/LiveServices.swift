@@ -51,6 +51,7 @@ enum LiveServices {
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")
     configuration.loginsPerMinute = arguments.integer("login-limit")
+    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,

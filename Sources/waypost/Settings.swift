@@ -45,8 +45,11 @@ struct Setting: Sendable {
       "cors-origins", "WAYPOST_CORS_ORIGINS", "", commands: ["serve"],
       "origins that may call the API from a browser, separated by commas"),
     Setting(
+      "trusted-proxies", "WAYPOST_TRUSTED_PROXIES", "", commands: ["serve"],
+      "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"),
+    Setting(
       "rate-limit", "WAYPOST_RATE_LIMIT", "600", .integer(0...1_000_000), commands: ["serve"],
-      "requests a minute for each user, key or address; 0 lifts it"),
+      "requests a minute for each user, key, session token, login or address; 0 lifts it"),
     Setting(
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
       "sign-ins and registrations a minute for each address; 0 lifts it"),

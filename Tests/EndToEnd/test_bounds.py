@@ -1,5 +1,6 @@
 """What one caller can take from all the others: threads, memory, allowances, the model's good name."""
 
+import re
 import sqlite3
 import threading
 import time
@@ -173,3 +174,57 @@ def test_a_turn_that_the_end_of_the_server_cuts_off_has_one_end(small, slow_mode
         export = chat.get("/export").json()
         assert export["turns"][0]["state"] == "aborted" and export["events"][-1]["type"] == "aborted"
         assert chat.say("music").last.type == "done"
+
+
+def forwarded(server, *hops, path="/v1/providers"):
+    return server.get(path, headers={"X-Forwarded-For": ", ".join(hops)}).status_code
+
+
+def test_callers_behind_a_trusted_proxy_are_counted_one_by_one(small):
+    flags = ["--rate-limit", "3", "--trusted-proxies", "127.0.0.1, 10.0.0.0/8"]
+    with Server(small, *flags, limits=False) as server:
+        assert [forwarded(server, "203.0.113.7") for _ in range(4)] == [200, 200, 200, 429]
+        assert forwarded(server, "203.0.113.8") == 200, "another caller has an allowance of its own"
+        assert forwarded(server, "198.51.100.1", "203.0.113.7") == 429, "what stands left of it may be invented"
+        assert forwarded(server, "203.0.113.7", "10.1.2.3") == 429, "a second proxy of ours is passed over"
+        assert forwarded(server, "203.0.113.7:4711") == 429
+        assert [forwarded(server, f"2001:db8::{n}") for n in range(4)] == [200, 200, 200, 429], "a /64 is one caller"
+        assert forwarded(server, "2001:db8:0:1::1") == 200
+        assert forwarded(server, "[2001:db8:0:2::1]:443") == 200
+        assert server.get("/v1/providers").status_code == 200, "the proxy itself"
+
+
+def test_nobody_else_is_believed_about_addresses(small):
+    with Server(small, "--rate-limit", "3", limits=False) as server:
+        assert [forwarded(server, f"203.0.113.{n}") for n in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_proxy_that_is_no_address_is_refused(small):
+    done = harness.cli("serve", "--data", small, "--port", "0", "--trusted-proxies", "proxy.example", check=False)
+    assert done.returncode == 1 and "--trusted-proxies" in done.stderr and "proxy.example" in done.stderr
+
+
+def test_staying_signed_in_does_not_use_up_the_sign_ins(small):
+    with Server(small, "--login-limit", "2", "--rate-limit", "100", limits=False) as server:
+        people = [requests.Session() for _ in range(2)]
+        for number, http in enumerate(people):
+            body = {"email": f"p{number}@example.org", "password": harness.PASSWORD}
+            assert http.post(server.url + "/v1/auth/register", json=body, timeout=10).status_code == 201
+        assert server.post("/v1/auth/login", {"email": "a@b.example", "password": "wrong wrong"}).status_code == 429
+        for http in people * 3:
+            assert http.post(server.url + "/v1/auth/refresh", timeout=10).status_code == 200
+
+
+def test_each_session_has_its_own_heartbeats(small):
+    with Server(small, "--rate-limit", "8", limits=False) as server:
+        tokens = []
+        for number in range(2):
+            body = {"email": f"p{number}@example.org", "password": harness.PASSWORD}
+            account = Account(server, server.post("/v1/auth/register", body).json()["accessToken"])
+            session = account.confirm(account.propose("acuity-scheduling")["id"]).json()
+            launch = re.search("marketplace_session=([^&]+)", session["redirectUrl"]).group(1)
+            redeemed = server.post("/v1/sessions/validate", {"token": launch}, headers={"Origin": server.url}).json()
+            tokens.append((Account(server, redeemed["token"]), f"/v1/sessions/{session['id']}/heartbeat"))
+        for bearer, path in tokens:
+            codes = [bearer.post(path, {"seq": n, "active": True}).status_code for n in range(1, 10)]
+            assert codes == [200] * 8 + [429]

@@ -142,7 +142,7 @@ struct SessionRoutes: Sendable {
           .init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false"),
         ])
     }
-    let actor = try await liveActor(context)
+    let actor = try liveActor(context)
     return .json(
       .object(
         try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
@@ -158,7 +158,7 @@ struct SessionRoutes: Sendable {
   func complete(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, ["outcome"])
-    let actor = try await liveActor(context)
+    let actor = try liveActor(context)
     let isUser = if case .user = actor { true } else { false }
     switch body["outcome"]?.string ?? "completed" {
     case "completed":
@@ -175,7 +175,7 @@ struct SessionRoutes: Sendable {
     _ context: Context, _ event: SessionState.Event, _ name: String
   ) async throws -> Response {
     let id = try sessionID(context)
-    let actor = try await liveActor(context)
+    let actor = try liveActor(context)
     let body = try context.json()
     let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
     let answer = try await services.sessions.transition(
@@ -191,10 +191,9 @@ struct SessionRoutes: Sendable {
   }
 
   /// Who acts: the session token's bearer, an account, or a provider's key.
-  private func liveActor(_ context: Context) async throws -> SessionActor {
-    guard let bearer = context.bearer else { throw Refusal(.unauthenticated, "Send a token.") }
-    if let actor = try? services.sessions.bearer(bearer) { return actor }
-    let principal = try await services.accounts.principal(bearer: bearer)
+  private func liveActor(_ context: Context) throws(Refusal) -> SessionActor {
+    if let actor = context.session { return actor }
+    let principal = context.principal
     if let providerID = principal.providerID { return .provider(providerID) }
     if let user = principal.userID { return .user(user) }
     throw Refusal(.unauthenticated, "Send a token.")

@@ -39,6 +39,11 @@ enum ServeCommand {
     }
     let address = "http://\(host.contains(":") ? "[\(host)]" : host):\(server.port)"
     let publicURL = try publicAddress(arguments, fallback: address, host: host)
+    if publicURL.hasPrefix("https://"), (arguments.text("trusted-proxies") ?? "").isEmpty {
+      log.words(
+        "name the proxy's address in --trusted-proxies: until then all callers share its allowances"
+      )
+    }
     let services = try await LiveServices.build(
       arguments, folder, encoder, publicURL, log: { log.words($0) })
     gate.open(
@@ -70,7 +75,7 @@ enum ServeCommand {
     guard url.hasPrefix("https://") || isLoopback else {
       throw Refusal(
         .validationFailed,
-        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front and name its address."
+        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front, name its address there, and the proxy's own in --trusted-proxies."
       )
     }
     return url
