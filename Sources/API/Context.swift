@@ -16,12 +16,9 @@ package struct Context: Sendable {
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
 
-  /// The body as a JSON object; an empty body is an empty object.
-  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`, `body_too_large`.
-  func json(byteCountMax: Int = 65_536) throws(Refusal) -> JSON {
-    guard request.body.count <= byteCountMax else {
-      throw Refusal(.bodyTooLarge, "The body may have \(byteCountMax) bytes.")
-    }
+  /// The body as a JSON object; an empty body is an empty object. The router has checked its size.
+  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`.
+  func json() throws(Refusal) -> JSON {
     if request.body.isEmpty { return [:] }
     let type = request.header("content-type") ?? "application/json"
     guard type.lowercased().hasPrefix("application/json") else {
@@ -99,22 +96,41 @@ package struct Route: Sendable {
   /// Which limit a request counts against.
   package enum Budget: String, Sendable { case standard, login, refresh, chat, none }
 
+  /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
+  package enum BodyLimit: Sendable {
+    case anyone(Int)
+    case provider(Int)
+    case admin(Int)
+
+    var byteCount: Int {
+      switch self {
+      case .anyone(let count), .provider(let count), .admin(let count): count
+      }
+    }
+  }
+
+  /// The body of most routes; whoever may send more says who they are first.
+  package static let bodyByteCountMax = 65_536
+
   package let method: String
   /// Such as `/v1/services/{id}`.
   package let path: String
   package let summary: String
   package let budget: Budget
+  package let bodyLimit: BodyLimit
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
+    body: BodyLimit = .anyone(Route.bodyByteCountMax),
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
     self.path = path
     self.summary = summary
     self.budget = budget
+    bodyLimit = body
     self.handler = handler
     segments = path.split(separator: "/")
   }

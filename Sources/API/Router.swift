@@ -50,15 +50,11 @@ package struct Router: Sendable {
   }
 
   private func answer(_ request: Request, _ requestID: String) async -> (Response, route: String?) {
-    let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
-    let matches = routes.compactMap { route in route.match(parts).map { (route, $0) } }
+    let matches = matches(request)
     if request.method == "OPTIONS", !matches.isEmpty {
       return (preflight(request, matches.map(\.0)), nil)
     }
-    let method = request.method == "HEAD" ? "GET" : request.method
-    // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
-    let fitting = matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
-    guard let (route, parameters) = fitting else {
+    guard let (route, parameters) = Router.fitting(request, matches) else {
       let refusal =
         matches.isEmpty
         ? Refusal(.notFound, "There is nothing here.")
@@ -83,6 +79,50 @@ package struct Router: Sendable {
     }
   }
 
+  private func matches(_ request: Request) -> [(Route, [String: String])] {
+    let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
+    return routes.compactMap { route in route.match(parts).map { (route, $0) } }
+  }
+
+  private static func fitting(
+    _ request: Request, _ matches: [(Route, [String: String])]
+  ) -> (Route, [String: String])? {
+    let method = request.method == "HEAD" ? "GET" : request.method
+    // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
+    return matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
+  }
+
+  /// What body a request may have, from its head alone: memory is given out by route, and much of it only to
+  /// those who have said who they are.
+  package func admit(_ head: Request, announced: Int?) -> Admission {
+    guard let (route, _) = Router.fitting(head, matches(head)) else {
+      return .body(byteCountMax: Route.bodyByteCountMax)
+    }
+    let byteCountMax = route.bodyLimit.byteCount
+    if byteCountMax <= Route.bodyByteCountMax { return .body(byteCountMax: byteCountMax) }
+    // A short body may come: the route itself says what is wrong with its credentials, in more words.
+    if let announced, announced <= Route.bodyByteCountMax {
+      return .body(byteCountMax: Route.bodyByteCountMax)
+    }
+    do throws(Refusal) {
+      guard let bearer = Router.bearer(of: head) else {
+        throw Refusal(.unauthenticated, "Sign in first.")
+      }
+      // Keys are in the record, which cannot be asked here; they are checked with the whole request.
+      let isKey = bearer.hasPrefix(Accounts.keyPrefix)
+      let principal = isKey ? nil : try services.accounts.principal(accessToken: bearer)
+      switch route.bodyLimit {
+      case .anyone: break
+      case .provider where isKey || principal?.providerID != nil: break
+      case .admin where principal?.isAdmin == true: break
+      default: throw Refusal(.forbidden, "Another account may do this.")
+      }
+      return .body(byteCountMax: byteCountMax)
+    } catch {
+      return .refused(status: error.code.status, code: error.code.rawValue)
+    }
+  }
+
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
   ) async throws -> Response {
@@ -92,6 +132,9 @@ package struct Router: Sendable {
     guard verdict?.isAllowed ?? true else {
       throw Refusal(
         .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
+    }
+    guard request.body.count <= route.bodyLimit.byteCount else {
+      throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
     }
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,

@@ -7,6 +7,9 @@ public struct Accounts: Sendable {
   /// The life of an access token, in seconds.
   public static let accessTokenSeconds: Int64 = 900
 
+  /// How every API key of a provider begins.
+  public static let keyPrefix = "wpk_"
+
   private let database: Database
   private let clock: Clock
   private let random: RandomSource
@@ -98,7 +101,13 @@ public struct Accounts: Sendable {
   /// Who a bearer credential belongs to: an access token or a provider's API key.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`.
   public func principal(bearer: String) async throws -> Principal {
-    if bearer.hasPrefix("wpk_") { return try await principal(apiKey: bearer) }
+    if bearer.hasPrefix(Accounts.keyPrefix) { return try await principal(apiKey: bearer) }
+    return try principal(accessToken: bearer)
+  }
+
+  /// Who an access token belongs to, without a look at the record.
+  /// - Throws: `Refusal` `token_expired` or `token_invalid`.
+  public func principal(accessToken bearer: String) throws(Refusal) -> Principal {
     let now = clock.now
     do throws(JWTError) {
       let claims = try JWT.verify(
@@ -130,7 +139,7 @@ public struct Accounts: Sendable {
   public func makeAPIKey(providerID: String, name: String) async throws -> (
     id: String, secret: String
   ) {
-    let secret = "wpk_" + BytesText.base64url(random.bytes(32))
+    let secret = Accounts.keyPrefix + BytesText.base64url(random.bytes(32))
     let id = ID<UserKind>(at: clock.now, random: random)
     let now = clock.now
     try await database.write { connection in

@@ -228,3 +228,74 @@ def test_each_session_has_its_own_heartbeats(small):
         for bearer, path in tokens:
             codes = [bearer.post(path, {"seq": n, "active": True}).status_code for n in range(1, 10)]
             assert codes == [200] * 8 + [429]
+
+
+def memory(server):
+    """Resident bytes of the server's process."""
+    for line in open(f"/proc/{server.process.pid}/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+
+
+def head(path, length, *more):
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *more,
+                        f"Content-Length: {length}", "", ""]).encode()
+
+
+def test_large_bodies_of_strangers_take_no_memory(small):
+    with Server(small) as server:
+        before, wires = memory(server), []
+        for path in ("/v1/auth/login", "/v1/admin/import", "/v1/nothing/here"):
+            for _ in range(10):
+                wire = server.socket()
+                wires.append(wire)
+                wire.sendall(head(path, 15_500_000))
+                try:
+                    for _ in range(15):
+                        wire.sendall(b"x" * 1_000_000)
+                except OSError:
+                    pass
+        assert memory(server) - before < 40_000_000
+        for wire in wires:
+            wire.close()
+        assert server.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path, token, code, name", [
+    ("/v1/auth/login", None, 413, "body_too_large"), ("/v1/admin/import", None, 401, "unauthenticated"),
+    ("/v1/admin/import", "a.b.c", 401, "token_invalid"), ("/v1/admin/import", "wpk_wrong", 403, "forbidden"),
+    ("/v1/admin/import", "person", 403, "forbidden")])
+def test_a_large_body_is_answered_from_its_head(small, path, token, code, name):
+    with Server(small) as server:
+        if token == "person":
+            token = Account.register(server).token
+        with server.socket() as wire:
+            wire.sendall(head(path, 5_000_000, *([f"Authorization: Bearer {token}"] if token else [])))
+            answer = wire.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 %d " % code) and f'"code":"{name}"'.encode() in answer
+        assert b"application/problem+json" in answer and b'"detail":"' in answer
+        assert (b"\r\nWWW-Authenticate: Bearer\r\n" in answer) == (code == 401)
+
+
+def test_all_bodies_together_have_a_bound(small):
+    harness.add_user(small, "admin", "admin@example.org")
+    with Server(small) as server:
+        lines, wires = [f"Authorization: Bearer {Account.login(server, 'admin@example.org').token}"], []
+        before = memory(server)
+        for _ in range(14):
+            wire = server.socket()
+            wires.append(wire)
+            wire.sendall(head("/v1/admin/import", 15_000_000, *lines))
+            try:
+                for _ in range(14):
+                    wire.sendall(b"\n" * 1_000_000)
+            except OSError:
+                pass
+        with server.socket() as wire:
+            wire.sendall(head("/v1/admin/import", 15_000_000, *lines))
+            answer = wire.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 503 ") and b'"code":"too_many_bodies"' in answer and b"Retry-After: 1" in answer
+        assert memory(server) - before < 250_000_000
+        assert server.search(q="calendar")["hits"], "short bodies still have room"
+        for wire in wires:
+            wire.close()

@@ -73,7 +73,7 @@ struct CatalogRoutes: Sendable {
   func put(_ context: Context) async throws -> Response {
     let providerID = try context.provider()
     let id = context.parameter("id")
-    let body = try context.json(byteCountMax: 262_144)
+    let body = try context.json()
     let existing = try await services.record.read { try CatalogStore.service(id: id, on: $0) }
     if existing != nil { _ = try await find(id, for: providerID) }
     var document = body.object ?? [:]

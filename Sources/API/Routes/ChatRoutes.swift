@@ -8,7 +8,7 @@ struct ChatRoutes: Sendable {
   let services: Services
 
   func turn(_ context: Context) async throws -> Response {
-    let request = try TurnRequest.read(try context.json(byteCountMax: 8_192))
+    let request = try TurnRequest.read(try context.json())
     let live = try await services.chat.start(
       request, user: context.principal.userID, secret: secret(context))
     return stream(conversation: live.conversationID, kept: [], live: live, after: 0)

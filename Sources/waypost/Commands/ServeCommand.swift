@@ -33,7 +33,7 @@ enum ServeCommand {
           let requestID = BytesText.hex(RandomSource.system.bytes(8))
           return Problem.head(status: status, code: code, requestID: requestID)
         },
-        handler: { await gate.handle($0) })
+        admission: { gate.admit($0, announced: $1) }, handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
     }
@@ -126,6 +126,11 @@ private final class RouterGate: Sendable {
   private let router = Locked<Router?>(nil)
 
   func open(_ value: Router) { router.set(value) }
+
+  func admit(_ head: Request, announced: Int?) -> Admission {
+    router.value?.admit(head, announced: announced)
+      ?? .body(byteCountMax: Route.bodyByteCountMax)
+  }
 
   func handle(_ request: Request) async -> Response {
     guard let router = router.value else {
