@@ -85,7 +85,8 @@ struct CatalogRoutes: Sendable {
     let now = services.clock.now
     let outcome = try await services.record.write { connection in
       let name = try CatalogStore.provider(id: providerID, on: connection)?.name ?? providerID
-      var named = service.document
+      let stored = try CatalogStore.service(id: id, on: connection)
+      var named = try PlatformFields.keep(in: service.document, from: stored?.service)
       named["providerName"] = .string(name)
       let complete = try Service.read(named, id: id)
       return try CatalogStore.put(complete, at: now, expected: expected, on: connection)
