@@ -12,6 +12,8 @@ package struct Context: Sendable {
   package let requestID: String
   /// The session whose token was sent, on the routes that take one.
   let session: SessionActor?
+  /// What the caller is counted by where nobody is signed in.
+  let address: String
 
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }

@@ -55,9 +55,11 @@ package final class ChatDesk: Sendable {
 
   /// Starts a turn, or finds the one that the same message started before.
   ///
-  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`.
+  /// - Parameter stored: Gets the bytes of events that the turn leaves in the record.
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
   package func start(
-    _ request: TurnRequest, user: ID<UserKind>?, secret: String?
+    _ request: TurnRequest, user: ID<UserKind>?, secret: String?,
+    stored: @escaping @Sendable (Int) -> Void = { _ in }
   ) async throws -> LiveTurn {
     let opened = try await open(request, user: user, secret: secret)
     if let replay = opened.replay { return try await self.replay(replay, in: opened.row) }
@@ -65,6 +67,7 @@ package final class ChatDesk: Sendable {
     // Owned by the live turn, which `running` keeps until the turn has ended.
     let task = Task {
       await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent)
+      stored(live.events.reduce(0) { $0 + $1.data.count })
     }
     live.own(task)
     return live
@@ -129,7 +132,7 @@ package final class ChatDesk: Sendable {
   }
 
   /// The conversation that a new turn goes into.
-  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`.
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
   private func conversation(
     _ id: ID<ConversationKind>, for request: TurnRequest, _ user: ID<UserKind>?,
     _ secret: String?, at now: Timestamp, on connection: Connection
@@ -147,6 +150,9 @@ package final class ChatDesk: Sendable {
     let last = try ConversationStore.lastMessage(in: id, on: connection)
     if let parent = request.parentMessageID, parent != last {
       throw Refusal(.parentStale, "The conversation has moved on; read it again.")
+    }
+    if row.state.isFull {
+      throw Refusal(.conversationFull, "This conversation is full; start a new one.")
     }
     return row
   }
@@ -283,11 +289,14 @@ package final class ChatDesk: Sendable {
   ) async -> TurnEvent {
     let now = clock.now
     let events = live.events.map(\.withoutSecret) + [last]
+    var state = state
+    state.count(events)
+    let kept = state
     for pause in [200, 1_000, 0] {
       do {
         try await database.write { connection in
           try ConversationStore.finish(
-            live.turnID, events, state, in: row.id, at: now, on: connection)
+            live.turnID, events, kept, in: row.id, at: now, on: connection)
         }
         return last
       } catch {

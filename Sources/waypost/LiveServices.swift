@@ -51,6 +51,7 @@ enum LiveServices {
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")
     configuration.loginsPerMinute = arguments.integer("login-limit")
+    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
     return Services(

@@ -54,6 +54,9 @@ struct Setting: Sendable {
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
       "sign-ins and registrations a minute for each address; 0 lifts it"),
     Setting(
+      "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
+      "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
+    Setting(
       "trial-budget-tokens", "WAYPOST_TRIAL_BUDGET_TOKENS", "1000000",
       .integer(0...1_000_000_000), commands: ["serve"],
       "whole tokens posted to the trial account at the very first start"),

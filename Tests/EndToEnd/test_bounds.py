@@ -230,6 +230,49 @@ def test_each_session_has_its_own_heartbeats(small):
             assert codes == [200] * 8 + [429]
 
 
+def chips(turn):
+    return turn.one("constraints")["constraints"]
+
+
+def test_a_conversation_holds_a_bounded_list_and_says_what_goes(small):
+    fruits = ["apple", "banana", "cherry", "damson", "elder", "fig", "grape", "hazel", "iris"]
+    with Server(small) as server:
+        chat = Chat(server)
+        for number, fruit in enumerate(fruits):
+            turn = chat.say(f"{fruit} orchard")
+            said = re.search("no longer look for: (.*?)\\.", turn.text)
+            assert (said and said.group(1)) == (f"{fruits[number - 6]} orchard" if number >= 6 else None)
+        assert [chip["value"] for chip in chips(turn)] == [f"{fruit} orchard" for fruit in fruits[-6:]]
+        before = chips(turn)
+        for number in range(20):
+            turn = chat.say(edit={"ops": [{"op": "set", "filter": f"contextWindow >= {number + 1}"}]})
+            assert len(chips(turn)) == min(12, 7 + number)
+        assert "19" in chips(turn)[-2]["value"] and "20" in chips(turn)[-1]["value"]
+        for _ in range(20):
+            turn = chat.say("undo")
+        assert chips(turn) == before, "undo still goes twenty steps back"
+
+
+def test_a_conversation_ends_at_its_limit(small):
+    with Server(small) as server:
+        chat = Chat(server)
+        for _ in range(200):
+            chat.say("hello")
+        problem(chat.send({"text": "hello"}), 409, "conversation_full")
+        assert chat.get().status_code == 200 and Chat(server).say("hello").last.type == "done"
+
+
+def test_strangers_of_one_address_store_so_much_a_day(small):
+    with Server(small, "--anonymous-mb", "1") as server:
+        codes, chat = [], Chat(server)
+        while len(codes) < 400 and codes[-1:] != [429]:
+            answer = chat.send({"text": "calendar"})
+            codes.append(answer.status_code)
+        assert codes[-1] == 429 and len(codes) > 10
+        assert int(answer.headers["Retry-After"]) <= 86_400 and answer.json()["code"] == "rate_limited"
+        assert Chat(server, Account.register(server)).say("calendar").last.type == "done"
+
+
 def memory(server):
     """Resident bytes of the server's process."""
     for line in open(f"/proc/{server.process.pid}/status"):

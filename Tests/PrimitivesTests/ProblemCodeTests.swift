@@ -15,7 +15,7 @@ private let codes: [(Int, [String])] = [
   (409, ["proposal_declined", "proposal_stale", "trial_already_open", "trial_not_offered"]),
   (409, ["trial_limit_reached", "trial_budget_exhausted", "hold_already_captured"]),
   (409, ["hold_already_voided", "hold_already_expired", "account_closed", "account_frozen"]),
-  (409, ["email_taken", "turn_running", "parent_stale"]),
+  (409, ["email_taken", "turn_running", "parent_stale", "conversation_full"]),
   (410, ["proposal_expired", "stream_expired"]),
   (412, ["revision_mismatch"]),
   (413, ["body_too_large"]),

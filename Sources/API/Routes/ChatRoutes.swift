@@ -6,11 +6,21 @@ internal import Primitives
 /// Conversations over server-sent events.
 struct ChatRoutes: Sendable {
   let services: Services
+  private let anonymous: DailyBudget
+
+  init(services: Services) {
+    self.services = services
+    anonymous = DailyBudget(byteCountMax: services.configuration.anonymousBytesPerDay)
+  }
 
   func turn(_ context: Context) async throws -> Response {
     let request = try TurnRequest.read(try context.json())
-    let live = try await services.chat.start(
-      request, user: context.principal.userID, secret: secret(context))
+    let user = context.principal.userID
+    let (budget, address, clock) = (anonymous, context.address, services.clock)
+    if user == nil { try budget.require(address, at: clock.now) }
+    let live = try await services.chat.start(request, user: user, secret: secret(context)) {
+      if user == nil { budget.add($0, for: address, at: clock.now) }
+    }
     return stream(conversation: live.conversationID, kept: [], live: live, after: 0)
   }
 
