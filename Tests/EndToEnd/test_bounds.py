@@ -132,6 +132,43 @@ def test_a_first_message_that_a_user_sends_twice_starts_one_conversation(small):
         assert len(user.get("/v1/chat/conversations").json()["conversations"]) == 2
 
 
+def test_cancelled_turns_say_nothing_against_the_model(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        for _ in range(8):
+            turn = Open(server)
+            assert turn.mode == "agent"
+            while b"text.delta" not in turn.raw:
+                turn.raw += next(turn.stream)
+            headers = {"Waypost-Conversation": turn.secret}
+            assert server.post(f"/v1/chat/conversations/{turn.id}/cancel", headers=headers).status_code == 204
+            assert turn.rest().last.type == "aborted"
+        assert Open(server).mode == "agent"
+
+
+def test_answers_that_the_guard_drops_say_nothing_against_the_model(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        slow_model.play(*[Reply(text("Visit https://evil.example now.")) for _ in range(8)])
+        modes = [Chat(server).say("calendar").one("turn.start")["mode"] for _ in range(8)]
+        assert modes == ["agent"] * 8
+
+
+@pytest.mark.skipif(not harness.LONG, reason="waits 31 seconds; WAYPOST_LONG=1 runs it")
+def test_after_a_while_one_turn_tries_the_model_again(small, slow_model):
+    with Server(small, env=model_environment(slow_model.url)) as server:
+        slow_model.play(*[Reply([b"{}"], status=401, kind="application/json") for _ in range(4)])
+        for _ in range(4):
+            assert Chat(server).say("calendar").last.type == "done"
+        assert Chat(server).say("calendar").one("turn.start")["mode"] == "guide"
+        time.sleep(31)
+        slow_model.play(Reply(text("It fits well. Look")[:-2], hold=slow_model.gate))
+        probe = Open(server)
+        assert probe.mode == "agent" and Open(server).mode == "guide", "one at a time"
+        slow_model.gate.set()
+        probe.rest()
+        time.sleep(0.2)
+        assert Chat(server).say("calendar").one("turn.start")["mode"] == "guide", "the probe was cut off: closed again"
+
+
 def follow_up(server, turn):
     """A conversation that goes on where an open turn began it."""
     chat = Chat(server)
