@@ -71,6 +71,9 @@ package struct Router: Sendable {
       return (try await run(route, parameters, request, requestID), route.path)
     } catch let refusal as Refusal {
       return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+    } catch is CancellationError {
+      let refusal = Refusal(.shuttingDown, "The request was given up.", retryAfterSeconds: 1)
+      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
     } catch {
       // Library messages and SQL go to the log, never to clients.
       log(["requestId": .string(requestID), "error": .string(String(describing: error))])

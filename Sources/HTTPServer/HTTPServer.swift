@@ -23,6 +23,8 @@ public struct ServerLimits: Sendable {
   public var idleSeconds = 30
   /// Seconds running requests get when the server ends.
   public var graceSeconds = 10
+  /// Seconds they get after that to notice that they were cancelled.
+  public var leaveSeconds = 5
 
   /// The defaults.
   public init() {}
@@ -55,6 +57,7 @@ public final class Server: Sendable {
   private let handle: Handle
   private let shared: Shared
   private let graceSeconds: Int
+  private let leaveSeconds: Int
 
   /// Starts listening.
   ///
@@ -72,6 +75,7 @@ public final class Server: Sendable {
     let shared = Shared(handler: handler, admission: admission, refusal: refusal)
     self.shared = shared
     graceSeconds = limits.graceSeconds
+    leaveSeconds = limits.leaveSeconds
     var error = [CChar](repeating: 0, count: 128)
     let started = host.withCString { host in
       var options = wp_options()
@@ -104,18 +108,24 @@ public final class Server: Sendable {
   public var activeCount: Int { Int(wp_server_active(handle.pointer)) }
 
   /// Ends gracefully: no new connections, running requests get the grace, then are cancelled.
-  public func stop() async {
+  ///
+  /// - Returns: Whether all have ended. Where one does not notice in time, the listener stays as it is and the
+  ///   process is to end itself.
+  public func stop() async -> Bool {
     wp_server_quiesce(handle.pointer)
     for _ in 0..<(graceSeconds * 20) where activeCount > 0 {
       try? await Task.sleep(for: .milliseconds(50))  // a cancelled wait only ends the grace early
     }
     shared.cancelAll()
     wp_server_abandon(handle.pointer)
-    while activeCount > 0 || shared.runningCount > 0 {
+    for _ in 0..<(leaveSeconds * 50) where activeCount > 0 || shared.runningCount > 0 {
       wp_server_abandon(handle.pointer)
       try? await Task.sleep(for: .milliseconds(20))  // as above
     }
+    // Freed only when nobody can hold an exchange any more.
+    guard activeCount == 0, shared.runningCount == 0 else { return false }
     wp_server_stop(handle.pointer)
+    return true
   }
 
   private static func callbacks(_ context: UnsafeMutableRawPointer) -> wp_callbacks {

@@ -267,6 +267,31 @@ def test_each_session_has_its_own_heartbeats(small):
             assert codes == [200] * 8 + [429]
 
 
+@pytest.mark.skipif(not harness.HAS_MODEL, reason=f"no embedding model in {harness.HOME}/model")
+def test_the_end_of_the_server_does_not_wait_for_a_rebuild(tmp_path):
+    data = tmp_path / "data"
+    harness.cli("import", harness.MODELS, "--data", data, "--no-embed")
+    harness.add_user(data, "admin", "admin@example.org")
+    server = Server(data, home=harness.HOME).start()
+    admin = Account.login(server, "admin@example.org")
+
+    def rebuild():
+        try:
+            admin.post("/v1/admin/index/rebuild")
+        except requests.RequestException:
+            pass
+
+    thread = threading.Thread(target=rebuild)
+    thread.start()
+    time.sleep(2)
+    start = time.monotonic()
+    assert server.stop(60) == 0
+    assert time.monotonic() - start < 25
+    thread.join(10)
+    with Server(data, home=harness.HOME) as server:
+        assert server.get("/readyz").json()["services"] == len(harness.read_rows(harness.MODELS))
+
+
 def chips(turn):
     return turn.one("constraints")["constraints"]
 

@@ -144,7 +144,15 @@ struct CatalogRoutes: Sendable {
     let importer = Importer(
       database: services.record, clock: services.clock, options: options,
       report: { refusals.add($0) }, progress: { _ in })
-    let report = try await importer.run(lines: context.request.body, name: "body")
+    let report: ImportReport
+    do {
+      report = try await importer.run(lines: context.request.body, name: "body")
+    } catch {
+      // The batches before it are in the record: they go into search without anybody waiting.
+      let indexer = services.indexer
+      Task { try await indexer.catchUp() }
+      throw error
+    }
     try await services.indexer.catchUp()
     var json = report.json.object ?? [:]
     json["refusedLines"] = .strings(refusals.lines)

@@ -56,12 +56,34 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
-    await server.stop()
-    await services.chat.drain()
+    let isQuiet = await server.stop()
     for task in work { task.cancel() }
-    for task in work { _ = await task.result }
+    let isDone = await within(seconds: 5) {
+      await services.chat.drain()
+      for task in work { _ = await task.result }
+    }
+    // What is left is work on the index, which the next start takes up again; the record is whole at any time.
+    let isWhole = isQuiet && isDone
+    if !isWhole { log.words("some work did not end in time and is given up") }
     try await folder.record.checkpoint(truncate: true)
+    // Not by exit(), whose handlers would take libraries away from threads that still use them.
+    if !isWhole { _exit(Exit.done.rawValue) }
     return .done
+  }
+
+  /// Whether the work ended in time; if not, it goes on unowned until the process ends.
+  private static func within(
+    seconds: Int, _ work: @escaping @Sendable () async -> Void
+  ) async -> Bool {
+    let isDone = Locked(false)
+    Task {
+      await work()
+      isDone.set(true)
+    }
+    for _ in 0..<(seconds * 50) where !isDone.value {
+      try? await Task.sleep(for: .milliseconds(20))  // a cancelled wait only ends it early
+    }
+    return isDone.value
   }
 
   private static func publicAddress(
