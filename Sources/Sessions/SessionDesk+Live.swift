@@ -152,7 +152,7 @@ extension SessionDesk {
       throw Refusal(.notFound, "There is no such session.")
     }
     try advance(&record, to: now, on: connection)
-    try requireFresh(actor, event, record)
+    try requireMay(actor, event, record)
     let effects = try record.state.apply(event, at: now.milliseconds)
     try carryOut(effects, &record, at: now, on: connection)
     return record
@@ -172,10 +172,16 @@ extension SessionDesk {
     try tokens.bearer(token, at: clock.now)
   }
 
-  /// A token that has expired is good only to wake a paused session (3.3).
-  private func requireFresh(
+  /// Only the session token is a sign of life: time that is paid for must not run on a provider's word. A token
+  /// that has expired is good only to wake a paused session (3.3).
+  private func requireMay(
     _ actor: SessionActor, _ event: SessionState.Event, _ record: SessionRecord
   ) throws(Refusal) {
+    if case .heartbeat = event {
+      guard case .bearer = actor else {
+        throw Refusal(.forbidden, "Send heartbeats with the session token.")
+      }
+    }
     guard case .bearer(_, isLate: true) = actor else { return }
     switch event {
     case .heartbeat where record.state.phase == .paused: return

@@ -26,6 +26,7 @@ enum LiveServices {
       sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
     var policy = TrialPolicy()
     policy.perDayMax = Int64(arguments.integer("trials-per-day"))
+    policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
     policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
     if arguments.isSet("demo") {
       policy.sandbox = Sandbox(publicURL: publicURL)

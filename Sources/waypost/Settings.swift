@@ -64,6 +64,9 @@ struct Setting: Sendable {
       "trials-per-day", "WAYPOST_TRIALS_PER_DAY", "5", .integer(0...1_000_000),
       commands: ["serve"], "trials a user may start in 24 hours"),
     Setting(
+      "trials-per-provider", "WAYPOST_TRIALS_PER_PROVIDER", "200", .integer(0...1_000_000),
+      commands: ["serve"], "trials that may start with one provider in 24 hours"),
+    Setting(
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
     Setting(

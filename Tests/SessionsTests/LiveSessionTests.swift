@@ -161,6 +161,18 @@ struct LiveSessionTests {
     #expect(try await stage.view(session.id).text("state") == "active")
   }
 
+  @Test("only the session token is a sign of life")
+  func heartbeatActors() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    for actor in [SessionActor.user(.anna), .provider("acme"), .admin] {
+      let code = try await refusal {
+        try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
+      }
+      #expect(code == ProblemCode.forbidden)
+    }
+  }
+
   @Test("user, provider, bearer and admin find their session")
   func concerned() async throws {
     let stage = try await Stage.open()
