@@ -137,6 +137,10 @@ package struct Route: Sendable {
     segments = path.split(separator: "/")
   }
 
+  /// Whether a bearer credential is looked at. A stale one must not keep anybody from signing in or out, nor a
+  /// probe from its answer.
+  var usesBearer: Bool { budget != .none && !path.hasPrefix("/v1/auth/") }
+
   /// The parameters where the path fits the pattern, else nil.
   func match(_ parts: [Substring]) -> [String: String]? {
     guard parts.count == segments.count else { return nil }

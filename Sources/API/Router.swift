@@ -164,7 +164,7 @@ package struct Router: Sendable {
   private func identify(_ request: Request, for route: Route) async throws -> Caller {
     let address = services.configuration.trustedProxies.client(of: request)
     var caller = Caller(address: address, principal: .anonymous(address: address))
-    guard let bearer = Router.bearer(of: request) else { return caller }
+    guard route.usesBearer, let bearer = Router.bearer(of: request) else { return caller }
     if RouteTable.takesSessionToken(route.path) {
       caller.session = try? services.sessions.bearer(bearer)
       if caller.session != nil { return caller }

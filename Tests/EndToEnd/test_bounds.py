@@ -252,6 +252,18 @@ def test_staying_signed_in_does_not_use_up_the_sign_ins(small):
             assert http.post(server.url + "/v1/auth/refresh", timeout=10).status_code == 200
 
 
+def test_a_stale_token_keeps_nobody_from_signing_in_and_out(small):
+    with Server(small) as server:
+        http = requests.Session()
+        http.headers["Authorization"] = "Bearer stale.access.token"
+        body = {"email": "p@example.org", "password": harness.PASSWORD}
+        for path, code in [("register", 201), ("login", 200), ("refresh", 200), ("logout", 204)]:
+            assert http.post(server.url + "/v1/auth/" + path, json=body, timeout=10).status_code == code, path
+        for path in ("/healthz", "/readyz", "/.well-known/jwks.json", "/demo/app"):
+            assert http.get(server.url + path, timeout=10).status_code == 200, path
+        assert http.get(server.url + "/v1/me", timeout=10).status_code == 401
+
+
 def test_each_session_has_its_own_heartbeats(small):
     with Server(small, "--rate-limit", "8", limits=False) as server:
         tokens = []
