@@ -9,6 +9,8 @@ package struct Router: Sendable {
   private let routes: [Route]
   private let metrics: Metrics
   private let limiters: [Route.Budget: RateLimiter]
+  /// Credentials of an address that were not accepted: a tenth of what it may ask.
+  private let failures: RateLimiter
   private let log: @Sendable (JSONObject) -> Void
   private let microseconds: @Sendable () -> Int64
 
@@ -25,6 +27,8 @@ package struct Router: Sendable {
     metrics = Metrics()
     routes = RouteTable.all(services, metrics)
     let configuration = services.configuration
+    let perMinute = configuration.requestsPerMinute
+    failures = RateLimiter(name: "failures", perMinute: perMinute > 0 ? max(10, perMinute / 10) : 0)
     limiters = [
       .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
       .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
@@ -129,7 +133,20 @@ package struct Router: Sendable {
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
   ) async throws -> Response {
-    let caller = try await identify(request, for: route)
+    let address = services.configuration.trustedProxies.client(of: request)
+    do {
+      return try await run(route, parameters, request, requestID, from: address)
+    } catch let refusal as Refusal where refusal.code == .tokenInvalid {
+      try countFailure(of: address)
+      throw refusal
+    }
+  }
+
+  private func run(
+    _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
+    from address: String
+  ) async throws -> Response {
+    let caller = try await identify(request, for: route, from: address)
     let principal = caller.principal
     let verdict = limit(route.budget, caller, request)
     guard verdict?.isAllowed ?? true else {
@@ -161,16 +178,30 @@ package struct Router: Sendable {
     var session: SessionActor?
   }
 
-  private func identify(_ request: Request, for route: Route) async throws -> Caller {
-    let address = services.configuration.trustedProxies.client(of: request)
+  private func identify(
+    _ request: Request, for route: Route, from address: String
+  ) async throws -> Caller {
     var caller = Caller(address: address, principal: .anonymous(address: address))
     guard route.usesBearer, let bearer = Router.bearer(of: request) else { return caller }
     if RouteTable.takesSessionToken(route.path) {
       caller.session = try? services.sessions.bearer(bearer)
       if caller.session != nil { return caller }
     }
+    // A key costs a read of the record: who has tried too many is not let at it.
+    if bearer.hasPrefix(Accounts.keyPrefix) { try countFailure(of: address, isCounted: false) }
     caller.principal = try await services.accounts.principal(bearer: bearer)
     return caller
+  }
+
+  /// - Throws: `Refusal` `rate_limited` where the address has sent too many credentials that are not valid.
+  private func countFailure(of address: String, isCounted: Bool = true) throws(Refusal) {
+    guard failures.perMinute > 0 else { return }
+    let verdict = failures.take(address, at: services.clock.now, isCounted: isCounted)
+    guard verdict.isAllowed else {
+      throw Refusal(
+        .rateLimited, "Too many credentials that are not valid.",
+        retryAfterSeconds: Int(verdict.resetSeconds))
+    }
   }
 
   private static func bearer(of request: Request) -> String? {

@@ -264,6 +264,17 @@ def test_a_stale_token_keeps_nobody_from_signing_in_and_out(small):
         assert http.get(server.url + "/v1/me", timeout=10).status_code == 401
 
 
+def test_credentials_cannot_be_tried_for_ever(small):
+    key = harness.add_key(small)
+    with Server(small, "--rate-limit", "100", limits=False) as server:
+        person = Account.register(server)
+        for token in ("wpk_wrong", "a.b.c"):
+            codes = [Account(server, token).get("/v1/me").status_code for _ in range(12)]
+            assert codes[-1] == 429 and set(codes) <= {401, 429}, codes
+        assert Account(server, key).get("/v1/tokens/balance").status_code == 429, "keys are not even looked up"
+        assert person.get("/v1/me").status_code == 200 and server.get("/v1/providers").status_code == 200
+
+
 def test_each_session_has_its_own_heartbeats(small):
     with Server(small, "--rate-limit", "8", limits=False) as server:
         tokens = []
