@@ -1,12 +1,15 @@
 internal import Cryptography
 public import Primitives
 public import SQLite
+internal import Synchronization
 
 /// Accounts of people, sign-in, API keys.
 public struct Accounts: Sendable {
   /// The life of an access token, in seconds.
   public static let accessTokenSeconds: Int64 = 900
 
+  /// The longest password.
+  public static let passwordByteCountMax = 1_024
   /// How every API key of a provider begins.
   public static let keyPrefix = "wpk_"
 
@@ -17,6 +20,12 @@ public struct Accounts: Sendable {
   private let issuer: String
   // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
   private let decoyHash: String
+  private let lane = PasswordLane()
+  private let guesses = Guesses()
+
+  private final class Guesses: Sendable {
+    let throttle = Mutex(SignInThrottle())
+  }
 
   /// - Parameter issuer: The public address: `iss` and `aud` of access tokens.
   public init(
@@ -37,7 +46,8 @@ public struct Accounts: Sendable {
   ) async throws -> User {
     let email = email.lowercased()
     try Accounts.check(email: email, password: password, name: name)
-    let hash = PasswordHash.make(password, random: random)
+    let random = random
+    let hash = try await lane.run { PasswordHash.make(password, random: random) }
     let user = User(
       id: ID(at: clock.now, random: random), email: email, name: name, role: role,
       providerID: providerID)
@@ -61,18 +71,35 @@ public struct Accounts: Sendable {
   }
 
   /// The account of an e-mail and password.
-  /// - Throws: `Refusal` `unauthenticated`, the same for an unknown e-mail and a wrong password.
-  public func signIn(email: String, password: String) async throws -> User {
+  ///
+  /// - Parameter address: Where the caller is: ten failures a minute at one account are taken from it.
+  /// - Throws: `Refusal` `unauthenticated`, the same for an unknown e-mail and a wrong password; `rate_limited`.
+  public func signIn(
+    email: String, password: String, from address: String = ""
+  ) async throws -> User {
+    // Longer ones were never let in; hashing them would only cost.
+    guard password.utf8.count <= Accounts.passwordByteCountMax, email.utf8.count <= 254 else {
+      throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
+    }
+    let account = email.lowercased()
+    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
+      try throttle.delay(account: account, address: address, at: clock.now)
+    }
+    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
     let found = try await database.read { connection in
       try connection.first(
         "SELECT id, email, name, role, provider_id, password_hash FROM user WHERE email = ?",
-        [.text(email.lowercased())]
+        [.text(account)]
       ) { row in (Accounts.user(row), row.text(5)) }
     }
-    let isRight = PasswordHash.verify(password, against: found?.1 ?? decoyHash)
+    let hash = found?.1 ?? decoyHash
+    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
     guard isRight, let user = found?.0 else {
+      let now = clock.now
+      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
+    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
     return user
   }
 
@@ -176,8 +203,8 @@ public struct Accounts: Sendable {
     if password.unicodeScalars.count < 8 {
       faults.append(.init("/password", "must have at least 8 characters"))
     }
-    if password.utf8.count > 1_024 {
-      faults.append(.init("/password", "must have at most 1024 bytes"))
+    if password.utf8.count > passwordByteCountMax {
+      faults.append(.init("/password", "must have at most \(passwordByteCountMax) bytes"))
     }
     if let name, name.unicodeScalars.count > 200 {
       faults.append(.init("/name", "must have at most 200 characters"))

@@ -137,6 +137,37 @@ struct AccountsTests {
     #expect(decoy == wrong)
   }
 
+  @Test("an address that keeps failing at an account is refused there, and nobody else is")
+  func throttles() async throws {
+    let user = try await accounts.register(email: "a@b.c", password: password, name: nil)
+    _ = try await accounts.register(email: "other@b.c", password: password, name: nil)
+    for number in 1...10 {
+      let wrong = await refusal {
+        try await accounts.signIn(email: "A@b.c", password: "guess \(number)", from: "192.0.2.1")
+      }
+      #expect(wrong?.code == .unauthenticated, "guess \(number)")
+    }
+    let refused = await refusal {
+      try await accounts.signIn(email: user.email, password: password, from: "192.0.2.1")
+    }
+    #expect(refused?.code == .rateLimited)
+    #expect(refused?.retryAfterSeconds == 60)
+    // The owner elsewhere is not locked out, nor is the address from other accounts.
+    let owner = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.2")
+    #expect(owner.id == user.id)
+    _ = try await accounts.signIn(email: "other@b.c", password: password, from: "192.0.2.1")
+    place.time.advance(seconds: 60)
+    let later = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.1")
+    #expect(later.id == user.id)
+  }
+
+  @Test("a password that nobody can have is not hashed, only refused")
+  func longPassword() async throws {
+    let long = String(repeating: "x", count: 1_025)
+    let refused = await refusal { try await accounts.signIn(email: "a@b.c", password: long) }
+    #expect(refused?.code == .unauthenticated)
+  }
+
   @Test("an unknown id has no account")
   func unknownID() async throws {
     let found = try await accounts.user(ID<UserKind>(high: 1, low: 2))

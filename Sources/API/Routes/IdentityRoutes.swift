@@ -19,7 +19,8 @@ struct IdentityRoutes: Sendable {
     let body = try context.json()
     try context.known(body, ["email", "password"])
     let user = try await services.accounts.signIn(
-      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "")
+      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
+      from: context.address)
     return try await signedIn(user, context, status: 200)
   }
 
