@@ -427,3 +427,23 @@ def test_all_bodies_together_have_a_bound(small):
         assert server.search(q="calendar")["hits"], "short bodies still have room"
         for wire in wires:
             wire.close()
+
+
+def test_a_providers_person_has_sessions_of_its_own(small):
+    harness.add_user(small, "provider", "p@example.org", "maker")
+    with Server(small) as server:
+        person = Account.login(server, "p@example.org")
+        session = person.confirm(person.propose("acuity-scheduling")["id"]).json()
+        path = "/v1/sessions/" + session["id"]
+        assert person.get(path).json()["id"] == session["id"]
+        launch = re.search("marketplace_session=([^&]+)", session["redirectUrl"]).group(1)
+        assert server.post("/v1/sessions/validate", {"token": launch}, headers={"Origin": server.url}).status_code == 200
+        assert person.post(path + "/pause", {}, key="p").json()["state"] == "paused"
+        assert person.post(path + "/resume", {}, key="r").json()["state"] == "active"
+        problem(person.post(path + "/complete", {"outcome": "failed"}, key="f"), 422, "validation_failed")
+        assert person.post(path + "/complete", {}, key="c").json()["state"] == "completed"
+        problem(person.post(path + "/heartbeat", {"seq": 1, "active": True}), 403, "forbidden")
+        for name, code in (("user", 200), ("provider", 200), ("admin", 422)):
+            assert person.get("/v1/tokens/balance?account=" + name).status_code == code
+        problem(Account.register(server).get(path), 404, "not_found")
+        problem(Account.register(server).get("/v1/tokens/balance?account=provider"), 403, "forbidden")
