@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import subprocess
 import threading
 import time
 import uuid
@@ -447,3 +448,23 @@ def test_a_providers_person_has_sessions_of_its_own(small):
             assert person.get("/v1/tokens/balance?account=" + name).status_code == code
         problem(Account.register(server).get(path), 404, "not_found")
         problem(Account.register(server).get("/v1/tokens/balance?account=provider"), 403, "forbidden")
+
+
+@pytest.mark.parametrize("mode", [[], ["--json"]], ids=["words", "json"])
+def test_a_failure_of_ours_is_logged_in_words_and_in_json(small, mode):
+    log = small.parent / "out.log"
+    with open(log, "wb") as file:
+        process = subprocess.Popen([harness.BINARY, "serve", "--data", str(small), "--port", "0", *mode], stdout=subprocess.PIPE,
+                                   stderr=file, env=harness.environment())
+    harness.STARTED.append(process)
+    url = re.search(rb"http://[0-9.:]+", process.stdout.readline()).group(0).decode()
+    other = sqlite3.connect(small / "record.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    body = {"email": "p@example.org", "password": harness.PASSWORD}
+    answer = requests.post(url + "/v1/auth/register", json=body, timeout=30)
+    other.execute("ROLLBACK")
+    other.close()
+    assert answer.status_code >= 500
+    process.terminate()
+    assert process.wait(30) == 0
+    assert answer.json()["requestId"] in log.read_text()

@@ -163,12 +163,17 @@ private final class RouterGate: Sendable {
   }
 }
 
-/// Log lines on standard error: JSON objects, or nothing but words for people.
+/// Log lines on standard error: JSON objects, or words for people, who are told of failures alone.
 struct Log: Sendable {
   let isJSON: Bool
 
   func entry(_ object: JSONObject) {
-    if isJSON { Terminal.words(JSON.object(object).text) }
+    if isJSON { return Terminal.words(JSON.object(object).text) }
+    let status = object["status"]?.int ?? 0
+    guard object["error"] != nil || status >= 500 else { return }
+    let what = object["error"]?.string ?? "answered \(status)"
+    let place = [object["route"]?.string, object["requestId"]?.string].compactMap { $0 }
+    words(Terminal.safe(place.joined(separator: " ") + ": " + what))
   }
 
   func words(_ text: String) {
