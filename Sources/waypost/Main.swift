@@ -9,6 +9,8 @@ enum Main {
 
   static func main() async {
     signal(SIGPIPE, SIG_IGN)
+    // The record has hashes, e-mails and conversations: what this process makes is its user's alone.
+    umask(0o077)
     BLASLibrary.useOneThread()
     let all = CommandLine.arguments.dropFirst()
     guard let name = all.first, name != "--help", name != "help", name != "-h" else {

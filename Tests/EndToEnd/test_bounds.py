@@ -1,5 +1,6 @@
 """What one caller can take from all the others: threads, memory, allowances, the model's good name."""
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -468,3 +469,17 @@ def test_a_failure_of_ours_is_logged_in_words_and_in_json(small, mode):
     process.terminate()
     assert process.wait(30) == 0
     assert answer.json()["requestId"] in log.read_text()
+
+
+def test_nobody_else_on_the_machine_reads_the_record(tmp_path):
+    file = harness.write_rows(tmp_path / "few.jsonl", harness.read_rows(harness.SERVICES, 3))
+    before = os.umask(0o022)
+    try:
+        harness.cli("import", file, "--data", tmp_path / "data", "--no-embed")
+        with Server(tmp_path / "data") as server:
+            Account.register(server)
+            found = [path for path in (tmp_path / "data").rglob("*")] + [tmp_path / "data"]
+            assert tmp_path / "data" / "record.db" in found
+            assert [str(path) for path in found if path.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
