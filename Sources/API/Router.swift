@@ -33,7 +33,7 @@ package struct Router: Sendable {
       .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
       .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
       .refresh: RateLimiter(name: "refresh", perMinute: configuration.requestsPerMinute),
-      .chat: RateLimiter(name: "chat", perMinute: configuration.requestsPerMinute / 5),
+      .chat: RateLimiter(name: "chat", perMinute: perMinute > 0 ? max(1, perMinute / 5) : 0),
     ]
   }
 
@@ -273,6 +273,9 @@ package struct Router: Sendable {
     if let origin = request.header("origin"), isAllowed(origin: origin) {
       add("Access-Control-Allow-Origin", origin)
       add("Access-Control-Allow-Credentials", "true")
+      add(
+        "Access-Control-Expose-Headers",
+        "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
     }
   }
 }

@@ -18,7 +18,9 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    let indexer = try folder.indexer(encoder: encoder, threadCount: 1)
+    // One by default: embedding must leave searches a processor.
+    let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
+    let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
     try await indexer.load()
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)

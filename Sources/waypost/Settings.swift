@@ -70,9 +70,6 @@ struct Setting: Sendable {
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
     Setting(
-      "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(0...10_000), commands: ["serve"],
-      "platform fee on paid captures, in hundredths of a percent"),
-    Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
       "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
@@ -101,7 +98,10 @@ struct Setting: Sendable {
     Setting(
       "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
       "only the first so many needs; 0 for all"),
-    Setting("threads", "WAYPOST_THREADS", "2", .integer(1...64), "threads for bulk embedding"),
+    Setting(
+      "threads", "WAYPOST_THREADS", "2", .integer(1...64),
+      commands: ["serve", "import", "reindex"],
+      "threads for bulk embedding; serve takes one unless told"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),
@@ -148,7 +148,11 @@ struct Arguments: Sendable {
       }
       if setting.kind == .secret { throw .secretOnCommandLine(name) }
       if setting.kind == .flag {
-        values[name] = "true"
+        let value = halves.count == 2 ? halves[1] : "true"
+        guard (Arguments.on + Arguments.off).contains(value) else {
+          throw .badValue(flag: name, value: value, expected: "true or false")
+        }
+        values[name] = value
       } else if halves.count == 2 {
         values[name] = halves[1]
       } else {
@@ -159,7 +163,6 @@ struct Arguments: Sendable {
     }
     for setting in Setting.all where values[setting.flag] == nil {
       if let name = setting.environment, let value = environment[name], !value.isEmpty {
-        if setting.kind == .flag, ["0", "false", "no"].contains(value) { continue }
         values[setting.flag] = value
       }
     }
@@ -178,7 +181,15 @@ struct Arguments: Sendable {
 
   func text(_ flag: String) -> String? { values[flag] ?? Setting.named(flag)?.fallback }
   func integer(_ flag: String) -> Int { text(flag).flatMap { Int($0) } ?? 0 }
-  func isSet(_ flag: String) -> Bool { values[flag] != nil }
+
+  /// Whether a value was given; for a switch, whether it is on.
+  func isSet(_ flag: String) -> Bool {
+    guard let value = values[flag] else { return false }
+    return Setting.named(flag)?.kind != .flag || !Arguments.off.contains(value)
+  }
+
+  private static let on = ["1", "true", "yes"]
+  private static let off = ["0", "false", "no"]
 
   private static func nearest(_ name: String, for command: String) -> String? {
     let own = Setting.all.filter {

@@ -483,3 +483,25 @@ def test_nobody_else_on_the_machine_reads_the_record(tmp_path):
             assert [str(path) for path in found if path.stat().st_mode & 0o077] == []
     finally:
         os.umask(before)
+
+
+def test_a_small_rate_limit_limits_chat_too(small):
+    with Server(small, "--rate-limit", "3", limits=False) as server:
+        codes = [Chat(server).send({"text": "hello"}).status_code for _ in range(3)]
+        assert codes == [200, 429, 429]
+
+
+def test_a_switch_can_be_turned_off(small):
+    for flags, env, code in [(["--demo=false"], {}, 404), (["--demo=false"], {"WAYPOST_DEMO": "1"}, 404),
+                             (["--demo=true"], {}, 200), ([], {"WAYPOST_DEMO": "1"}, 200), ([], {"WAYPOST_DEMO": "no"}, 404)]:
+        with Server(small, *flags, demo=False, env=env) as server:
+            assert server.get("/demo/app").status_code == code, (flags, env)
+    done = harness.cli("serve", "--demo=perhaps", "--data", small, check=False)
+    assert done.returncode == 2 and "perhaps" in done.stderr
+
+
+def test_a_browser_of_an_allowed_origin_reads_the_headers(small):
+    with Server(small, "--cors-origins", "https://one.example") as server:
+        answer = server.get("/healthz", headers={"Origin": "https://one.example"})
+        shown = answer.headers["Access-Control-Expose-Headers"].split(", ")
+        assert {"Retry-After", "RateLimit", "Idempotent-Replayed", "X-Request-Id"} <= set(shown)
