@@ -184,6 +184,48 @@ public struct Accounts: Sendable {
     return (id.text, secret)
   }
 
+  /// An API key as its owner's operator sees it; never the secret.
+  public struct APIKey: Sendable {
+    /// The id.
+    public let id: String
+    /// The provider.
+    public let providerID: String
+    /// The name.
+    public let name: String
+    /// When it was made.
+    public let createdAt: Timestamp
+    /// When it was revoked, or nil.
+    public let revokedAt: Timestamp?
+  }
+
+  /// Every API key, oldest first.
+  public func apiKeys() async throws -> [APIKey] {
+    try await database.read { connection in
+      try connection.rows(
+        "SELECT id, provider_id, name, created_ms, revoked_ms FROM api_key ORDER BY id"
+      ) { row in
+        APIKey(
+          id: ID<UserKind>(bytes: row.blob(0))?.text ?? "", providerID: row.text(1),
+          name: row.text(2), createdAt: Timestamp(milliseconds: row.int(3)),
+          revokedAt: row.optionalInt(4).map(Timestamp.init(milliseconds:)))
+      }
+    }
+  }
+
+  /// Ends an API key for good, from the next request on; repeating it changes nothing.
+  /// - Throws: `Refusal` `not_found`.
+  public func revokeAPIKey(_ id: String) async throws {
+    let now = clock.now
+    try await database.write { connection in
+      let changed = try ID<UserKind>(id).map { id in
+        try connection.run(
+          "UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
+          [.int(now.milliseconds), .blob(id.bytes)])
+      }
+      guard changed == 1 else { throw Refusal(.notFound, "There is no such API key.") }
+    }
+  }
+
   private static func user(_ row: borrowing Row) -> User? {
     guard let id = ID<UserKind>(bytes: row.blob(0)), let role = Role(rawValue: row.text(3)) else {
       return nil

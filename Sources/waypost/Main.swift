@@ -68,7 +68,8 @@ struct Command: Sendable {
       name: "user", usage: "user add --role ROLE --email E", summary: "makes an account",
       run: UserCommand.run),
     Command(
-      name: "keys", usage: "keys new|list|rotate", summary: "signing keys and providers' API keys",
+      name: "keys", usage: "keys new|list|revoke|rotate",
+      summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",

@@ -505,3 +505,15 @@ def test_a_browser_of_an_allowed_origin_reads_the_headers(small):
         answer = server.get("/healthz", headers={"Origin": "https://one.example"})
         shown = answer.headers["Access-Control-Expose-Headers"].split(", ")
         assert {"Retry-After", "RateLimit", "Idempotent-Replayed", "X-Request-Id"} <= set(shown)
+
+
+def test_an_api_key_can_be_listed_and_revoked(small):
+    secret = harness.add_key(small)
+    line = next(line for line in harness.cli("keys", "list", "--data", small).stdout.splitlines() if harness.SANDBOX in line)
+    harness.cli("keys", "revoke", line.split()[0], "--data", small)
+    assert "revoked" in harness.cli("keys", "list", "--data", small).stdout and secret not in line
+    with Server(small) as server:
+        problem(Account(server, secret).get("/v1/tokens/balance"), 401, "token_invalid")
+        done = harness.cli("keys", "list", "--data", small, check=False)
+        assert done.returncode == 1 and "stop it first" in done.stderr
+    assert harness.cli("keys", "revoke", "nonsense", "--data", small, check=False).returncode == 1

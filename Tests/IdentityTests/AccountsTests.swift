@@ -168,6 +168,26 @@ struct AccountsTests {
     #expect(refused?.code == .unauthenticated)
   }
 
+  @Test("a revoked API key is nobody's, and stays in the list")
+  func revokes() async throws {
+    try await place.addProvider("acme")
+    let first = try await accounts.makeAPIKey(providerID: "acme", name: "one")
+    let second = try await accounts.makeAPIKey(providerID: "acme", name: "two")
+    try await accounts.revokeAPIKey(first.id)
+    try await accounts.revokeAPIKey(first.id)
+    let gone = await refusal { try await accounts.principal(bearer: first.secret) }
+    #expect(gone?.code == .tokenInvalid)
+    let kept = try await accounts.principal(bearer: second.secret)
+    #expect(kept == .providerKey(providerID: "acme"))
+    let listed = try await accounts.apiKeys()
+    #expect(Set(listed.map(\.name)) == ["one", "two"])
+    #expect(listed.first { $0.name == "one" }?.revokedAt == place.time.now)
+    for wrong in ["", "nonsense", ID<UserKind>(high: 1, low: 2).text] {
+      let refused = await refusal { try await accounts.revokeAPIKey(wrong) }
+      #expect(refused?.code == .notFound)
+    }
+  }
+
   @Test("an unknown id has no account")
   func unknownID() async throws {
     let found = try await accounts.user(ID<UserKind>(high: 1, low: 2))
