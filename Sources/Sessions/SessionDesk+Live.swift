@@ -214,24 +214,57 @@ extension SessionDesk {
     }
   }
 
-  /// Applies every deadline that is due. Called now and then, and before anything that depends on it.
+  /// Sessions that one transaction settles: the writing lane is everybody's.
+  static let sweepCount = 64
+
+  /// Applies every deadline that is due, in short transactions. Called now and then, and at the start.
   public func sweep() async throws {
-    let now = clock.now
-    try await database.write { connection in try sweep(at: now, on: connection) }
+    var isDone = false
+    while !isDone {
+      let now = clock.now
+      isDone = try await database.write { connection in try sweep(at: now, on: connection) }
+      try Task.checkCancellation()
+    }
   }
 
-  /// Due deadlines of sessions and holds in time order; sessions settle before their holds can time out.
-  func sweep(at now: Timestamp, on connection: Connection) throws {
-    // All of them, in pages: holds may only time out when every due session has settled.
-    while true {
-      let due = try SessionStore.due(at: now.milliseconds, limit: 256, on: connection)
-      if due.isEmpty { break }
-      for record in due {
-        var record = record
-        try advance(&record, to: now, on: connection)
+  /// Due deadlines in time order, of at most 64 sessions, then of holds: sessions settle before their holds can
+  /// time out. One that cannot be settled is set aside for people to look at, and holds up nobody else.
+  ///
+  /// - Returns: Whether nothing is due any more.
+  @discardableResult
+  func sweep(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let limit = SessionDesk.sweepCount
+    let due = try SessionStore.due(at: now.milliseconds, limit: limit, on: connection)
+    for record in due {
+      do {
+        try connection.savepoint {
+          var record = record
+          try advance(&record, to: now, on: connection)
+        }
+      } catch let error as SQLiteError where !error.isConstraint {
+        throw error  // the storage's trouble, not this session's
+      } catch {
+        try SessionStore.setAside(record.id, on: connection)
       }
     }
+    if due.count == limit { return false }
     try LedgerStore.expireDue(at: now, random: random, on: connection)
+    return true
+  }
+
+  /// Deletes proposals that came to nothing, a day after their end.
+  public func prune() async throws {
+    let before = clock.now.milliseconds - 86_400_000
+    var count = 0
+    repeat {
+      count = try await database.write { connection in
+        try connection.run(
+          """
+          DELETE FROM proposal WHERE id IN
+          (SELECT id FROM proposal WHERE state <> 'consumed' AND expires_ms < ? LIMIT 500)
+          """, [.int(before)])
+      }
+    } while count == 500
   }
 
   func advance(

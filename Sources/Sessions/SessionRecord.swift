@@ -120,6 +120,12 @@ enum SessionStore {
     ) { try read($0) }
   }
 
+  /// Flags a session and takes its deadline away; its hold times out by itself.
+  static func setAside(_ id: ID<SessionKind>, on connection: Connection) throws {
+    try connection.run(
+      "UPDATE session SET flagged = 1, deadline_ms = NULL WHERE id = ?", [.blob(id.bytes)])
+  }
+
   private static func read(_ row: borrowing Row) throws -> SessionRecord {
     guard let id = ID<SessionKind>(bytes: row.blob(0)), let user = ID<UserKind>(bytes: row.blob(1)),
       let phase = SessionState.Phase(rawValue: row.text(15))

@@ -120,21 +120,38 @@ enum ServeCommand {
       var count = 0
       while (try? await Task.sleep(for: .seconds(1))) != nil {
         count += 1
-        do {
-          try await services.sessions.sweep()
-          if count % 10 == 0 { try await folder.record.checkpoint() }
-          if count % 3_600 == 1 {
-            try await services.chat.prune()
-            try await folder.record.write {
-              try services.idempotency.prune(at: services.clock.now, on: $0)
-            }
-          }
-        } catch {
-          log.words("housekeeping: \(error)")
+        // One after the other, each by itself: what fails must not stop the rest.
+        await attempt("sweep", log) { try await services.sessions.sweep() }
+        if count % 10 == 0 {
+          await attempt("checkpoint", log) { try await folder.record.checkpoint() }
         }
+        if count % 3_600 == 1 { await prune(services, log) }
       }
     }
     return [embedding, housekeeping]
+  }
+
+  private static func prune(_ services: Services, _ log: Log) async {
+    await attempt("conversations", log) { try await services.chat.prune() }
+    await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("logins", log) { try await services.refreshTokens.prune() }
+    await attempt("answers", log) {
+      try await services.record.write {
+        try services.idempotency.prune(at: services.clock.now, on: $0)
+      }
+    }
+  }
+
+  private static func attempt(
+    _ name: String, _ log: Log, _ work: () async throws -> Void
+  ) async {
+    do {
+      try await work()
+    } catch is CancellationError {
+      // The server ends; the next start goes on where this stopped.
+    } catch {
+      log.words("housekeeping, \(name): \(error)")
+    }
   }
 
   private static func writeAddress(_ address: String, to path: String) throws {
