@@ -76,6 +76,15 @@ package struct Context: Sendable {
     throw Refusal(.forbidden, "This is for admins.")
   }
 
+  /// The row of `?before=ID` that a page of a list comes after, or nil for the first page.
+  func before<Kind>() throws(Refusal) -> ID<Kind>? {
+    guard let text = request.query("before") else { return nil }
+    guard let id = ID<Kind>(text) else {
+      throw Refusal(.cursorInvalid, "before must be the next of the page before.")
+    }
+    return id
+  }
+
   /// A whole number of the query within bounds.
   func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal)
     -> Int

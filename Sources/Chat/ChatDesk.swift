@@ -50,7 +50,9 @@ package final class ChatDesk: Sendable {
   /// Deletes conversations past their retention.
   package func prune() async throws {
     let now = clock.now
-    try await database.write { try ConversationStore.prune(at: now, on: $0) }
+    while try await database.write({ try ConversationStore.prune(at: now, on: $0) }) {
+      try Task.checkCancellation()
+    }
   }
 
   /// Starts a turn, or finds the one that the same message started before.
@@ -378,12 +380,12 @@ extension ChatDesk {
     }
   }
 
-  /// A user's conversations, newest first.
+  /// A user's conversations, newest first, after one of them where it is given.
   package func conversations(
-    of user: ID<UserKind>, before updated: Int64, limit: Int
+    of user: ID<UserKind>, before last: ID<ConversationKind>?, limit: Int
   ) async throws -> [JSON] {
     try await database.read {
-      try ConversationStore.list(user: user, before: updated, limit: limit, on: $0)
+      try ConversationStore.list(user: user, before: last, limit: limit, on: $0)
     }
   }
 

@@ -176,13 +176,15 @@ enum ConversationStore {
   }
 
   static func list(
-    user: ID<UserKind>, before updated: Int64, limit: Int, on connection: Connection
+    user: ID<UserKind>, before last: ID<ConversationKind>?, limit: Int, on connection: Connection
   ) throws -> [JSON] {
     try connection.rows(
       """
       SELECT id, title, created_ms, updated_ms FROM conversation
-      WHERE user_id = ? AND updated_ms < ? ORDER BY updated_ms DESC, id DESC LIMIT ?
-      """, [.blob(user.bytes), .int(updated), .int(Int64(limit))]
+      WHERE user_id = ?1 AND (?2 IS NULL OR (updated_ms, id) <
+      (SELECT updated_ms, id FROM conversation WHERE id = ?2 AND user_id = ?1))
+      ORDER BY updated_ms DESC, id DESC LIMIT ?3
+      """, [.blob(user.bytes), .optional(last?.bytes), .int(Int64(limit))]
     ) { row in
       [
         "id": .string(ID<ConversationKind>(bytes: row.blob(0))?.text ?? ""),
@@ -215,12 +217,15 @@ enum ConversationStore {
     }
   }
 
-  /// Deletes what is past its retention: anonymous after a day, the rest after thirty.
-  static func prune(at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
+  /// Deletes some of what is past its retention: anonymous after a day, the rest after thirty.
+  ///
+  /// - Returns: Whether there may be more.
+  static func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let count = try connection.run(
       """
-      DELETE FROM conversation WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL
-      OR updated_ms < ?1 - 2592000000
+      DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
+      WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL OR updated_ms < ?1 - 2592000000 LIMIT 16)
       """, [.int(now.milliseconds)])
+    return count == 16
   }
 }

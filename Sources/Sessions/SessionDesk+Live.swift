@@ -202,14 +202,14 @@ extension SessionDesk {
     }
   }
 
-  /// A user's sessions, newest first.
+  /// A user's sessions, newest first, after one of them where it is given.
   public func sessions(
-    of user: ID<UserKind>, before created: Int64, limit: Int
+    of user: ID<UserKind>, before last: ID<SessionKind>?, limit: Int
   ) async throws -> [JSONObject] {
     let now = clock.now
     return try await database.write { connection in
       try sweep(at: now, on: connection)
-      return try SessionStore.list(user: user, before: created, limit: limit, on: connection)
+      return try SessionStore.list(user: user, before: last, limit: limit, on: connection)
         .map { $0.json(at: now) }
     }
   }

@@ -26,11 +26,12 @@ struct CatalogRoutes: Sendable {
     let (provider, own) = try await services.record.read { connection in
       (
         try CatalogStore.provider(id: id, on: connection),
-        try CatalogStore.services(after: "", limit: 100, providerID: id, on: connection)
+        try CatalogStore.services(
+          after: "", limit: 100, providerID: id, isPublicOnly: true, on: connection)
       )
     }
     guard let provider else { throw Refusal(.notFound, "There is no such provider.") }
-    let listed = own.filter(\.service.isPublic).map { stored -> JSON in
+    let listed = own.map { stored -> JSON in
       ["id": .string(stored.service.id), "name": .string(stored.service.name)]
     }
     return .json(["provider": provider.json, "services": .array(listed)])

@@ -42,9 +42,10 @@ struct ChatRoutes: Sendable {
   func list(_ context: Context) async throws -> Response {
     let user = try context.user()
     let limit = try context.integer("limit", default: 50, in: 1...100)
-    let before = context.request.query("before").flatMap { Int64($0) } ?? Int64.max
+    let before: ID<ConversationKind>? = try context.before()
     let own = try await services.chat.conversations(of: user, before: before, limit: limit)
-    return .json(["conversations": .array(own)])
+    let next = own.count == limit ? own.last?["id"]?.string : nil
+    return .json(["conversations": .array(own), "next": .optional(next)])
   }
 
   func read(_ context: Context) async throws -> Response {

@@ -112,9 +112,10 @@ struct SessionRoutes: Sendable {
   func list(_ context: Context) async throws -> Response {
     let user = try context.user()
     let limit = try context.integer("limit", default: 50, in: 1...100)
-    let before = context.request.query("before").flatMap { Int64($0) } ?? Int64.max
+    let before: ID<SessionKind>? = try context.before()
     let own = try await services.sessions.sessions(of: user, before: before, limit: limit)
-    return .json(["sessions": .array(own.map(JSON.object))])
+    let next = own.count == limit ? own.last?["id"]?.string : nil
+    return .json(["sessions": .array(own.map(JSON.object)), "next": .optional(next)])
   }
 
   func read(_ context: Context) async throws -> Response {
