@@ -119,7 +119,8 @@ struct ExactnessVectorTests {
     let world = try await VectorWorld(services, vectors)
     // The set by meaning alone: those above the cut, and the best 200 in any case.
     let ranked = vectors.cosines.indices.sorted { vectors.cosines[$0] > vectors.cosines[$1] }
-    let members = Set(ranked.enumerated().filter { $0 < 200 || vectors.cosines[$1] >= 0.3 }.map(\.1))
+    let members = Set(
+      ranked.enumerated().filter { $0 < 200 || vectors.cosines[$1] >= 0.3 }.map(\.1))
     var filters = RandomFilters(seed: seed)
     for number in 0..<60 {
       // From none to all by the rank, sometimes with a condition of another kind.
