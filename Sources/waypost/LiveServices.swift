@@ -48,12 +48,9 @@ enum LiveServices {
       guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
       agent: agent(arguments, clock, random), sessions: sessions, log: log)
     try await chat.recover()
-    var learning = FeedbackDesk.Settings()
-    learning.isOn = try arguments.choice("learn", of: ["on", "off"]) == "on"
-    learning.retentionDays = arguments.integer("feedback-days")
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
-      settings: learning)
+      settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
@@ -71,6 +68,13 @@ enum LiveServices {
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, configuration: configuration)
+  }
+
+  private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {
+    var settings = FeedbackDesk.Settings()
+    settings.isOn = try arguments.choice("learn", of: ["on", "off"]) == "on"
+    settings.retentionDays = arguments.integer("feedback-days")
+    return settings
   }
 
   private static func agent(
