@@ -69,7 +69,7 @@ enum SearchShapes {
         faults.append(.init("/semantic", "must be a number from 0 to 1"))
       }
     }
-    incoming.request.usage = usage(body["usage"], &faults)
+    incoming.request.usage = usage(body, &faults)
     incoming.request.diversify = diversifies(body["diversify"], &faults)
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The search is not valid.", fields: faults)
@@ -114,17 +114,12 @@ enum SearchShapes {
     }
   }
 
-  private static func usage(_ value: JSON?, _ faults: inout [Refusal.Field]) -> Usage? {
-    guard let value, value != .null else { return nil }
-    let range: ClosedRange<Int64> = 0...1_000_000_000_000
-    let prompt = value["promptTokens"]?.int ?? 0
-    let completion = value["completionTokens"]?.int ?? 0
-    guard value.object != nil, range.contains(prompt), range.contains(completion) else {
-      faults.append(
-        .init("/usage", "must have promptTokens and completionTokens from 0 to 1000000000000"))
-      return nil
-    }
-    return Usage(promptTokens: prompt, completionTokens: completion)
+  /// What is expected of each meter, in the shape of `POST /v1/cost`.
+  private static func usage(_ body: JSON, _ faults: inout [Refusal.Field]) -> UsageProfile? {
+    var reader = DiscoveryShapes.Reader(body: body)
+    let usage = DiscoveryShapes.usage(&reader)
+    faults += reader.faults
+    return usage?.expected
   }
 
   private static func fingerprint(_ body: JSON) -> String {
@@ -212,9 +207,7 @@ enum SearchShapes {
         "text": .double(rounded(hit.textScore)), "vector": .double(rounded(hit.vectorScore)),
       ],
     ]
-    if let cost = hit.cost {
-      object["cost"] = ["amountNano": .int(cost.amountNano), "currency": .string(cost.currency)]
-    }
+    if let cost = hit.cost { object["cost"] = .object(CostShape.money(cost)) }
     if let label = hit.label { object["label"] = .string(label.rawValue) }
     if let highlights = hit.highlights { object["highlights"] = highlights }
     if let explanation = hit.explanation { object["explain"] = explanation }

@@ -1,4 +1,4 @@
-package import Primitives
+internal import Primitives
 
 /// A service with its sort values, kept in a bounded heap.
 struct RankedService {
@@ -28,9 +28,21 @@ struct RankedService {
 struct RankOrder {
   let snapshot: Snapshot
   let sort: [SortKey]
-  let usage: Usage?
   /// Rows that match, by segment: only their offers count.
   let rows: [Bitset]
+  /// By segment; empty where nothing is sorted by cost.
+  private let costs: [CostColumns]
+
+  init(snapshot: Snapshot, sort: [SortKey], usage: UsageProfile?, rows: [Bitset]) {
+    self.snapshot = snapshot
+    self.sort = sort
+    self.rows = rows
+    if let usage, sort.contains(where: { $0.field == "cost" }) {
+      costs = snapshot.segments.map { CostColumns($0, usage: usage) }
+    } else {
+      costs = []
+    }
+  }
 
   func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
     for (a, b) in zip(left.keys, right.keys) where a != b { return a.precedes(b) }
@@ -51,16 +63,17 @@ struct RankOrder {
     var best = RankedService.Key.unknown
     // Of several offers the one that sorts first stands for the service.
     for row in segment.rows(of: place.index) where rows[row] {
-      guard let (value, currency) = value(sort.field, segment, row) else { continue }
+      guard let (value, currency) = value(sort.field, place.segment, row) else { continue }
       let key = RankedService.Key.number(sort.isDescending ? -value : value, currency: currency)
       if key.precedes(best) { best = key }
     }
     return best
   }
 
-  private func value(_ field: String, _ segment: Segment, _ row: Int) -> (Double, Int8)? {
-    if field == "cost" { return usage.flatMap { CostEstimate.cost($0, segment, row: row) } }
-    guard let column = segment.column(field), let value = column.number(row) else { return nil }
+  private func value(_ field: String, _ number: Int, _ row: Int) -> (Double, Int8)? {
+    if field == "cost" { return costs.isEmpty ? nil : costs[number].cost(row: row) }
+    guard let column = snapshot.segments[number].column(field), let value = column.number(row)
+    else { return nil }
     return (value, column.unit(row))
   }
 }
@@ -215,9 +228,7 @@ extension SearchRun {
       id: segment.id(place.index), name: segment.name(place.index), place: place, service: service,
       offer: best.row.map(segment.offer(row:)) ?? [], offerReason: best.reason,
       score: Double(ranked.score), textScore: Double(text), vectorScore: Double(vector),
-      cost: request.usage.flatMap { usage in
-        best.row.flatMap { cost(segment.offer(row: $0), usage) }
-      },
+      cost: best.cost,
       highlights: request.highlights ? highlight(service) : nil,
       explanation: request.explains ? explain(ranked, relevance, text, vector) : nil)
   }
@@ -226,25 +237,37 @@ extension SearchRun {
   /// none states one.
   private func bestOffer(
     _ segment: Segment, _ place: Place, _ rows: Bitset
-  ) -> (row: Int?, reason: String?) {
+  ) -> (row: Int?, reason: String?, cost: CostTable.Quote?) {
     let matching = segment.rows(of: place.index).filter { rows[$0] && segment.hasOffer(row: $0) }
-    guard let first = matching.first else { return (nil, nil) }
-    let costs = matching.compactMap { row in
-      request.usage.flatMap { CostEstimate.cost($0, segment, row: row) }.map { (row, $0) }
+    guard let first = matching.first else { return (nil, nil, nil) }
+    let only = matching.count == 1 ? "the only matching offer" : nil
+    if let (row, quote) = cheapest(matching, segment) {
+      let reason = "the lowest cost for your usage of \(matching.count) matching offers"
+      return (row, only ?? reason, quote)
     }
     let prices = matching.compactMap { row -> (Int, (Double, Int8))? in
       guard let column = segment.column("price"), let price = column.number(row) else { return nil }
       return (row, (price, column.unit(row)))
     }
-    let known = costs.isEmpty ? prices : costs
     // Amounts of different currencies are not compared: those of the first currency stand before the others.
-    let best = known.min { ($0.1.1, $0.1.0, $0.0) < ($1.1.1, $1.1.0, $1.0) }
-    guard let best else {
-      return (first, matching.count == 1 ? "the only matching offer" : "price not stated")
+    let best = prices.min { ($0.1.1, $0.1.0, $0.0) < ($1.1.1, $1.1.0, $1.0) }
+    guard let best else { return (first, only ?? "price not stated", nil) }
+    return (best.0, only ?? "the lowest price of \(matching.count) matching offers", nil)
+  }
+
+  /// The row whose offer costs least for the caller's usage, in the order of currencies of a sort by cost.
+  private func cheapest(_ rows: [Int], _ segment: Segment) -> (row: Int, quote: CostTable.Quote)? {
+    guard let usage = request.usage else { return nil }
+    let quotes = rows.compactMap { row in
+      (try? JSON.parse(segment.offer(row: row)))
+        .flatMap { CostTable.answer(OfferTerms($0), usage: usage).quote }.map { (row, $0) }
     }
-    guard matching.count > 1 else { return (best.0, "the only matching offer") }
-    let what = costs.isEmpty ? "price" : "cost for your usage"
-    return (best.0, "the lowest \(what) of \(matching.count) matching offers")
+    func key(_ one: (row: Int, quote: CostTable.Quote)) -> (Int, String, Int64, Int) {
+      let code = one.quote.currency ?? ""
+      let known = IndexField.currencies.firstIndex(of: code) ?? IndexField.currencies.count
+      return (code.isEmpty ? -1 : known, code, one.quote.amountNano, one.row)
+    }
+    return quotes.min { key($0) < key($1) }
   }
 
   private func explain(
@@ -285,10 +308,6 @@ extension SearchRun {
     return .object(output)
   }
 
-  private func cost(_ offer: [UInt8], _ usage: Usage) -> Money? {
-    CostEstimate.cost(ofOffer: offer, usage: usage)
-  }
-
   static func unknownFacet(_ name: String) -> Refusal {
     let known = IndexField.all.filter(\.isFacet).map(\.name)
     let near = Spelling.nearest(to: String(name.prefix(64)), in: known)
@@ -305,50 +324,5 @@ enum HighlightText {
     return ["name", "tagline", "description"].compactMap { field in
       json[field]?.string.map { (field, $0) }
     }
-  }
-}
-
-/// What a month of use costs under an offer.
-package enum CostEstimate {
-  /// The cost in billionths as a sort value with the currency's code, or nil where a needed price is not stated.
-  static func cost(_ usage: Usage, _ segment: Segment, row: Int) -> (Double, Int8)? {
-    var total = 0.0
-    var currency: Int8?
-    for (field, count) in [
-      ("inputPrice", usage.promptTokens), ("outputPrice", usage.completionTokens),
-    ] where count > 0 {
-      guard let column = segment.column(field), let price = column.number(row),
-        currency == nil || currency == column.unit(row)
-      else { return nil }
-      currency = column.unit(row)
-      total += price * Double(count) / 1e6
-    }
-    return currency.map { (total, $0) }
-  }
-
-  /// The cost in billionths, or nil where a needed price is not stated or the sum does not fit.
-  package static func cost(ofOffer offer: [UInt8], usage: Usage) -> Money? {
-    guard let json = try? JSON.parse(offer) else { return nil }
-    let prices = json["prices"]?.array ?? []
-    var total: Int64 = 0
-    var currency: String?
-    for (meter, count) in [
-      ("inputToken", usage.promptTokens), ("outputToken", usage.completionTokens),
-    ]
-    where count > 0 {
-      guard let price = prices.first(where: { $0["meter"]?.string == meter }),
-        let nano = price["amountNano"]?.int, nano >= 0, let per = price["per"]?.int, per > 0,
-        let unit = price["currency"]?.string, currency == nil || currency == unit
-      else { return nil }
-      currency = unit
-      let wide = UInt64(nano).multipliedFullWidth(by: UInt64(count))
-      guard wide.high < UInt64(per),
-        let part = Int64(exactly: UInt64(per).dividingFullWidth(wide).quotient)
-      else { return nil }
-      let (sum, overflow) = total.addingReportingOverflow(part)
-      guard !overflow else { return nil }
-      total = sum
-    }
-    return currency.map { Money(amountNano: total, currency: $0) }
   }
 }

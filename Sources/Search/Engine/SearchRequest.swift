@@ -44,17 +44,6 @@ package struct SortKey: Sendable, Equatable {
   }
 }
 
-/// How much of what a caller uses in a month, for the cost of an offer.
-package struct Usage: Sendable, Equatable {
-  package var promptTokens: Int64
-  package var completionTokens: Int64
-
-  package init(promptTokens: Int64, completionTokens: Int64) {
-    self.promptTokens = promptTokens
-    self.completionTokens = completionTokens
-  }
-}
-
 /// One search.
 package struct SearchRequest: Sendable {
   package static let limitMax = 100
@@ -76,7 +65,8 @@ package struct SearchRequest: Sendable {
   package var offset = 0
   /// Share of the vector leg in place of the learnt one, 0...1.
   package var semantic: Double?
-  package var usage: Usage?
+  /// What the caller uses, for the cost of offers and the sort by it.
+  package var usage: UsageProfile?
   package var highlights = false
   package var explains = false
   /// Whether the last word may be the start of one.
@@ -105,7 +95,8 @@ package struct Hit: Sendable {
   package let score: Double
   package let textScore: Double
   package let vectorScore: Double
-  package let cost: Money?
+  /// What the caller's usage costs under that offer; nil where that is unknown or no usage was given.
+  package let cost: CostTable.Quote?
   package let highlights: JSON?
   package let explanation: JSON?
   /// What the hit is called where an operator placed it.

@@ -26,6 +26,7 @@ final class Segment: Sendable {
   let rowStarts: View<Int32>
   /// The service of each row.
   let rowService: View<Int32>
+  private let costSources: View<UInt8>
   private let columns: [String: Column]
   /// Every term, sorted.
   let terms: TextTable
@@ -65,6 +66,7 @@ final class Segment: Sendable {
     self.rowCount = rowCount
     rowService = try reader.view("row/service", count: rowCount)
     offers = try reader.texts("offer", count: rowCount)
+    costSources = try reader.view("row/cost", count: rowCount)
     terms = try reader.texts("term")
     postingStarts = try reader.view("posting/starts", count: terms.count + 1)
     let postingCount = Int(postingStarts[terms.count])
@@ -136,6 +138,9 @@ final class Segment: Sendable {
 
   /// Whether the row is an offer, and not the one row of a service without offers.
   func hasOffer(row: Int) -> Bool { !offers.span(row).isEmpty }
+
+  /// Where the cost of a row's offer is to be read.
+  func costSource(row: Int) -> CostSource { CostSource(rawValue: costSources[row]) ?? .offer }
 
   /// The rows (offers) of a service.
   @inline(__always) func rows(of index: Int) -> Range<Int> {

@@ -19,6 +19,7 @@ struct SegmentBuilder {
   private var offers = TextTableBuilder()
   private var rowStarts: [Int32] = [0]
   private var rowService: [Int32] = []
+  private var costSources: [UInt8] = []
   private var columns: [ColumnBuilder]
   private var folded: [String: [UInt32]] = [:]
   private var vectors: [Float] = []
@@ -49,8 +50,15 @@ struct SegmentBuilder {
     let list = service.offers
     rowService += [Int32](repeating: Int32(index), count: max(list.count, 1))
     rowStarts.append(Int32(rowService.count))
-    if list.isEmpty { offers.append([]) }
-    for offer in list { offers.append(JSON.object(offer.document).bytes) }
+    if list.isEmpty {
+      offers.append([])
+      costSources.append(CostSource(nil).rawValue)
+    }
+    for offer in list {
+      let document = JSON.object(offer.document)
+      offers.append(document.bytes)
+      costSources.append(CostSource(document).rawValue)
+    }
     for (number, field) in IndexField.all.enumerated() {
       if list.isEmpty { columns[number].append(field.read(prepared.stored, nil)) }
       if field.isOfferField {
@@ -83,6 +91,7 @@ struct SegmentBuilder {
     try sink.add("offer", offers)
     try sink.add("row/starts", rowStarts, isStructure: true)
     try sink.add("row/service", rowService, isStructure: true)
+    try sink.add("row/cost", costSources, isStructure: true)
     try postings.write(
       to: &sink, averageLength: averageLength ?? postings.averageLength, configuration)
     let (keys, order) = TextTableBuilder.sorted(Array(folded.keys))
