@@ -62,6 +62,7 @@ package enum RankingDisclosure {
         "says": "Added where the query is the very name or id of a service.",
         "bonus": .double(decimal(configuration.nameBonus)),
       ],
+      "quality": quality(configuration.quality),
       "set": [
         "says": "Who belongs to the result: enough of the query's words, or near in meaning.",
         "textShare": .double(decimal(configuration.textShare)),
@@ -70,11 +71,31 @@ package enum RankingDisclosure {
     ]
   }
 
+  private static func quality(_ quality: RankingConfiguration.Quality) -> JSON {
+    [
+      "says": .string(
+        "Among hits whose scores lie in one range of the width of a bucket, the better prior goes "
+          + "first: 0.5 for nothing known, up to 1 and down to 0 by rating and measured uptime. "
+          + "Nothing that a provider says of itself counts, and no date does."),
+      "bucket": .double(decimal(quality.bucket)),
+      "rating": [
+        "weight": .double(decimal(quality.ratingWeight)),
+        "usual": .double(decimal(quality.ratingMean)),
+        "reviews": .double(decimal(quality.reviews)),
+      ],
+      "uptime": [
+        "weight": .double(decimal(quality.uptimeWeight)),
+        "usual": .double(decimal(quality.uptimeUsual)),
+        "worst": .double(decimal(quality.uptimeWorst)),
+      ],
+    ]
+  }
+
   private static let rules: [(name: String, says: String)] = [
     ("filters", "A filter decides who can be found, and never who stands first."),
     ("unknown", "A fact that a listing does not state never passes a filter and sorts last."),
     ("offers", "A hit shows the cheapest of its matching offers and says why."),
-    ("ties", "Equal scores are ordered by id."),
+    ("ties", "What is equal in bucket, prior and score is ordered by id."),
     (
       "explain",
       "With explain, a search shows the parts of every score, and why each precedes the next."

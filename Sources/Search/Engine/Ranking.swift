@@ -11,6 +11,8 @@ struct RankedService {
     /// Already turned so that less comes first; amounts of different currencies stay apart; unknown comes last.
     case number(Double, currency: Int8)
     case name(String, isDescending: Bool)
+    /// The greater first: the range of the score, inside it the quality prior, then the score.
+    case relevance(bucket: Float, prior: Float, score: Float)
 
     static let unknown = Key.number(.infinity, currency: .max)
 
@@ -18,6 +20,8 @@ struct RankedService {
       switch (self, other) {
       case (.number(let a, let left), .number(let b, let right)): (left, a) < (right, b)
       case (.name(let a, let isDescending), .name(let b, _)): isDescending ? a > b : a < b
+      case (.relevance(let a, let b, let c), .relevance(let d, let e, let f)):
+        (d, e, f) < (a, b, c)
       default: false
       }
     }
@@ -32,6 +36,8 @@ struct RankOrder {
   let rows: [Bitset]
   /// By segment; empty where nothing is sorted by cost.
   private let costs: [CostColumns]
+  /// Whether relevance is the score alone.
+  private var isByScore = false
 
   init(snapshot: Snapshot, sort: [SortKey], usage: UsageProfile?, rows: [Bitset]) {
     self.snapshot = snapshot
@@ -44,6 +50,13 @@ struct RankOrder {
     }
   }
 
+  /// The same order without the quality prior.
+  var byScore: RankOrder {
+    var order = self
+    order.isByScore = true
+    return order
+  }
+
   func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
     for (a, b) in zip(left.keys, right.keys) where a != b { return a.precedes(b) }
     return snapshot.precedes(left.place, right.place)
@@ -54,7 +67,12 @@ struct RankOrder {
   }
 
   func key(of sort: SortKey, _ place: Place, _ score: Float) -> RankedService.Key {
-    if sort.field == "relevance" { return .number(-Double(score), currency: 0) }
+    if sort.field == "relevance" {
+      if isByScore { return .number(-Double(score), currency: 0) }
+      return .relevance(
+        bucket: snapshot.configuration.bucket(of: score), prior: snapshot.prior(place),
+        score: score)
+    }
     let segment = snapshot.segments[place.segment]
     if sort.field == "name" {
       return .name(segment.name(place.index).lowercased(), isDescending: sort.isDescending)
@@ -90,20 +108,22 @@ struct BoundedHeap {
   }
 
   /// Takes an item where it is among the first; most are refused by their first key alone.
-  mutating func insert(_ place: Place, _ score: Float) {
+  /// - Returns: What is not, or no longer, among the first: the item itself or the one that gave way to it.
+  @discardableResult
+  mutating func insert(_ place: Place, _ score: Float) -> (place: Place, score: Float)? {
     if items.count < capacity {
       items.append(order.ranked(place, score))
       siftUp(items.count - 1)
-      return
+      return nil
     }
     guard let worst = items.first, let key = order.sort.first,
       !worst.keys[0].precedes(order.key(of: key, place, score))
-    else { return }
+    else { return (place, score) }
     let item = order.ranked(place, score)
-    if order.precedes(item, worst) {
-      items[0] = item
-      siftDown(0)
-    }
+    guard order.precedes(item, worst) else { return (place, score) }
+    items[0] = item
+    siftDown(0)
+    return (worst.place, worst.score)
   }
 
   func sorted() -> [RankedService] { items.sorted(by: order.precedes) }
@@ -133,6 +153,40 @@ struct BoundedHeap {
   }
 }
 
+/// The head of an order whose best by score are scored again: those, in the order of their new scores, and
+/// behind them the others. Both parts depend on the whole set alone and not on the page.
+struct RankedHead {
+  private let order: RankOrder
+  private let rescoring: Rescoring?
+  private var best: BoundedHeap
+  private var others: BoundedHeap
+
+  /// - Parameters:
+  ///   - count: How long the head must be.
+  ///   - rescoring: nil where nothing is scored again.
+  init(count: Int, order: RankOrder, rescoring: Rescoring?, rescoredCount: Int) {
+    self.order = order
+    self.rescoring = rescoring
+    let again = rescoring == nil ? 0 : rescoredCount
+    // By the score alone: quality decides between hits, and not which of them are looked at closely.
+    best = BoundedHeap(capacity: again, order: order.byScore)
+    others = BoundedHeap(capacity: max(0, count - again), order: order)
+  }
+
+  mutating func insert(_ place: Place, _ score: Float) {
+    if let other = best.insert(place, score) { others.insert(other.place, other.score) }
+  }
+
+  func sorted() -> [RankedService] {
+    guard let rescoring else { return others.sorted() }
+    let again = best.sorted().map { item in
+      let gain = rescoring.gain(item.place)
+      return order.ranked(item.place, item.score + gain.sentence + gain.pair)
+    }
+    return again.sorted(by: order.precedes) + others.sorted()
+  }
+}
+
 extension SearchRun {
   /// Orders the set and fills the page.
   mutating func rank(_ matching: [Bitset], _ rows: [Bitset], _ relevance: Relevance) throws {
@@ -144,15 +198,15 @@ extension SearchRun {
     let isSpread = request.diversify && sort.first?.field == "relevance"
     let rescoring = Rescoring(snapshot, relevance)
     let isRescored = sort.first?.field == "relevance" && rescoring.isNeeded
-    let capacity = max(
-      end, isSpread ? Diversifier.window : 0, isRescored ? snapshot.configuration.rescoredCount : 0)
-    var heap = BoundedHeap(capacity: capacity, order: order)
+    var first = RankedHead(
+      count: max(end, isSpread ? Diversifier.window : 0), order: order,
+      rescoring: isRescored ? rescoring : nil, rescoredCount: snapshot.configuration.rescoredCount)
     var shown: [Place: RankedService] = [:]
     func take(_ place: Place, _ score: Float) {
       if placed.contains(where: { $0.place == place }) {
         shown[place] = order.ranked(place, score)
       } else {
-        heap.insert(place, score)
+        first.insert(place, score)
       }
     }
     let bonus = snapshot.configuration.nameBonus
@@ -168,8 +222,7 @@ extension SearchRun {
         take(place, relevance.named.contains(place) ? mixed + bonus : mixed)
       }
     }
-    var sorted = heap.sorted()
-    if isRescored { rescore(&sorted, order, rescoring) }
+    let sorted = first.sorted()
     let head = isSpread ? spread(sorted) : sorted
     let items = head.map { (ranked: $0, label: Placement.Label?.none) }
     let inserted = placed.compactMap { one in
@@ -196,16 +249,6 @@ extension SearchRun {
       snapshot.place(of: id).map { matching[$0.segment][$0.index] } ?? false
     }
     return chosen.compactMap { one in snapshot.place(of: one.serviceID).map { (one, $0) } }
-  }
-
-  /// Scores the best again by sentences and pairs. Their number does not depend on the page, so pages agree.
-  private func rescore(_ items: inout [RankedService], _ order: RankOrder, _ rescoring: Rescoring) {
-    let count = min(items.count, snapshot.configuration.rescoredCount)
-    let best = items[..<count].map { item in
-      let gain = rescoring.gain(item.place)
-      return order.ranked(item.place, item.score + gain.sentence + gain.pair)
-    }
-    items.replaceSubrange(..<count, with: best.sorted(by: order.precedes))
   }
 
   private func spread(_ head: [RankedService]) -> [RankedService] {
@@ -278,7 +321,7 @@ extension SearchRun {
     let base = relevance.mixed(text, vector) + bonus
     let isRescored = ranked.score != base
     let gain = isRescored ? Rescoring(snapshot, relevance).gain(ranked.place) : .init()
-    return [
+    var object: JSONObject = [
       "queryClass": .string(output.queryClass.rawValue),
       "weights": [
         "text": .double(Double(relevance.textWeight)),
@@ -288,6 +331,13 @@ extension SearchRun {
       "sentence": .double(Double(gain.sentence)), "pairs": .double(Double(gain.pair)),
       "name": .double(Double(bonus)), "sum": .double(Double(ranked.score)),
     ]
+    if request.sort.first.map({ $0.field == "relevance" }) ?? true {
+      object["quality"] = [
+        "prior": .double(Double(snapshot.prior(ranked.place))),
+        "bucket": .double(Double(snapshot.configuration.bucket(of: ranked.score))),
+      ]
+    }
+    return .object(object)
   }
 
   private func highlight(_ service: [UInt8]) -> JSON {

@@ -13,6 +13,26 @@ public struct RankingConfiguration: Sendable {
     var bodyCharacterMax: Int
   }
 
+  /// The quality prior: what it is made of, and how far it reaches.
+  public struct Quality: Sendable {
+    /// Hits whose scores lie in one range of this width are ordered by the prior; 0 leaves it out.
+    var bucket: Float
+    var ratingWeight: Float
+    /// The usual rating.
+    var ratingMean: Float
+    /// So many reviews weigh as much as the usual rating.
+    var reviews: Float
+    var uptimeWeight: Float
+    /// The uptime in percent that is neither good nor bad, and the one that is as bad as any below.
+    var uptimeUsual: Float
+    var uptimeWorst: Float
+
+    /// What the stored prior is made of.
+    var buildText: String {
+      "\(ratingWeight) \(ratingMean) \(reviews) \(uptimeWeight) \(uptimeUsual) \(uptimeWorst)"
+    }
+  }
+
   /// The classes of queries that have a mix of their own.
   public enum QueryClass: String, Sendable, CaseIterable {
     case name, keywords, sentence, task
@@ -39,6 +59,12 @@ public struct RankingConfiguration: Sendable {
   let setFloor: Int
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
+  let quality: Quality
+
+  /// The number of the range of scores in which the quality prior may decide; a score of its own without ranges.
+  func bucket(of score: Float) -> Float {
+    quality.bucket > 0 ? (score / quality.bucket).rounded(.down) : score
+  }
 
   /// What a point of BM25 is worth for a need of so many distinct terms: the fewer, the more each says.
   func textFactor(termCount: Int) -> Float {
@@ -46,7 +72,7 @@ public struct RankingConfiguration: Sendable {
   }
 
   /// What a segment is built with: other numbers make other impacts.
-  var buildText: String { "\(fields) \(k1) \(b)" }
+  var buildText: String { "\(fields) \(k1) \(b) \(quality.buildText)" }
 
   /// The shipped configuration.
   public static let shipped = RankingConfiguration(text: IndexFiles.ranking)
@@ -85,5 +111,14 @@ public struct RankingConfiguration: Sendable {
     textShare = Float(number("textShare", default: 0.5))
     setFloor = Int(number("setFloor", default: 200))
     nameBonus = Float(number("nameBonus", default: 10))
+    func quality(_ name: String, default fallback: Double) -> Float {
+      Float(max(0, number("quality", name, default: fallback)))
+    }
+    self.quality = Quality(
+      bucket: quality("bucket", default: 0.02), ratingWeight: quality("rating", default: 0.6),
+      ratingMean: quality("ratingMean", default: 4), reviews: quality("reviews", default: 10),
+      uptimeWeight: quality("uptime", default: 0.4),
+      uptimeUsual: quality("uptimeUsual", default: 99),
+      uptimeWorst: quality("uptimeWorst", default: 90))
   }
 }

@@ -22,6 +22,8 @@ final class Segment: Sendable {
   let names: TextTable
   private let documents: TextTable
   private let offers: TextTable
+  /// How good each service is said to be, 0...1 (`QualityPrior`).
+  let quality: View<Float>
   /// The first row of each service, and one past the last.
   let rowStarts: View<Int32>
   /// The service of each row.
@@ -61,6 +63,7 @@ final class Segment: Sendable {
     self.count = count
     names = try reader.texts("name", count: count)
     documents = try reader.texts("document", count: count)
+    quality = try reader.view("quality", count: count)
     rowStarts = try reader.view("row/starts", count: count + 1)
     let rowCount = Int(rowStarts[count])
     self.rowCount = rowCount

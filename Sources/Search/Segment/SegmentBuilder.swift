@@ -20,6 +20,7 @@ struct SegmentBuilder {
   private var rowStarts: [Int32] = [0]
   private var rowService: [Int32] = []
   private var costSources: [UInt8] = []
+  private var qualities: [QualityPrior] = []
   private var columns: [ColumnBuilder]
   private var folded: [String: [UInt32]] = [:]
   private var vectors: [Float] = []
@@ -44,6 +45,7 @@ struct SegmentBuilder {
     ids.append(service.id.utf8)
     names.append(service.name.utf8)
     documents.append(HitDocument.bytes(of: prepared.stored))
+    qualities.append(QualityPrior(service))
     for key in Set([Segment.fold(service.name), Segment.fold(service.id)]) where !key.isEmpty {
       folded[key, default: []].append(index)
     }
@@ -89,6 +91,7 @@ struct SegmentBuilder {
     try sink.add("name", names)
     try sink.add("document", documents)
     try sink.add("offer", offers)
+    try sink.add("quality", qualities.map { $0.value(configuration.quality) }, isStructure: true)
     try sink.add("row/starts", rowStarts, isStructure: true)
     try sink.add("row/service", rowService, isStructure: true)
     try sink.add("row/cost", costSources, isStructure: true)

@@ -63,6 +63,9 @@ package final class Snapshot: Sendable {
       segments[left.segment].ids.span(left.index), segments[right.segment].ids.span(right.index))
   }
 
+  /// How good a service is said to be, 0...1.
+  func prior(_ place: Place) -> Float { segments[place.segment].quality[place.index] }
+
   /// Where a live service is.
   package func place(of id: String) -> Place? {
     for (number, segment) in segments.enumerated() {
