@@ -30,9 +30,12 @@ extension SearchBench {
   private func bestOfText(_ terms: [QueryTerm], _ all: Bitset, count: Int) -> [UInt32] {
     let matches = TextLeg(segment: segment, scratch: scratch).matches(
       terms, live: all, share: .greatestFiniteMagnitude, best: count, also: nil)
-    return matches.documents.indices
-      .sorted { (matches.scores[$1], $0) < (matches.scores[$0], $1) }
-      .map { matches.documents[$0] }
+    // One whole number orders by falling score, then by rising number: scores are above 0, so their bits rise with them.
+    var keys = zip(matches.scores, matches.documents).map { score, document in
+      UInt64(~score.bitPattern) << 32 | UInt64(document)
+    }
+    keys.sort()
+    return keys.map { UInt32(truncatingIfNeeded: $0) }
   }
 
   /// How many postings the terms and what else means them have.

@@ -66,6 +66,7 @@ struct PostingsBuilder {
       next[term] += 1
     }
     try sink.add("term", table)
+    try sink.add("term/slots", TextHashes.slots(of: table), isStructure: true)
     try sink.add("posting/starts", starts, isStructure: true)
     try sink.add("posting/services", services, isStructure: true)
     try sink.add("posting/impacts", impacts, isStructure: false)
