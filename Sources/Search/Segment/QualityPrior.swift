@@ -29,7 +29,8 @@ struct QualityPrior {
     var value = Double(QualityPrior.neutral)
     if let rating {
       let mean = Double(configuration.ratingMean)
-      let share = reviewCount / (reviewCount + Double(configuration.reviews))
+      // Without this, no reviews under a configuration that draws nothing would be 0 / 0.
+      let share = reviewCount > 0 ? reviewCount / (reviewCount + Double(configuration.reviews)) : 0
       let drawn = mean + share * (rating - mean)
       value +=
         Double(configuration.ratingWeight) * QualityPrior.side(drawn, 0, mean, 5)
