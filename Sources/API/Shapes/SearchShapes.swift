@@ -165,8 +165,7 @@ enum SearchShapes {
           constraint(
             $0, isApplied: !answer.unapplied.contains($0))
         }),
-      "relaxations": .array(
-        answer.relaxations.map { ["dropped": .strings($0.dropped), "total": .number($0.total)] }),
+      "relaxations": .array(answer.relaxations.map(relaxation)),
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
       "asOf": .int(answer.revision), "generation": .string(answer.generation),
       "degraded": .strings(answer.degraded), "nextCursor": .optional(cursor),
@@ -184,6 +183,20 @@ enum SearchShapes {
       "start": .number(constraint.span.lowerBound), "end": .number(constraint.span.upperBound),
       "applied": .bool(isApplied),
     ]
+  }
+
+  private static func relaxation(_ relaxation: Relaxation) -> JSON {
+    var object: JSONObject = [
+      "dropped": .strings(relaxation.dropped), "keys": .strings(relaxation.keys),
+      "total": .number(relaxation.total),
+    ]
+    if let loosened = relaxation.loosened {
+      object["loosened"] = [
+        "filter": .string(loosened.filter), "label": .string(loosened.label),
+        "total": .number(loosened.total),
+      ]
+    }
+    return .object(object)
   }
 
   /// Hits in order; where they are explained, each says why it stands above the next of the page.

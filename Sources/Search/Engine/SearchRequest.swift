@@ -133,10 +133,31 @@ package struct FacetCounts: Sendable {
   package var ranges: [PriceRanges.Range] = []
 }
 
-/// The smallest set of conditions to drop, and how many services that gives.
+/// What a search with few hits may let go of, and how many services that finds.
 package struct Relaxation: Sendable, Equatable {
+  /// A search with as many hits has no need of one.
+  package static let hitCount = 3
+  package static let countMax = 5
+
+  /// A bound that is moved as far as it takes to find something more, with all other conditions kept.
+  package struct Loosened: Sendable, Equatable {
+    /// The condition in place of the one that is too tight.
+    package let expression: FilterExpression
+    /// For people: "input price per 1M tokens up to 0.02 USD".
+    package let label: String
+    /// The search's whole filter with that condition in it, canonical: what to send in its place.
+    package let filter: String
+    package let total: Int
+  }
+
+  /// The labels of a smallest set of conditions to drop.
   package let dropped: [String]
+  /// The same conditions as canonical texts, which tell two of one label apart.
+  package let keys: [String]
+  /// How many services are found without them.
   package let total: Int
+  /// Where the set is one comparison of numbers and a known value lies beyond its bound.
+  package let loosened: Loosened?
 }
 
 /// The answer to one search.
@@ -147,6 +168,7 @@ package struct SearchAnswer: Sendable {
   package var understood: [Constraint] = []
   /// Conditions that were understood but would leave nothing, so that they were not applied.
   package var unapplied: [Constraint] = []
+  /// At fewer than `Relaxation.hitCount` hits, at most `Relaxation.countMax`.
   package var relaxations: [Relaxation] = []
   /// What was seen in the query and could not become a condition.
   package var notes: [String] = []
