@@ -8,8 +8,12 @@ enum SearchShapes {
   static let fields: Set<String> = [
     "q", "understand", "filter", "facets", "facetLimit", "sort", "limit", "offset", "cursor",
     "semantic", "usage", "highlight", "explain", "minRevision", "prefix",
-    "diversify",
+    "diversify", "ignored",
   ]
+
+  /// The most understood conditions that a search may leave out, and the characters of each.
+  private static let ignoredCountMax = 50
+  private static let ignoredCharacterMax = 200
 
   /// A search read from a body; the cursor and the awaited revision come beside it.
   struct Incoming {
@@ -53,6 +57,12 @@ enum SearchShapes {
     incoming.request.understands = understands(body["understand"], &faults)
     let filter = text("filter")
     incoming.request.facets = list("facets", max: SearchRequest.facetMax)
+    let ignored = list("ignored", max: ignoredCountMax)
+    if ignored.contains(where: { $0.unicodeScalars.count > ignoredCharacterMax }) {
+      faults.append(
+        .init("/ignored", "must have texts of at most \(ignoredCharacterMax) characters"))
+    }
+    incoming.request.ignored = Set(ignored)
     incoming.request.facetLimit = Int(integer("facetLimit", 1...200, 20))
     let sort = list("sort", max: 5)
     incoming.request.limit = Int(integer("limit", 0...Int64(SearchRequest.limitMax), 20))
@@ -156,7 +166,8 @@ enum SearchShapes {
   }
 
   static func json(_ answer: SearchAnswer, cursor: String?, searchID: String? = nil) -> JSON {
-    var object: JSONObject = [
+    let cut = answer.isCut ? ["The query was cut at 1000 characters."] : []
+    return [
       "hits": .array(hits(answer.hits)), "total": .number(answer.total),
       "facets": .object(
         answer.facets.reduce(into: JSONObject()) { $0[$1.field] = facet($1) }),
@@ -165,6 +176,7 @@ enum SearchShapes {
           constraint(
             $0, isApplied: !answer.unapplied.contains($0))
         }),
+      "notes": .strings(cut + answer.notes),
       "relaxations": .array(answer.relaxations.map(relaxation)),
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
       "asOf": .int(answer.revision), "generation": .string(answer.generation),
@@ -173,13 +185,12 @@ enum SearchShapes {
       "took": .object(
         answer.took.reduce(into: JSONObject()) { $0[$1.stage + "Us"] = .int($1.microseconds) }),
     ]
-    if answer.isCut { object["notes"] = ["the query was cut at 1000 characters"] }
-    return .object(object)
   }
 
   private static func constraint(_ constraint: Constraint, isApplied: Bool) -> JSON {
     [
-      "label": .string(constraint.label), "filter": .string(constraint.expression.canonical),
+      "key": .string(constraint.key), "label": .string(constraint.label),
+      "filter": .string(constraint.expression.canonical),
       "start": .number(constraint.span.lowerBound), "end": .number(constraint.span.upperBound),
       "applied": .bool(isApplied),
     ]
