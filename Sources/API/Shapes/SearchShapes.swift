@@ -57,12 +57,7 @@ enum SearchShapes {
     incoming.request.understands = understands(body["understand"], &faults)
     let filter = text("filter")
     incoming.request.facets = list("facets", max: SearchRequest.facetMax)
-    let ignored = list("ignored", max: ignoredCountMax)
-    if ignored.contains(where: { $0.unicodeScalars.count > ignoredCharacterMax }) {
-      faults.append(
-        .init("/ignored", "must have texts of at most \(ignoredCharacterMax) characters"))
-    }
-    incoming.request.ignored = Set(ignored)
+    incoming.request.ignored = ignored(list("ignored", max: ignoredCountMax), &faults)
     incoming.request.facetLimit = Int(integer("facetLimit", 1...200, 20))
     let sort = list("sort", max: 5)
     incoming.request.limit = Int(integer("limit", 0...Int64(SearchRequest.limitMax), 20))
@@ -72,13 +67,7 @@ enum SearchShapes {
     incoming.request.highlights = flag("highlight")
     incoming.request.explains = flag("explain")
     incoming.request.isPrefix = flag("prefix")
-    if let value = body["semantic"], value != .null {
-      if let share = value.double, (0...1).contains(share) {
-        incoming.request.semantic = share
-      } else {
-        faults.append(.init("/semantic", "must be a number from 0 to 1"))
-      }
-    }
+    incoming.request.semantic = semantic(body["semantic"], &faults)
     incoming.request.usage = usage(body, &faults)
     incoming.request.diversify = diversifies(body["diversify"], &faults)
     guard faults.isEmpty else {
@@ -99,6 +88,23 @@ enum SearchShapes {
       faults.append(.init("/understand", "must be auto or off"))
       return true
     }
+  }
+
+  private static func ignored(
+    _ names: [String], _ faults: inout [Refusal.Field]
+  ) -> Set<String> {
+    if names.contains(where: { $0.unicodeScalars.count > ignoredCharacterMax }) {
+      faults.append(
+        .init("/ignored", "must have texts of at most \(ignoredCharacterMax) characters"))
+    }
+    return Set(names)
+  }
+
+  private static func semantic(_ value: JSON?, _ faults: inout [Refusal.Field]) -> Double? {
+    guard let value, value != .null else { return nil }
+    if let share = value.double, (0...1).contains(share) { return share }
+    faults.append(.init("/semantic", "must be a number from 0 to 1"))
+    return nil
   }
 
   private static func sortKeys(
