@@ -19,6 +19,9 @@ enum LiveServices {
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
     let indexer = try folder.indexer(encoder: encoder, threadCount: 1)
     try await indexer.load()
+    if let words = indexer.index.snapshot.tuningFault {
+      Terminal.words("waypost: the shipped ranking is in use. \(words)")
+    }
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
@@ -64,7 +67,8 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, configuration: configuration)
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      configuration: configuration)
   }
 
   private static func agent(
