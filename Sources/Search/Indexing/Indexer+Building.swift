@@ -87,13 +87,22 @@ extension Indexer {
     defer { isMerging = false }
     let sealed = Array(parts.dropFirst())
     let count = sealed.reduce(0) { $0 + $1.live.population }
-    guard count <= max(5_000, base.count / 10) else { return try await rebuildBase() }
+    guard count <= max(5_000, base.count / 10), !outgrows(sealed) else {
+      return try await rebuildBase()
+    }
     let ids = sealed.flatMap { part in part.live.integers.map { part.segment.id(Int($0)) } }
     let before = base
     let merged = try await Indexer.merged(ids, cache, builder, beside: before)
     try await inOrder {
       try await self.adopt(merged, replacing: sealed.count, ifBaseIs: before)
     }
+  }
+
+  /// Whether most vectors lie outside of the base, which says where vectors are compared: the mean of few, or of
+  /// none, is no mean of the catalog.
+  private func outgrows(_ sealed: [Part]) -> Bool {
+    let fresh = sealed.reduce(0) { $0 + $1.segment.hasVector.intersection($1.live).population }
+    return fresh > base.hasVector.population
   }
 
   private func adopt(_ merged: Segment, replacing count: Int, ifBaseIs before: Segment) async throws
@@ -135,7 +144,7 @@ extension Indexer {
         try await embed(ids, with: embedder)
         report(Progress(done: min(start + step, round.count), total: missing.count))
       }
-      if round.count > 500 {
+      if round.count > 500 || round.count > base.hasVector.population {
         try await rebuildBase()
       } else {
         try await inOrder { try await self.refresh(round) }

@@ -96,8 +96,8 @@ package struct FeedbackPairs {
   /// The strongest choice, of equals the earliest.
   private func pair(_ key: Key, _ own: [FeedbackRecord], of provider: String?) -> FeedbackPair? {
     let best = own.filter { $0.providerID != provider }.min { left, right in
-      (-value(of: left), left.at.milliseconds, left.need)
-        < (-value(of: right), right.at.milliseconds, right.need)
+      (-value(of: left), left.at.milliseconds, left.need, -grade(of: left))
+        < (-value(of: right), right.at.milliseconds, right.need, -grade(of: right))
     }
     guard let best else { return nil }
     return FeedbackPair(

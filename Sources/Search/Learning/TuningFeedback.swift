@@ -89,15 +89,20 @@ package struct FeedbackRules: Sendable {
       .prefix(settings.actorCountMax).map(\.key)
   }
 
-  /// Whether an actor has moved a service that it chose by more than one place among the first ten.
+  /// Whether an actor has lifted a service that it chose by more than one place into or within the first ten, for
+  /// a need that is not its own.
   ///
   /// Other services move by a place or two whenever anything is learnt; what one can buy is the own target's rank.
-  static func hasMoved(_ services: Set<String>, from before: [[String]], to after: [[String]]) -> Bool {
-    zip(before, after).contains { before, after in
-      services.contains { service in
-        let old = before.firstIndex(of: service) ?? before.count
-        let new = after.firstIndex(of: service) ?? after.count
-        return min(old, new) < 10 && abs(old - new) > 1
+  func hasLifted(
+    _ actor: String, _ services: Set<String>, on probes: [TuningNeed], from before: [[String]],
+    to after: [[String]]
+  ) -> Bool {
+    zip(probes, zip(before, after)).contains { probe, ranks in
+      guard probe.actor != actor else { return false }
+      return services.contains { service in
+        let old = ranks.0.firstIndex(of: service) ?? ranks.0.count
+        let new = ranks.1.firstIndex(of: service) ?? ranks.1.count
+        return new < 10 && old - new > 1
       }
     }
   }

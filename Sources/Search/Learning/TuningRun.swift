@@ -73,8 +73,8 @@ package struct TuningRun: Sendable {
     }
   }
 
-  /// Parts of the map that are tried where the whole of it spoils the shipped needs.
-  private static let strengths: [Float] = [0.5, 0.25]
+  /// Parts of the map that are tried where more of it spoils the shipped needs, or lets one actor move ranks.
+  private static let strengths: [Float] = [1, 0.5, 0.25, 0.125]
 
   package let settings: Settings
 
@@ -125,21 +125,27 @@ package struct TuningRun: Sendable {
     var model = try await learner.model(best.recipe, needs, blank)
     model.weights = weights
     let means = measured.map { (recipe: $0.recipe, mean: $0.mean) }
+    var guardian = TuningGuard(input, learner, settings)
     var result = try await conclude(best, model, input, means)
-    for strength in TuningRun.strengths
-    where result.verdict == .shippedLoss && best.recipe.hasAdapter {
-      report("again with a map of strength \(strength)")
-      var weaker = best
-      for index in weaker.trials.indices {
-        weaker.trials[index].model.adapter = trials[index].model.adapter?.weakened(to: strength)
+    for strength in TuningRun.strengths {
+      if strength < 1 {
+        guard best.recipe.hasAdapter else { break }
+        report("again with a map of strength \(strength)")
+        var weaker = best
+        for index in weaker.trials.indices {
+          weaker.trials[index].model.adapter = trials[index].model.adapter?.weakened(to: strength)
+        }
+        weaker.trials = try await after(weaker.trials, bench)
+        var weak = model
+        weak.adapter = model.adapter?.weakened(to: strength)
+        result = try await conclude(weaker, weak, input, means)
       }
-      weaker.trials = try await after(weaker.trials, bench)
-      var weak = model
-      weak.adapter = model.adapter?.weakened(to: strength)
-      result = try await conclude(weaker, weak, input, means)
+      if input.isGuarded, result.verdict == .publish {
+        result = try await guardian.guarded(result, strength, report)
+      }
+      if result.verdict != .shippedLoss, result.verdict != .unstable { break }
     }
-    guard input.isGuarded, result.verdict == .publish else { return result }
-    return try await guarded(result, input, learner, report)
+    return result
   }
 
   /// The folds, with how the shipped ranking does on each.
@@ -203,44 +209,6 @@ package struct TuningRun: Sendable {
     return TuningReport(
       model: model, recipe: best.recipe, outcome: outcome, recipes: means,
       weightsBefore: input.bench.weights, settings: settings)
-  }
-
-  /// Leaves out, one by one, the actors with most weight, and drops who has moved an own target by more than a
-  /// place; then learns again, until nobody has.
-  private func guarded(
-    _ result: TuningReport, _ input: Input, _ learner: Learner,
-    _ report: @Sendable (String) -> Void
-  ) async throws -> TuningReport {
-    var result = result
-    var needs = learner.needs
-    let rules = FeedbackRules(settings.feedback)
-    let probes = (input.shipped?.needs ?? []).prefix(rules.settings.probeCountMax) + needs
-    let probed = Array(probes.prefix(rules.settings.probeCountMax))
-    func ranks(_ model: TunedModel) async throws -> [[String]] {
-      try await input.bench.rankings(of: probed, under: model, count: 30)
-    }
-    for round in 1...max(rules.settings.roundCountMax, 1) {
-      let whole = try await ranks(result.model)
-      var dropped = Set<String>()
-      for actor in rules.heaviest(needs) {
-        report("round \(round): without one of the heaviest")
-        let own = needs.filter { $0.actor == actor }
-        var model = try await learner.model(
-          result.recipe, needs.filter { $0.actor != actor }, result.model)
-        model.weights = result.model.weights
-        let services = Set(own.flatMap(\.weights.keys))
-        if FeedbackRules.hasMoved(services, from: try await ranks(model), to: whole) {
-          dropped.insert(actor)
-        }
-      }
-      if dropped.isEmpty { return result }
-      needs.removeAll { need in need.actor.map { dropped.contains($0) } ?? false }
-      result.droppedActors += dropped.count
-      guard needs.count >= settings.needCountMin else { break }
-      result.model = try await learner.model(result.recipe, needs, result.model)
-    }
-    result.isUnstable = true
-    return result
   }
 
   private func blank(_ input: Input, _ needs: [TuningNeed], _ now: Timestamp) -> TunedModel {
