@@ -91,6 +91,9 @@ struct Setting: Sendable {
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
     Setting(
+      "compare", nil, nil, commands: ["eval"],
+      "another ranking configuration, or a tuned model's folder, for a paired test"),
+    Setting(
       "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
       "only the first so many needs; 0 for all"),
     Setting(

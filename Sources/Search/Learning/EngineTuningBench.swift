@@ -68,15 +68,22 @@ package final class EngineTuningBench: TuningBench {
   package convenience init(
     services: [Service], encoder: Encoder?, at now: Timestamp, ranking: String? = nil
   ) throws {
+    try self.init(
+      EngineTuningBench.entries(services, encoder: encoder, at: now),
+      embedder: encoder.map(TextEmbedder.init(encoder:)), ranking: ranking)
+  }
+
+  /// Services of files with their vectors, for benches that share them.
+  package static func entries(
+    _ services: [Service], encoder: Encoder?, at now: Timestamp
+  ) -> [Entry] {
     let vectors = encoder?.vectors(of: services.map(Analyzer.embeddingText(of:)))
-    let entries = services.enumerated().map { index, service in
+    return services.enumerated().map { index, service in
       Entry(
         stored: StoredService(
           service: service, revision: 1, createdAt: now, updatedAt: now, isProviderVerified: false),
         vector: vectors?[index])
     }
-    try self.init(
-      entries, embedder: encoder.map(TextEmbedder.init(encoder:)), ranking: ranking)
   }
 
   package func terms(of text: String) -> [String] {
