@@ -1,7 +1,7 @@
 # Waypost's own commands. `make up` and `make test` work from a clean clone with Swift, Python and apt.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages model build up test unit e2e check format lint bench clean
+.PHONY: help packages model build up test unit e2e check format lint bench fuzz clean
 
 DATA ?= ./data
 PORT ?= 8080
@@ -15,7 +15,8 @@ help:
 	@echo "make up     installs, fetches the model, builds, imports the demo catalog, serves on 127.0.0.1:$(PORT)"
 	@echo "make test   every test"
 	@echo "make check  format, lint, imports, rules of the repository"
-	@echo "make bench  relevance on the shipped judged needs, and timings"
+	@echo "make fuzz   libFuzzer on filters, queries, tokenizers and the import, SECONDS_EACH=60"
+	@echo "make bench  relevance on the shipped judged needs, counts that repeat, times beside peers"
 
 packages:
 	@Scripts/install-packages.sh $(PACKAGES)
@@ -53,6 +54,9 @@ lint:
 
 bench: build model
 	@Scripts/bench.sh "$(HOME_DIR)"
+
+fuzz: packages
+	@Scripts/fuzz.sh
 
 clean:
 	rm -rf .build

@@ -107,6 +107,25 @@ let package = Package(
   cLanguageStandard: .c11
 )
 
+// The fuzz targets stand apart: their entry is libFuzzer's, which only a build for fuzzing links (Scripts/fuzz.sh).
+if Context.environment["WAYPOST_FUZZ"] != nil {
+  package.targets.append(.target(name: "FuzzSupport", path: "Tests/Fuzz/Support"))
+  let entries: [(name: String, dependencies: [Target.Dependency])] = [
+    ("filter", ["Search", "Primitives"]),
+    ("query", ["Search", "Catalog", "SQLite", "Index", "Primitives"]),
+    ("tokenizer", ["Embedding", "SQLite"]),
+    ("import", ["Catalog", "SQLite", "Index", "Primitives"]),
+  ]
+  for entry in entries {
+    let name = "waypost-fuzz-" + entry.name
+    package.targets.append(
+      .executableTarget(
+        name: name, dependencies: ["FuzzSupport"] + entry.dependencies,
+        path: "Tests/Fuzz/" + entry.name, swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
+    package.products.append(.executable(name: name, targets: [name]))
+  }
+}
+
 for target in package.targets where target.type != .system {
   target.swiftSettings =
     (target.swiftSettings ?? []) + [

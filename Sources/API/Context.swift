@@ -1,6 +1,7 @@
 package import HTTPServer
 package import Identity
 internal import Primitives
+internal import Sessions
 
 /// One request on its way through a route.
 package struct Context: Sendable {
@@ -9,18 +10,17 @@ package struct Context: Sendable {
   package let parameters: [String: String]
   package let principal: Principal
   package let requestID: String
-  /// The credential as it was sent, for session tokens.
-  let bearer: String?
+  /// The session whose token was sent, on the routes that take one.
+  let session: SessionActor?
+  /// What the caller is counted by where nobody is signed in.
+  let address: String
 
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
 
-  /// The body as a JSON object; an empty body is an empty object.
-  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`, `body_too_large`.
-  func json(byteCountMax: Int = 65_536) throws(Refusal) -> JSON {
-    guard request.body.count <= byteCountMax else {
-      throw Refusal(.bodyTooLarge, "The body may have \(byteCountMax) bytes.")
-    }
+  /// The body as a JSON object; an empty body is an empty object. The router has checked its size.
+  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`.
+  func json() throws(Refusal) -> JSON {
     if request.body.isEmpty { return [:] }
     let type = request.header("content-type") ?? "application/json"
     guard type.lowercased().hasPrefix("application/json") else {
@@ -76,6 +76,15 @@ package struct Context: Sendable {
     throw Refusal(.forbidden, "This is for admins.")
   }
 
+  /// The row of `?before=ID` that a page of a list comes after, or nil for the first page.
+  func before<Kind>() throws(Refusal) -> ID<Kind>? {
+    guard let text = request.query("before") else { return nil }
+    guard let id = ID<Kind>(text) else {
+      throw Refusal(.cursorInvalid, "before must be the next of the page before.")
+    }
+    return id
+  }
+
   /// A whole number of the query within bounds.
   func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal)
     -> Int
@@ -96,27 +105,50 @@ package struct Context: Sendable {
 /// One row of the route table.
 package struct Route: Sendable {
   /// Which limit a request counts against.
-  package enum Budget: String, Sendable { case standard, login, chat, none }
+  package enum Budget: String, Sendable { case standard, login, refresh, chat, none }
+
+  /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
+  package enum BodyLimit: Sendable {
+    case anyone(Int)
+    case provider(Int)
+    case admin(Int)
+
+    var byteCount: Int {
+      switch self {
+      case .anyone(let count), .provider(let count), .admin(let count): count
+      }
+    }
+  }
+
+  /// The body of most routes; whoever may send more says who they are first.
+  package static let bodyByteCountMax = 65_536
 
   package let method: String
   /// Such as `/v1/services/{id}`.
   package let path: String
   package let summary: String
   package let budget: Budget
+  package let bodyLimit: BodyLimit
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
+    body: BodyLimit = .anyone(Route.bodyByteCountMax),
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
     self.path = path
     self.summary = summary
     self.budget = budget
+    bodyLimit = body
     self.handler = handler
     segments = path.split(separator: "/")
   }
+
+  /// Whether a bearer credential is looked at. A stale one must not keep anybody from signing in or out, nor a
+  /// probe from its answer.
+  var usesBearer: Bool { budget != .none && !path.hasPrefix("/v1/auth/") }
 
   /// The parameters where the path fits the pattern, else nil.
   func match(_ parts: [Substring]) -> [String: String]? {

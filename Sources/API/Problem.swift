@@ -39,14 +39,28 @@ package enum Problem {
     return .object(object)
   }
 
-  /// The document for a head that never became a request.
+  /// The document for a request that the server's front refuses, from its head or while its body comes.
   package static func head(status: Int, code: String, requestID: String) -> [UInt8] {
     let document: JSON = [
       "type": .string("/problems#" + code), "title": .string(code.replacing("_", with: " ")),
-      "status": .number(status), "code": .string(code), "requestId": .string(requestID),
+      "status": .number(status), "detail": .string(details[code] ?? "Send a sound request."),
+      "code": .string(code), "requestId": .string(requestID),
     ]
     return document.bytes
   }
+
+  private static let details = [
+    "malformed_request": "The request is not well-formed, or can be read in two ways.",
+    "target_too_long": "The address is too long.",
+    "head_too_large": "The headers are too many or too long.",
+    "version_not_supported": "Speak HTTP/1.0 or HTTP/1.1.",
+    "body_too_large": "The body is larger than this route takes.",
+    "too_many_bodies": "The server takes in as much as it can; send it again in a moment.",
+    "unauthenticated": "Sign in first, then send a body of this size.",
+    "forbidden": "A body of this size is for other accounts.",
+    "token_invalid": "The access token is not valid.",
+    "token_expired": "The access token has expired.",
+  ]
 }
 
 extension Response {

@@ -26,8 +26,8 @@ final class RateLimiter: Sendable {
     self.perMinute = Int64(perMinute)
   }
 
-  /// Counts one request of a caller.
-  func take(_ caller: String, at now: Timestamp) -> Verdict {
+  /// Counts one request of a caller; with `isCounted` false only looks.
+  func take(_ caller: String, at now: Timestamp, isCounted: Bool = true) -> Verdict {
     let full = perMinute * 1_000
     return buckets.withLock { buckets in
       if buckets.count >= RateLimiter.bucketCountMax {
@@ -40,7 +40,7 @@ final class RateLimiter: Sendable {
       bucket.level = min(full, bucket.level + gained)
       bucket.updated = now.milliseconds
       let isAllowed = bucket.level >= 1_000
-      if isAllowed { bucket.level -= 1_000 }
+      if isAllowed, isCounted { bucket.level -= 1_000 }
       buckets[caller] = bucket
       let missing = isAllowed ? full - bucket.level : 1_000 - bucket.level
       let reset = (missing * 60 + perMinute * 1_000 - 1) / max(perMinute * 1_000, 1)

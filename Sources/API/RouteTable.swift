@@ -5,7 +5,9 @@ internal import Primitives
 package enum RouteTable {
   static func all(_ services: Services, _ metrics: Metrics) -> [Route] {
     let search = SearchRoutes(services: services)
-    var routes = core(services, metrics, search)
+    var routes =
+      system(services, metrics) + catalog(services, search) + accounts(services)
+      + sessions(services) + chat(services)
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
@@ -14,13 +16,7 @@ package enum RouteTable {
     return routes
   }
 
-  private static func core(
-    _ services: Services, _ metrics: Metrics, _ search: SearchRoutes
-  ) -> [Route] {
-    let catalog = CatalogRoutes(services: services)
-    let identity = IdentityRoutes(services: services)
-    let sessions = SessionRoutes(services: services)
-    let chat = ChatRoutes(services: services)
+  private static func system(_ services: Services, _ metrics: Metrics) -> [Route] {
     let system = SystemRoutes(services: services, metrics: metrics)
     return [
       Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
@@ -28,6 +24,12 @@ package enum RouteTable {
       Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
       Route(
         "GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),
+    ]
+  }
+
+  private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
+    let catalog = CatalogRoutes(services: services)
+    return [
       Route("POST", "/v1/providers/search", "search", handler: search.search),
       Route(
         "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
@@ -38,18 +40,34 @@ package enum RouteTable {
       Route(
         "GET", "/v1/provider/services", "a provider's own listings", handler: catalog.ownServices),
       Route("GET", "/v1/provider/services/{id}", "one own listing", handler: catalog.ownService),
-      Route("PUT", "/v1/provider/services/{id}", "write a listing", handler: catalog.put),
+      Route(
+        "PUT", "/v1/provider/services/{id}", "write a listing", body: .provider(262_144),
+        handler: catalog.put),
       Route("DELETE", "/v1/provider/services/{id}", "remove a listing", handler: catalog.remove),
-      Route("POST", "/v1/admin/import", "import JSON Lines", handler: catalog.importLines),
+      Route(
+        "POST", "/v1/admin/import", "import JSON Lines", body: .admin(16 * 1_048_576),
+        handler: catalog.importLines),
       Route(
         "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+    ]
+  }
+
+  private static func accounts(_ services: Services) -> [Route] {
+    let identity = IdentityRoutes(services: services)
+    return [
       Route(
         "POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
       Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
       Route(
-        "POST", "/v1/auth/refresh", "rotate the login", budget: .login, handler: identity.refresh),
+        "POST", "/v1/auth/refresh", "renew the login", budget: .refresh, handler: identity.refresh),
       Route("POST", "/v1/auth/logout", "end the login", handler: identity.logout),
       Route("GET", "/v1/me", "the account", handler: identity.me),
+    ]
+  }
+
+  private static func sessions(_ services: Services) -> [Route] {
+    let sessions = SessionRoutes(services: services)
+    return [
       Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),
       Route("GET", "/v1/tokens/transactions", "movements", handler: sessions.transactions),
       Route("POST", "/v1/proposals", "propose a trial", handler: sessions.propose),
@@ -64,7 +82,15 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
       Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
       Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
-      Route("POST", "/v1/chat/discovery", "one turn, as SSE", budget: .chat, handler: chat.turn),
+    ]
+  }
+
+  private static func chat(_ services: Services) -> [Route] {
+    let chat = ChatRoutes(services: services)
+    return [
+      Route(
+        "POST", "/v1/chat/discovery", "one turn, as SSE", budget: .chat, body: .anyone(8_192),
+        handler: chat.turn),
       Route("GET", "/v1/chat/conversations", "own conversations", handler: chat.list),
       Route("GET", "/v1/chat/conversations/{id}", "one conversation", handler: chat.read),
       Route("DELETE", "/v1/chat/conversations/{id}", "delete it", handler: chat.delete),

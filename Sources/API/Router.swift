@@ -1,6 +1,7 @@
 package import HTTPServer
 internal import Identity
 package import Primitives
+internal import Sessions
 
 /// Finds the route of a request, checks who asks and how often, and turns every outcome into an answer.
 package struct Router: Sendable {
@@ -8,6 +9,8 @@ package struct Router: Sendable {
   private let routes: [Route]
   private let metrics: Metrics
   private let limiters: [Route.Budget: RateLimiter]
+  /// Credentials of an address that were not accepted: a tenth of what it may ask.
+  private let failures: RateLimiter
   private let log: @Sendable (JSONObject) -> Void
   private let microseconds: @Sendable () -> Int64
 
@@ -24,10 +27,13 @@ package struct Router: Sendable {
     metrics = Metrics()
     routes = RouteTable.all(services, metrics)
     let configuration = services.configuration
+    let perMinute = configuration.requestsPerMinute
+    failures = RateLimiter(name: "failures", perMinute: perMinute > 0 ? max(10, perMinute / 10) : 0)
     limiters = [
       .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
       .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
-      .chat: RateLimiter(name: "chat", perMinute: configuration.requestsPerMinute / 5),
+      .refresh: RateLimiter(name: "refresh", perMinute: configuration.requestsPerMinute),
+      .chat: RateLimiter(name: "chat", perMinute: perMinute > 0 ? max(1, perMinute / 5) : 0),
     ]
   }
 
@@ -48,15 +54,11 @@ package struct Router: Sendable {
   }
 
   private func answer(_ request: Request, _ requestID: String) async -> (Response, route: String?) {
-    let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
-    let matches = routes.compactMap { route in route.match(parts).map { (route, $0) } }
+    let matches = matches(request)
     if request.method == "OPTIONS", !matches.isEmpty {
       return (preflight(request, matches.map(\.0)), nil)
     }
-    let method = request.method == "HEAD" ? "GET" : request.method
-    // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
-    let fitting = matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
-    guard let (route, parameters) = fitting else {
+    guard let (route, parameters) = Router.fitting(request, matches) else {
       let refusal =
         matches.isEmpty
         ? Refusal(.notFound, "There is nothing here.")
@@ -73,6 +75,9 @@ package struct Router: Sendable {
       return (try await run(route, parameters, request, requestID), route.path)
     } catch let refusal as Refusal {
       return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+    } catch is CancellationError {
+      let refusal = Refusal(.shuttingDown, "The request was given up.", retryAfterSeconds: 1)
+      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
     } catch {
       // Library messages and SQL go to the log, never to clients.
       log(["requestId": .string(requestID), "error": .string(String(describing: error))])
@@ -81,25 +86,79 @@ package struct Router: Sendable {
     }
   }
 
+  private func matches(_ request: Request) -> [(Route, [String: String])] {
+    let parts = request.path.split(separator: "/", omittingEmptySubsequences: true)
+    return routes.compactMap { route in route.match(parts).map { (route, $0) } }
+  }
+
+  private static func fitting(
+    _ request: Request, _ matches: [(Route, [String: String])]
+  ) -> (Route, [String: String])? {
+    let method = request.method == "HEAD" ? "GET" : request.method
+    // A fixed path goes before a pattern: /v1/sessions/validate is no session's id.
+    return matches.filter { $0.0.method == method }.min { $0.1.count < $1.1.count }
+  }
+
+  /// What body a request may have, from its head alone: memory is given out by route, and much of it only to
+  /// those who have said who they are.
+  package func admit(_ head: Request, announced: Int?) -> Admission {
+    guard let (route, _) = Router.fitting(head, matches(head)) else {
+      return .body(byteCountMax: Route.bodyByteCountMax)
+    }
+    let byteCountMax = route.bodyLimit.byteCount
+    if byteCountMax <= Route.bodyByteCountMax { return .body(byteCountMax: byteCountMax) }
+    // A short body may come: the route itself says what is wrong with its credentials, in more words.
+    if let announced, announced <= Route.bodyByteCountMax {
+      return .body(byteCountMax: Route.bodyByteCountMax)
+    }
+    do throws(Refusal) {
+      guard let bearer = Router.bearer(of: head) else {
+        throw Refusal(.unauthenticated, "Sign in first.")
+      }
+      // Keys are in the record, which cannot be asked here; they are checked with the whole request.
+      let isKey = bearer.hasPrefix(Accounts.keyPrefix)
+      let principal = isKey ? nil : try services.accounts.principal(accessToken: bearer)
+      switch route.bodyLimit {
+      case .anyone: break
+      case .provider where isKey || principal?.providerID != nil: break
+      case .admin where principal?.isAdmin == true: break
+      default: throw Refusal(.forbidden, "Another account may do this.")
+      }
+      return .body(byteCountMax: byteCountMax)
+    } catch {
+      return .refused(status: error.code.status, code: error.code.rawValue)
+    }
+  }
+
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
   ) async throws -> Response {
-    let bearer = request.header("authorization").flatMap { header -> String? in
-      let parts = header.split(separator: " ", maxSplits: 1)
-      return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+    let address = services.configuration.trustedProxies.client(of: request)
+    do {
+      return try await run(route, parameters, request, requestID, from: address)
+    } catch let refusal as Refusal where refusal.code == .tokenInvalid {
+      try countFailure(of: address)
+      throw refusal
     }
-    var principal = Principal.anonymous(address: request.peer)
-    if let bearer, !RouteTable.takesSessionToken(route.path) {
-      principal = try await services.accounts.principal(bearer: bearer)
-    }
-    let verdict = limit(route.budget, principal, request)
+  }
+
+  private func run(
+    _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
+    from address: String
+  ) async throws -> Response {
+    let caller = try await identify(request, for: route, from: address)
+    let principal = caller.principal
+    let verdict = limit(route.budget, caller, request)
     guard verdict?.isAllowed ?? true else {
       throw Refusal(
         .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
     }
+    guard request.body.count <= route.bodyLimit.byteCount else {
+      throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
+    }
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
-      bearer: bearer)
+      session: caller.session, address: caller.address)
     var response = try await route.handler(context)
     if let verdict, let limiter = limiters[route.budget] {
       response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
@@ -112,13 +171,61 @@ package struct Router: Sendable {
     return response
   }
 
+  /// Who asks, and from where.
+  private struct Caller {
+    let address: String
+    var principal: Principal
+    var session: SessionActor?
+  }
+
+  private func identify(
+    _ request: Request, for route: Route, from address: String
+  ) async throws -> Caller {
+    var caller = Caller(address: address, principal: .anonymous(address: address))
+    guard route.usesBearer, let bearer = Router.bearer(of: request) else { return caller }
+    if RouteTable.takesSessionToken(route.path) {
+      caller.session = try? services.sessions.bearer(bearer)
+      if caller.session != nil { return caller }
+    }
+    // A key costs a read of the record: who has tried too many is not let at it.
+    if bearer.hasPrefix(Accounts.keyPrefix) { try countFailure(of: address, isCounted: false) }
+    caller.principal = try await services.accounts.principal(bearer: bearer)
+    return caller
+  }
+
+  /// - Throws: `Refusal` `rate_limited` where the address has sent too many credentials that are not valid.
+  private func countFailure(of address: String, isCounted: Bool = true) throws(Refusal) {
+    guard failures.perMinute > 0 else { return }
+    let verdict = failures.take(address, at: services.clock.now, isCounted: isCounted)
+    guard verdict.isAllowed else {
+      throw Refusal(
+        .rateLimited, "Too many credentials that are not valid.",
+        retryAfterSeconds: Int(verdict.resetSeconds))
+    }
+  }
+
+  private static func bearer(of request: Request) -> String? {
+    request.header("authorization").flatMap { header -> String? in
+      let parts = header.split(separator: " ", maxSplits: 1)
+      return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+    }
+  }
+
   private func limit(
-    _ budget: Route.Budget, _ principal: Principal, _ request: Request
+    _ budget: Route.Budget, _ caller: Caller, _ request: Request
   ) -> RateLimiter.Verdict? {
     guard let limiter = limiters[budget], limiter.perMinute > 0 else { return nil }
+    let name: String
+    switch (budget, caller.session) {
     // Sign-in counts by address: the account is not known yet, and must not be locked by others.
-    let caller = budget == .login ? "anon:" + request.peer : principal.key
-    return limiter.take(caller, at: services.clock.now)
+    case (.login, _): name = "anon:" + caller.address
+    case (.refresh, _):
+      let family = RefreshCookie.family(in: request, services.configuration)
+      name = family.map { "login:" + $0 } ?? caller.principal.key
+    case (_, .bearer(let id, _)?): name = "session:" + id.text
+    default: name = caller.principal.key
+    }
+    return limiter.take(name, at: services.clock.now)
   }
 
   private func isAllowed(origin: String) -> Bool {
@@ -166,6 +273,9 @@ package struct Router: Sendable {
     if let origin = request.header("origin"), isAllowed(origin: origin) {
       add("Access-Control-Allow-Origin", origin)
       add("Access-Control-Allow-Credentials", "true")
+      add(
+        "Access-Control-Expose-Headers",
+        "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
     }
   }
 }

@@ -143,13 +143,16 @@ public enum CatalogStore {
     try connection.first(selection + " WHERE s.id = ?", [.text(id)], read)
   }
 
-  /// Services in order of id, after one, at most so many; of one provider where it is given.
+  /// Services in order of id, after one, at most so many; of one provider where it is given, and then all or
+  /// only those that everybody may see.
   public static func services(
-    after id: String, limit: Int, providerID: String? = nil, on connection: Connection
+    after id: String, limit: Int, providerID: String? = nil, isPublicOnly: Bool = false,
+    on connection: Connection
   ) throws -> [StoredService] {
     if let providerID {
+      let shown = isPublicOnly ? " AND s.status NOT IN ('draft', 'removed')" : ""
       return try connection.rows(
-        selection + " WHERE s.provider_id = ? AND s.id > ? ORDER BY s.id LIMIT ?",
+        selection + " WHERE s.provider_id = ? AND s.id > ?" + shown + " ORDER BY s.id LIMIT ?",
         [.text(providerID), .text(id), .int(Int64(limit))], read)
     }
     return try connection.rows(

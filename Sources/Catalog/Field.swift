@@ -147,6 +147,17 @@ enum FieldCheck {
     }
   }
 
+  /// Whether a value has arrays or objects inside each other beyond a count of levels.
+  static func isDeeper(_ value: JSON, than levels: Int) -> Bool {
+    switch value {
+    case .array(let values):
+      levels == 0 || values.contains { isDeeper($0, than: levels - 1) }
+    case .object(let object):
+      levels == 0 || object.members.contains { isDeeper($0.value, than: levels - 1) }
+    default: false
+    }
+  }
+
   private static func text(_ value: JSON, max: Int) -> String? {
     guard let text = value.string else { return "must be text" }
     // Bytes first: counting characters of a huge text is not free.

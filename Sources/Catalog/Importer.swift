@@ -113,7 +113,8 @@ public struct Importer: Sendable {
     return total
   }
 
-  /// Imports lines that are in memory already, as the API does.
+  /// Imports lines that are in memory already, as the API does. Where its task is cancelled it ends between
+  /// batches, but for an atomic one.
   public func run(lines: [UInt8], name: String) async throws -> ImportReport {
     var total = ImportReport()
     let services = lines.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
@@ -134,6 +135,8 @@ public struct Importer: Sendable {
     }
     if options.isAtomic { return try await write(services, onto: total) }
     for start in stride(from: 0, to: services.count, by: options.batchCount) {
+      // Whole batches stay: the client has left, or the server ends.
+      try Task.checkCancellation()
       let batch = services[start..<min(start + options.batchCount, services.count)]
       total = try await write(Array(batch), onto: total)
     }

@@ -76,6 +76,7 @@ public struct Service: Sendable {
     let offers = offerList(document["offers"], &faults)
     checkTrial(document["trial"], &faults)
     checkLinks(document["redirectUris"], &faults)
+    checkDepth(document, &faults)
     let extra = extraFields(document, &faults)
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The service is not valid.", fields: faults)
@@ -91,8 +92,8 @@ public struct Service: Sendable {
     let inner = document["provider"]?.object
     let name = document["providerName"]?.string ?? inner?["name"]?.string ?? ""
     let given = document["providerId"]?.string ?? inner?["id"]?.string
-    if name.unicodeScalars.count > 200 {
-      faults.append(.init("/providerName", "must be at most 200 characters"))
+    if let reason = FieldCheck.reason(.string(name), for: .text(max: 200)) {
+      faults.append(.init("/providerName", reason))
     }
     if let given {
       if !Slug.isValid(given) { faults.append(.init("/providerId", "must be a slug")) }
@@ -111,7 +112,10 @@ public struct Service: Sendable {
     let parts = (source ?? "import").split(separator: ":")
     let label = parts.count > 1 ? String(parts[1]) : String(parts.first ?? "import")
     let slug = (Slug.make(from: label) ?? "import").prefix(100)
-    return ("unclaimed-" + slug, "Unclaimed (\(label.prefix(150)))")
+    // By scalars, as the limit of a provider's name counts: a character may be made of many.
+    var shown = String.UnicodeScalarView()
+    shown.append(contentsOf: label.unicodeScalars.prefix(150))
+    return ("unclaimed-" + slug, "Unclaimed (\(String(shown)))")
   }
 
   private static func knownFields(
@@ -163,6 +167,22 @@ public struct Service: Sendable {
     for (index, link) in (value?.array ?? []).enumerated() {
       if let reason = FieldCheck.url(link) {
         faults.append(.init("/redirectUris/\(index)", reason))
+      }
+    }
+  }
+
+  /// Levels of arrays and objects in one member. What is stored must be readable again, by our own parser
+  /// (64 levels) also where it stands inside an answer.
+  private static let depthMax = 32
+
+  private static func checkDepth(_ document: JSONObject, _ faults: inout [Refusal.Field]) {
+    for member in document.members {
+      let isOurs = Field.named[member.key] != nil || structural.contains(member.key)
+      // What we do not know moves into `extra`, one level further down.
+      let levels = isOurs ? depthMax : depthMax - 1
+      if FieldCheck.isDeeper(member.value, than: levels) {
+        let name = isOurs ? member.key : "extra"
+        faults.append(.init("/" + name, "must be at most \(levels) levels deep"))
       }
     }
   }

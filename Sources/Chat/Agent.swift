@@ -18,12 +18,6 @@ package final class Agent: Sendable {
   static let roundMax = 4
   static let callMax = 8
   static let wallSeconds: Int64 = 60
-  private static let openFor: Int64 = 30_000
-
-  private struct Breaker {
-    var recent: [Bool] = []
-    var openUntil: Int64 = 0
-  }
 
   private let client: ModelClient
   private let clock: Clock
@@ -36,22 +30,8 @@ package final class Agent: Sendable {
     self.random = random
   }
 
-  /// Whether the model is asked at all: not for 30 s after half of the recent calls failed.
-  func isOpen(at now: Timestamp) -> Bool {
-    breaker.withLock { now.milliseconds >= $0.openUntil }
-  }
-
-  private func note(isGood: Bool, at now: Timestamp) {
-    breaker.withLock { breaker in
-      breaker.recent.append(isGood)
-      if breaker.recent.count > 6 { breaker.recent.removeFirst() }
-      let bad = breaker.recent.filter { !$0 }.count
-      if breaker.recent.count >= 4, bad * 2 >= breaker.recent.count {
-        breaker.openUntil = now.milliseconds + Agent.openFor
-        breaker.recent = []
-      }
-    }
-  }
+  /// Whether the model would be asked now.
+  func isOpen(at now: Timestamp) -> Bool { breaker.withLock { $0.admits(at: now) } }
 
   /// Answers a message about what the guide found.
   func speak(
@@ -64,6 +44,9 @@ package final class Agent: Sendable {
     var filter = OutputGuard(candidates: Array(found)) { snapshot.place(of: $0) != nil }
     var hasSpoken = false
     var callCount = 0
+    guard breaker.withLock({ $0.begin(at: clock.now) }) else {
+      return .failed(ModelFailure.unavailable.code, hasSpoken: false)
+    }
     do throws(ModelFailure) {
       for round in 0..<Agent.roundMax {
         let left = Agent.wallSeconds - (clock.now - start) / 1_000
@@ -89,10 +72,12 @@ package final class Agent: Sendable {
       // A model whose every sentence was dropped has said nothing that may be shown.
       guard hasSpoken || tools.wanted != nil else { throw .refused }
     } catch {
-      note(isGood: false, at: clock.now)
+      // Only the server's own failures tell against it: whoever cancels, or provokes a refusal, proves nothing.
+      let isTelling = error.isUpstream && !Task.isCancelled
+      breaker.withLock { $0.end(isTelling ? false : nil, at: clock.now) }
       return .failed(error.code, hasSpoken: hasSpoken)
     }
-    note(isGood: true, at: clock.now)
+    breaker.withLock { $0.end(true, at: clock.now) }
     writer.emit("usage", ["toolCalls": .number(callCount), "elapsedMs": .int(clock.now - start)])
     return .spoken(proposal: tools.wanted)
   }

@@ -14,12 +14,15 @@ package final class ChatDesk: Sendable {
   private let guide: Guide
   private let agent: Agent?
   private let sessions: SessionDesk
+  private let log: @Sendable (String) -> Void
   private let running = Mutex<[ID<ConversationKind>: LiveTurn]>([:])
 
-  /// - Parameter agent: The model's side, or nil where none is configured.
+  /// - Parameters:
+  ///   - agent: The model's side, or nil where none is configured.
+  ///   - log: Gets failures that no client can be told of, in words.
   package init(
     database: Database, clock: Clock, random: RandomSource, index: SearchIndex, guide: Guide,
-    agent: Agent?, sessions: SessionDesk
+    agent: Agent?, sessions: SessionDesk, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.database = database
     self.clock = clock
@@ -28,6 +31,7 @@ package final class ChatDesk: Sendable {
     self.guide = guide
     self.agent = agent
     self.sessions = sessions
+    self.log = log
   }
 
   /// Ends turns that a stop cut off. Call it once, at start.
@@ -35,26 +39,37 @@ package final class ChatDesk: Sendable {
     try await database.write { try ConversationStore.abortRunning(on: $0) }
   }
 
+  /// Ends every running turn as aborted and waits until each is kept. Call it at the end, when no new turn
+  /// can come.
+  package func drain() async {
+    let live = running.withLock { Array($0.values) }
+    for turn in live { turn.cancel(.shutdown) }
+    for turn in live { await turn.ended() }
+  }
+
   /// Deletes conversations past their retention.
   package func prune() async throws {
     let now = clock.now
-    try await database.write { try ConversationStore.prune(at: now, on: $0) }
+    while try await database.write({ try ConversationStore.prune(at: now, on: $0) }) {
+      try Task.checkCancellation()
+    }
   }
 
   /// Starts a turn, or finds the one that the same message started before.
   ///
-  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`.
+  /// - Parameter stored: Gets the bytes of events that the turn leaves in the record.
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
   package func start(
-    _ request: TurnRequest, user: ID<UserKind>?, secret: String?
+    _ request: TurnRequest, user: ID<UserKind>?, secret: String?,
+    stored: @escaping @Sendable (Int) -> Void = { _ in }
   ) async throws -> LiveTurn {
     let opened = try await open(request, user: user, secret: secret)
-    if let replay = opened.replay { return replay }
-    let live = LiveTurn(
-      conversationID: opened.row.id, turnID: opened.turnID, secret: opened.secret)
-    running.withLock { $0[opened.row.id] = live }
+    if let replay = opened.replay { return try await self.replay(replay, in: opened.row) }
+    let live = opened.live
     // Owned by the live turn, which `running` keeps until the turn has ended.
     let task = Task {
       await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent)
+      stored(live.events.reduce(0) { $0 + $1.data.count })
     }
     live.own(task)
     return live
@@ -62,64 +77,103 @@ package final class ChatDesk: Sendable {
 
   private struct Opened: Sendable {
     let row: ConversationRow
-    let turnID: ID<TurnKind>
-    let secret: String?
+    let live: LiveTurn
     let isAgent: Bool
-    var replay: LiveTurn?
+    /// The turn that the same message started before.
+    let replay: ID<TurnKind>?
   }
 
+  /// Writes the new turn's row, and registers the turn in the same step: the lane lets no repeat of the
+  /// message see one without the other.
   private func open(
     _ request: TurnRequest, user: ID<UserKind>?, secret: String?
   ) async throws -> Opened {
     let now = clock.now
     let isAgent = request.mode != "guide" && agent?.isOpen(at: now) == true
-    let turnID = ID<TurnKind>(at: now, random: random)
-    let freshSecret = user == nil ? BytesText.base64url(random.bytes(16)) : nil
-    let random = random
-    let found = try await database.write {
-      connection -> (row: ConversationRow, secret: String?, replay: ID<TurnKind>?) in
-      let row: ConversationRow
-      var shown: String?
-      if let id = request.conversationID {
-        row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
-        if let turn = try ConversationStore.turn(
-          of: request.clientMessageID, in: id, on: connection)
-        {
-          return (row, nil, turn.id)
+    let freshID = request.conversationID ?? ID<ConversationKind>(at: now, random: random)
+    let freshSecret =
+      user == nil && request.conversationID == nil ? BytesText.base64url(random.bytes(16)) : nil
+    let live = LiveTurn(
+      conversationID: freshID, turnID: ID(at: now, random: random), secret: freshSecret)
+    do {
+      return try await database.write { connection in
+        if let (row, turn) = try known(request, user, secret, at: now, on: connection) {
+          return Opened(row: row, live: live, isAgent: isAgent, replay: turn)
         }
-        if try ConversationStore.isRunning(id, on: connection) {
-          throw Refusal(
-            .turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+        let row = try conversation(freshID, for: request, user, secret, at: now, on: connection)
+        if request.conversationID == nil {
+          try ConversationStore.insert(row, secret: freshSecret, on: connection)
         }
-        let last = try ConversationStore.lastMessage(in: id, on: connection)
-        if let parent = request.parentMessageID, parent != last {
-          throw Refusal(.parentStale, "The conversation has moved on; read it again.")
-        }
-      } else {
-        row = ConversationRow(
-          id: ID(at: now, random: random), userID: user, title: request.title, seq: 0,
-          seed: request.seed ?? 0, state: ConversationState(), createdAt: now, updatedAt: now)
-        shown = freshSecret
-        try ConversationStore.insert(row, secret: freshSecret, on: connection)
+        try ConversationStore.insertTurn(
+          live.turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now,
+          on: connection)
+        running.withLock { $0[row.id] = live }
+        return Opened(row: row, live: live, isAgent: isAgent, replay: nil)
       }
-      try ConversationStore.insertTurn(
-        turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now, on: connection)
-      return (row, shown, nil)
+    } catch {
+      // The row may have been refused at COMMIT, after the turn was registered.
+      running.withLock { if $0[freshID] === live { $0[freshID] = nil } }
+      live.finish()
+      throw error
     }
-    var opened = Opened(
-      row: found.row, turnID: found.replay ?? turnID, secret: found.secret, isAgent: isAgent)
-    if let turn = found.replay { opened.replay = try await replay(turn, in: found.row.id) }
-    return opened
+  }
+
+  /// The conversation and turn that this very message started before, or nil.
+  private func known(
+    _ request: TurnRequest, _ user: ID<UserKind>?, _ secret: String?, at now: Timestamp,
+    on connection: Connection
+  ) throws -> (ConversationRow, ID<TurnKind>)? {
+    var id = request.conversationID
+    if id == nil, let user {
+      id = try ConversationStore.started(by: request, of: user, at: now, on: connection)
+    }
+    guard let id else { return nil }
+    let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+    return try ConversationStore.turn(of: request.clientMessageID, in: id, on: connection)
+      .map { (row, $0.id) }
+  }
+
+  /// The conversation that a new turn goes into.
+  /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
+  private func conversation(
+    _ id: ID<ConversationKind>, for request: TurnRequest, _ user: ID<UserKind>?,
+    _ secret: String?, at now: Timestamp, on connection: Connection
+  ) throws -> ConversationRow {
+    guard request.conversationID != nil else {
+      return ConversationRow(
+        id: id, userID: user, title: request.title, seq: 0, seed: request.seed ?? 0,
+        state: ConversationState(), createdAt: now, updatedAt: now)
+    }
+    let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
+    // Memory knows what runs: a row that could not be ended must not lock its conversation.
+    if running.withLock({ $0[id] != nil }) {
+      throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
+    }
+    let last = try ConversationStore.lastMessage(in: id, on: connection)
+    if let parent = request.parentMessageID, parent != last {
+      throw Refusal(.parentStale, "The conversation has moved on; read it again.")
+    }
+    if row.state.isFull {
+      throw Refusal(.conversationFull, "This conversation is full; start a new one.")
+    }
+    return row
   }
 
   /// The turn as it was, or as it is still running.
-  private func replay(_ turn: ID<TurnKind>, in id: ID<ConversationKind>) async throws -> LiveTurn {
+  private func replay(_ turn: ID<TurnKind>, in row: ConversationRow) async throws -> LiveTurn {
+    let id = row.id
     if let live = running.withLock({ $0[id] }), live.turnID == turn { return live }
     let events = try await database.read {
       try ConversationStore.events(in: id, turn: turn, after: 0, on: $0)
     }
     let live = LiveTurn(conversationID: id, turnID: turn, secret: nil)
     for event in events { live.append(event) }
+    if events.last?.isTerminal != true {
+      // Nothing of it could be kept. Its number is the last given one, so that resuming after it misses nothing.
+      let ending: JSON = ["reason": .string(LiveTurn.Cancelled.shutdown.rawValue)]
+      live.append(
+        TurnEvent(seq: events.last?.seq ?? row.seq, type: "aborted", data: ending.bytes))
+    }
     live.finish()
     return live
   }
@@ -139,30 +193,31 @@ package final class ChatDesk: Sendable {
     ]
     if let secret = live.secret { start["conversationSecret"] = .string(secret) }
     writer.emit("turn.start", .object(start))
-    var outcome = "done"
+    var ending: (type: String, data: JSON)
     do {
       let output = try guide.turn(request.input, &state, on: snapshot)
       let said = await say(output, request, state, snapshot, writer, user: user, isAgent: isAgent)
       if let service = output.trialOf { await propose(service, to: user, snapshot, writer) }
-      if Task.isCancelled {
-        outcome = "aborted"
-        writer.emit("aborted", ["reason": "user_cancel"])
+      if let reason = live.cancelled {
+        ending = ("aborted", ["reason": .string(reason.rawValue)])
       } else if let failure = said {
-        outcome = "error"
-        writer.emit("error", failure)
+        ending = ("error", failure)
       } else {
-        writer.emit(
+        ending = (
           "done",
           [
             "turnId": .string(live.turnID.text), "finish": .string(output.finish),
             "services": .strings(output.top),
-          ])
+          ]
+        )
       }
     } catch {
-      outcome = "error"
-      writer.emit("error", ChatDesk.problem(error))
+      ending = ("error", ChatDesk.problem(error))
     }
-    await keep(live, state, outcome: outcome, in: row)
+    let last = await keep(live, state, writer.number(ending.type, ending.data), in: row)
+    _ = running.withLock { $0.removeValue(forKey: row.id) }
+    live.append(last)
+    live.finish()
   }
 
   /// Sends what the guide found; with a model its words stand in place of the guide's.
@@ -229,22 +284,41 @@ package final class ChatDesk: Sendable {
     }
   }
 
-  /// Keeps the turn, then ends the stream: what a client saw as ended is in the record.
+  /// Keeps the turn and gives its last event, which clients see only then: what they saw as ended is in
+  /// the record.
   private func keep(
-    _ live: LiveTurn, _ state: ConversationState, outcome: String, in row: ConversationRow
-  ) async {
+    _ live: LiveTurn, _ state: ConversationState, _ last: TurnEvent, in row: ConversationRow
+  ) async -> TurnEvent {
     let now = clock.now
-    let events = live.events.map(\.withoutSecret)
+    let events = live.events.map(\.withoutSecret) + [last]
+    var state = state
+    state.count(events)
+    let kept = state
+    for pause in [200, 1_000, 0] {
+      do {
+        try await database.write { connection in
+          try ConversationStore.finish(
+            live.turnID, events, kept, in: row.id, at: now, on: connection)
+        }
+        return last
+      } catch {
+        log("a turn could not be kept: \(error)")
+      }
+      // A task of its own, because a cancelled turn must wait all the same.
+      await Task { try? await Task.sleep(for: .milliseconds(pause)) }.value
+    }
+    // Its words are lost to the record; the turn still ends there, if that much can be written.
+    let refusal = Refusal(.storageUnavailable, "The turn could not be stored; send it again.")
+    let lost = TurnEvent(seq: last.seq, type: "error", data: ChatDesk.problem(refusal).bytes)
     do {
       try await database.write { connection in
         try ConversationStore.finish(
-          live.turnID, events, state, outcome: outcome, in: row.id, at: now, on: connection)
+          live.turnID, [lost], row.state, in: row.id, at: now, on: connection)
       }
     } catch {
-      // The client has its answer; at the next start the turn counts as aborted.
+      log("a turn could not be ended: \(error)")
     }
-    _ = running.withLock { $0.removeValue(forKey: row.id) }
-    live.finish()
+    return lost
   }
 
   private static func problem(_ error: any Error) -> JSON {
@@ -252,7 +326,8 @@ package final class ChatDesk: Sendable {
       return ["code": "internal", "title": "Something went wrong here.", "retryable": true]
     }
     return [
-      "code": .string(refusal.code.rawValue), "title": .string(refusal.detail), "retryable": false,
+      "code": .string(refusal.code.rawValue), "title": .string(refusal.detail),
+      "retryable": .bool(refusal.code.status >= 500),
     ]
   }
 }
@@ -284,7 +359,7 @@ extension ChatDesk {
     _ = try await database.read {
       try ConversationStore.read(id, user: user, secret: secret, on: $0).seq
     }
-    running.withLock { $0[id] }?.cancel()
+    running.withLock { $0[id] }?.cancel(.user)
   }
 
   /// A conversation with its turns and, for an export, every event.
@@ -305,12 +380,12 @@ extension ChatDesk {
     }
   }
 
-  /// A user's conversations, newest first.
+  /// A user's conversations, newest first, after one of them where it is given.
   package func conversations(
-    of user: ID<UserKind>, before updated: Int64, limit: Int
+    of user: ID<UserKind>, before last: ID<ConversationKind>?, limit: Int
   ) async throws -> [JSON] {
     try await database.read {
-      try ConversationStore.list(user: user, before: updated, limit: limit, on: $0)
+      try ConversationStore.list(user: user, before: last, limit: limit, on: $0)
     }
   }
 
@@ -318,39 +393,12 @@ extension ChatDesk {
   package func delete(
     _ id: ID<ConversationKind>, user: ID<UserKind>?, secret: String?
   ) async throws {
-    running.withLock { $0[id] }?.cancel()
     try await database.write { connection in
       _ = try ConversationStore.read(id, user: user, secret: secret, on: connection)
       try ConversationStore.delete(id, on: connection)
     }
-  }
-}
-
-/// Numbers a turn's events and hands them to its followers.
-package final class TurnWriter: Sendable {
-  private let live: LiveTurn
-  private let seq: Mutex<Int64>
-  private let block = Mutex(0)
-
-  init(live: LiveTurn, seq: Int64) {
-    self.live = live
-    self.seq = Mutex(seq)
-  }
-
-  func emit(_ type: String, _ data: JSON) {
-    seq.withLock { seq in
-      seq += 1
-      live.append(TurnEvent(seq: seq, type: type, data: data.bytes))
-    }
-  }
-
-  /// One block of text of its own.
-  func say(_ text: String) {
-    let number = block.withLock { block in
-      block += 1
-      return block
-    }
-    emit("text.delta", ["block": .string("t\(number)"), "text": .string(text)])
+    // Only now: whose it is was asked in the transaction.
+    running.withLock { $0[id] }?.cancel(.user)
   }
 }
 

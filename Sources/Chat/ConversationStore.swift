@@ -75,10 +75,24 @@ enum ConversationStore {
     return (turnID, found.1)
   }
 
-  static func isRunning(_ id: ID<ConversationKind>, on connection: Connection) throws -> Bool {
-    try connection.first(
-      "SELECT 1 FROM turn WHERE conversation_id = ? AND state = 'running'", [.blob(id.bytes)]
-    ) { _ in true } ?? false
+  /// The conversation that a user's message without one has just started: the same message again, with the
+  /// same words, within ten minutes, is a repeat. Later, or with other words, it is a new need.
+  static func started(
+    by request: TurnRequest, of user: ID<UserKind>, at now: Timestamp, on connection: Connection
+  ) throws -> ID<ConversationKind>? {
+    let found = try connection.first(
+      """
+      SELECT c.id FROM conversation c JOIN turn t ON t.conversation_id = c.id
+      WHERE c.user_id = ?1 AND c.updated_ms >= ?2 AND c.created_ms >= ?2
+      AND t.client_message_id = ?3 AND t.created_ms = c.created_ms AND t.input = ?4
+      ORDER BY c.id DESC LIMIT 1
+      """,
+      [
+        .blob(user.bytes), .int(now.milliseconds - 600_000), .text(request.clientMessageID),
+        .text(request.stored.text),
+      ]
+    ) { ID<ConversationKind>(bytes: $0.blob(0)) }
+    return found ?? nil
   }
 
   static func lastMessage(in id: ID<ConversationKind>, on connection: Connection) throws -> String?
@@ -104,11 +118,16 @@ enum ConversationStore {
       ])
   }
 
-  /// Keeps a turn's events and what the conversation has come to.
+  /// Keeps a turn's events, the last of which ends it, and what the conversation has come to. Nothing where
+  /// the conversation was deleted meanwhile.
   static func finish(
-    _ turn: ID<TurnKind>, _ events: [TurnEvent], _ state: ConversationState, outcome: String,
+    _ turn: ID<TurnKind>, _ events: [TurnEvent], _ state: ConversationState,
     in id: ID<ConversationKind>, at now: Timestamp, on connection: Connection
   ) throws {
+    let ended = try connection.run(
+      "UPDATE turn SET state = ? WHERE id = ?",
+      [.text(events.last?.type ?? "error"), .blob(turn.bytes)])
+    guard ended == 1 else { return }
     for event in events {
       try connection.run(
         "INSERT INTO turn_event(conversation_id, seq, turn_id, type, data) VALUES (?, ?, ?, ?, ?)",
@@ -117,8 +136,6 @@ enum ConversationStore {
           .text(String(decoding: event.data, as: UTF8.self)),
         ])
     }
-    try connection.run(
-      "UPDATE turn SET state = ? WHERE id = ?", [.text(outcome), .blob(turn.bytes)])
     try connection.run(
       "UPDATE conversation SET seq = max(seq, ?), state = ?, updated_ms = ? WHERE id = ?",
       [
@@ -159,13 +176,15 @@ enum ConversationStore {
   }
 
   static func list(
-    user: ID<UserKind>, before updated: Int64, limit: Int, on connection: Connection
+    user: ID<UserKind>, before last: ID<ConversationKind>?, limit: Int, on connection: Connection
   ) throws -> [JSON] {
     try connection.rows(
       """
       SELECT id, title, created_ms, updated_ms FROM conversation
-      WHERE user_id = ? AND updated_ms < ? ORDER BY updated_ms DESC, id DESC LIMIT ?
-      """, [.blob(user.bytes), .int(updated), .int(Int64(limit))]
+      WHERE user_id = ?1 AND (?2 IS NULL OR (updated_ms, id) <
+      (SELECT updated_ms, id FROM conversation WHERE id = ?2 AND user_id = ?1))
+      ORDER BY updated_ms DESC, id DESC LIMIT ?3
+      """, [.blob(user.bytes), .optional(last?.bytes), .int(Int64(limit))]
     ) { row in
       [
         "id": .string(ID<ConversationKind>(bytes: row.blob(0))?.text ?? ""),
@@ -180,17 +199,33 @@ enum ConversationStore {
     try connection.run("DELETE FROM conversation WHERE id = ?", [.blob(id.bytes)])
   }
 
-  /// Turns that a stop cut off end as aborted, so that every turn has one end.
+  /// Turns that a stop cut off end as aborted, with an event that says so: every turn has one end.
   static func abortRunning(on connection: Connection) throws {
-    try connection.run("UPDATE turn SET state = 'aborted' WHERE state = 'running'")
+    let cut = try connection.rows(
+      "SELECT id, conversation_id FROM turn WHERE state = 'running' ORDER BY id"
+    ) { (turn: $0.blob(0), conversation: $0.blob(1)) }
+    let ending: JSON = ["reason": .string(LiveTurn.Cancelled.shutdown.rawValue)]
+    for row in cut {
+      try connection.run(
+        "UPDATE conversation SET seq = seq + 1 WHERE id = ?", [.blob(row.conversation)])
+      try connection.run(
+        """
+        INSERT INTO turn_event(conversation_id, seq, turn_id, type, data)
+        SELECT id, seq, ?2, 'aborted', ?3 FROM conversation WHERE id = ?1
+        """, [.blob(row.conversation), .blob(row.turn), .text(ending.text)])
+      try connection.run("UPDATE turn SET state = 'aborted' WHERE id = ?", [.blob(row.turn)])
+    }
   }
 
-  /// Deletes what is past its retention: anonymous after a day, the rest after thirty.
-  static func prune(at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
+  /// Deletes some of what is past its retention: anonymous after a day, the rest after thirty.
+  ///
+  /// - Returns: Whether there may be more.
+  static func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let count = try connection.run(
       """
-      DELETE FROM conversation WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL
-      OR updated_ms < ?1 - 2592000000
+      DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
+      WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL OR updated_ms < ?1 - 2592000000 LIMIT 16)
       """, [.int(now.milliseconds)])
+    return count == 16
   }
 }

@@ -71,11 +71,7 @@ package struct Guide: Sendable {
       output.say(wording("undone"))
       try recommend(&state, &output, snapshot)
     case .reset:
-      state.remember()
-      state.constraints = []
-      state.excluded = []
-      state.question = nil
-      state.asked = []
+      state.reset()
       constraints(state, &output)
       output.say(wording("reset"))
     case .trial(let reference): try trial(reference, shown, &state, &output, snapshot)
@@ -83,7 +79,7 @@ package struct Guide: Sendable {
     case .cheaper(let reference): try cheaper(reference, shown, &state, &output, snapshot)
     case .notThis(let reference):
       if let candidate = pick(reference, shown) {
-        state.excluded.append(candidate.id)
+        state.exclude(candidate.id)
         output.say(wording("dropped", ["name": candidate.name]))
       }
       try recommend(&state, &output, snapshot)
@@ -108,7 +104,7 @@ package struct Guide: Sendable {
     where !state.constraints.contains(where: { $0.meaning == .filter(constraint.expression) }) {
       state.add(.filter(constraint.expression), label: constraint.label, source: "text")
     }
-    let before = state.constraints.contains { if case .topic = $0.meaning { true } else { false } }
+    let before = state.constraints.contains(where: \.isTopic)
     var narrowed: String?
     if !understood.text.trimmed.isEmpty {
       let topic = QueryReader.withoutAsking(
@@ -151,10 +147,10 @@ package struct Guide: Sendable {
         state.undo()
       case "reset":
         state.remember()
-        state.constraints = []
+        state.clear()
       case "remove":
         state.remember()
-        state.constraints.removeAll { $0.id == edit.id }
+        state.remove(edit.id)
       default:
         guard let expression = try FilterParser.parse(edit.filter ?? "") else {
           throw Refusal(
@@ -162,7 +158,7 @@ package struct Guide: Sendable {
             fields: [.init("/edit/ops", "set needs filter")])
         }
         state.remember()
-        state.constraints.removeAll { $0.id == edit.id }
+        state.remove(edit.id)
         state.add(.filter(expression), label: expression.canonical, source: "edit")
       }
     }
@@ -265,6 +261,10 @@ extension Guide {
     guard !state.constraints.isEmpty else {
       output.say(wording("greeting"))
       return
+    }
+    if !state.forgotten.isEmpty {
+      output.say(wording("forgotten", ["labels": state.forgotten.joined(separator: "; ")]))
+      state.forgotten = []
     }
     let found = try retrieve(state, on: snapshot)
     let need = state.constraints.map(\.label).joined(separator: ", ")

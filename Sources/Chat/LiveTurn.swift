@@ -9,6 +9,13 @@ package final class LiveTurn: Sendable {
     var followers: [Int: AsyncStream<TurnEvent>.Continuation] = [:]
     var nextFollower = 0
     var task: Task<Void, Never>?
+    var cancelled: Cancelled?
+  }
+
+  /// Who ended a turn before its time; the raw value is the reason that clients see.
+  enum Cancelled: String {
+    case user = "user_cancel"
+    case shutdown
   }
 
   package let conversationID: ID<ConversationKind>
@@ -26,8 +33,28 @@ package final class LiveTurn: Sendable {
   var events: [TurnEvent] { state.withLock { $0.events } }
   package var isFinished: Bool { state.withLock { $0.isFinished } }
 
-  func own(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
-  func cancel() { state.withLock { $0.task }?.cancel() }
+  /// Takes the task that runs the turn; a cancellation that came before it is made good.
+  func own(_ task: Task<Void, Never>) {
+    let isCancelled = state.withLock { state in
+      state.task = task
+      return state.cancelled != nil
+    }
+    if isCancelled { task.cancel() }
+  }
+
+  var cancelled: Cancelled? { state.withLock { $0.cancelled } }
+
+  /// Stops the turn; the first reason counts.
+  func cancel(_ reason: Cancelled) {
+    let task = state.withLock { state in
+      state.cancelled = state.cancelled ?? reason
+      return state.task
+    }
+    task?.cancel()
+  }
+
+  /// Returns when the turn's task has ended.
+  func ended() async { await state.withLock { $0.task }?.value }
 
   func append(_ event: TurnEvent) {
     let followers = state.withLock { state in

@@ -47,6 +47,9 @@ struct ModelClient: Sendable {
       }
     } catch let failure as ModelFailure {
       throw failure
+    } catch TransferError.busy {
+      // Ours to say, not the server's fault: asking again would only queue up.
+      throw .budgetExceeded
     } catch {
       throw .unavailable
     }
@@ -88,6 +91,7 @@ struct StreamReader {
   /// The calls at the end; text that only the end completes goes to the closure.
   mutating func finish(turn: String, text: (String) -> Void) throws(ModelFailure) -> [ToolCall] {
     if status == 429 { throw .rateLimited }
+    if [401, 403, 404].contains(status) { throw .denied }
     guard status == 200 else {
       let error = (try? JSON.parse(raw))?["error"] ?? .null
       let isPassing = status >= 500 || status == 408 || status == 409

@@ -15,6 +15,8 @@ enum ModelFailure: String, Error {
   case unavailable = "upstream_unavailable"
   /// The server answered, with a no that the same request would only meet again.
   case rejected = "upstream_rejected"
+  /// The server does not know us or the address: no request of ours will do better.
+  case denied = "upstream_denied"
   case rateLimited = "upstream_rate_limited"
   case toolArgumentsTruncated = "tool_args_truncated"
   case contextOverflow = "context_overflow"
@@ -22,7 +24,20 @@ enum ModelFailure: String, Error {
   case refused = "guard_blocked"
 
   /// The code that clients see.
-  var code: String { self == .rejected ? ModelFailure.unavailable.rawValue : rawValue }
+  var code: String {
+    switch self {
+    case .rejected, .denied: ModelFailure.unavailable.rawValue
+    default: rawValue
+    }
+  }
+
+  /// Whether the server failed, whatever was asked of it.
+  var isUpstream: Bool {
+    switch self {
+    case .unavailable, .denied, .rateLimited, .truncated, .protocolError, .notSSE: true
+    case .rejected, .toolArgumentsTruncated, .contextOverflow, .budgetExceeded, .refused: false
+    }
+  }
 }
 
 /// Puts the chunks of an OpenAI-compatible stream together (chat.md 5.1, 5.4, 5.5).

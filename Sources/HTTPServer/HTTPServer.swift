@@ -10,8 +10,11 @@ internal import Synchronization
 public struct ServerLimits: Sendable {
   /// Connections at once.
   public var connectionsMax = 2_048
-  /// Bytes of a body.
+  /// Bytes of a body, whatever is admitted.
   public var bodyByteCountMax = 16 * 1024 * 1024
+  /// Bytes of all bodies that are in memory at once, half of them for bodies over 64 kB; one more is refused
+  /// with 503.
+  public var bodiesByteCountMax = 128 * 1024 * 1024
   /// Seconds for a new connection's first head.
   public var headSeconds = 5
   /// Seconds for a body.
@@ -20,6 +23,8 @@ public struct ServerLimits: Sendable {
   public var idleSeconds = 30
   /// Seconds running requests get when the server ends.
   public var graceSeconds = 10
+  /// Seconds they get after that to notice that they were cancelled.
+  public var leaveSeconds = 5
 
   /// The defaults.
   public init() {}
@@ -33,14 +38,26 @@ public struct ServerError: Error, Equatable, Sendable {
   public let reason: String
 }
 
+/// What becomes of a request whose head announces a body.
+public enum Admission: Sendable, Equatable {
+  /// The body may have so many bytes.
+  case body(byteCountMax: Int)
+  /// The request is refused before its body is taken, with this status and code.
+  case refused(status: Int, code: String)
+}
+
 /// An HTTP/1.1 server: takes requests, runs the handler in a task each, ends gracefully.
 public final class Server: Sendable {
   /// Answers one request.
   public typealias Handler = @Sendable (Request) async -> Response
+  /// Says what body a request may have, from its head alone: it stands for the request with an empty body.
+  /// `announced` is the body's length, or nil where it comes in chunks. It must not block.
+  public typealias Gate = @Sendable (_ head: Request, _ announced: Int?) -> Admission
 
   private let handle: Handle
   private let shared: Shared
   private let graceSeconds: Int
+  private let leaveSeconds: Int
 
   /// Starts listening.
   ///
@@ -48,15 +65,17 @@ public final class Server: Sendable {
   ///   - host: A numeric address.
   ///   - port: 0 picks a free one.
   ///   - refusal: The body of an answer to a head that never became a request.
+  ///   - admission: Asked for each head that announces a body, before any of it takes up memory.
   /// - Throws: `ServerError` where the address cannot be had.
   public init(
     host: String, port: UInt16, limits: ServerLimits = ServerLimits(),
     refusal: @escaping @Sendable (_ status: Int, _ code: String) -> [UInt8],
-    handler: @escaping Handler
+    admission: @escaping Gate, handler: @escaping Handler
   ) throws {
-    let shared = Shared(handler: handler, refusal: refusal)
+    let shared = Shared(handler: handler, admission: admission, refusal: refusal)
     self.shared = shared
     graceSeconds = limits.graceSeconds
+    leaveSeconds = limits.leaveSeconds
     var error = [CChar](repeating: 0, count: 128)
     let started = host.withCString { host in
       var options = wp_options()
@@ -65,6 +84,7 @@ public final class Server: Sendable {
       options.threads = 2
       options.connections_max = UInt32(limits.connectionsMax)
       options.body_max = limits.bodyByteCountMax
+      options.bodies_max = limits.bodiesByteCountMax
       options.head_seconds = UInt32(limits.headSeconds)
       options.body_seconds = UInt32(limits.bodySeconds)
       options.idle_seconds = UInt32(limits.idleSeconds)
@@ -88,23 +108,40 @@ public final class Server: Sendable {
   public var activeCount: Int { Int(wp_server_active(handle.pointer)) }
 
   /// Ends gracefully: no new connections, running requests get the grace, then are cancelled.
-  public func stop() async {
+  ///
+  /// - Returns: Whether all have ended. Where one does not notice in time, the listener stays as it is and the
+  ///   process is to end itself.
+  public func stop() async -> Bool {
     wp_server_quiesce(handle.pointer)
     for _ in 0..<(graceSeconds * 20) where activeCount > 0 {
       try? await Task.sleep(for: .milliseconds(50))  // a cancelled wait only ends the grace early
     }
     shared.cancelAll()
     wp_server_abandon(handle.pointer)
-    while activeCount > 0 || shared.runningCount > 0 {
+    for _ in 0..<(leaveSeconds * 50) where activeCount > 0 || shared.runningCount > 0 {
       wp_server_abandon(handle.pointer)
       try? await Task.sleep(for: .milliseconds(20))  // as above
     }
+    // Freed only when nobody can hold an exchange any more.
+    guard activeCount == 0, shared.runningCount == 0 else { return false }
     wp_server_stop(handle.pointer)
+    return true
   }
 
   private static func callbacks(_ context: UnsafeMutableRawPointer) -> wp_callbacks {
     wp_callbacks(
       context: context,
+      admit: { context, exchange, status, code, codeSize in
+        guard let context, let exchange, let status, let code else { return 0 }
+        let shared = Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue()
+        switch shared.admit(Exchange(pointer: exchange)) {
+        case .body(let byteCountMax): return byteCountMax
+        case .refused(let number, let name):
+          status.pointee = Int32(number)
+          strncpy(code, name, codeSize - 1)
+          return 0
+        }
+      },
       on_request: { context, exchange, id in
         guard let context, let exchange else { return }
         Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue()
@@ -131,23 +168,31 @@ private struct Handle: @unchecked Sendable {
 /// What the library's threads and the tasks share.
 private final class Shared: Sendable {
   let handler: Server.Handler
+  let admission: Server.Gate
   let refusal: @Sendable (Int, String) -> [UInt8]
   private let running = Mutex<[UInt64: Task<Void, Never>?]>([:])
 
   init(
-    handler: @escaping Server.Handler, refusal: @escaping @Sendable (Int, String) -> [UInt8]
+    handler: @escaping Server.Handler, admission: @escaping Server.Gate,
+    refusal: @escaping @Sendable (Int, String) -> [UInt8]
   ) {
     self.handler = handler
+    self.admission = admission
     self.refusal = refusal
   }
 
   var runningCount: Int { running.withLock { $0.count } }
+
+  func admit(_ exchange: Exchange) -> Admission {
+    admission(exchange.request(), exchange.announced)
+  }
 
   /// The task is owned by `running` until it ends; a close cancels it there.
   func begin(_ exchange: Exchange, id: UInt64) {
     running.withLock { $0[id] = .some(nil) }
     let task = Task {
       let request = exchange.request()
+      exchange.forgetBody()
       let response = await handler(request)
       await exchange.answer(response)
       exchange.release()
@@ -184,6 +229,14 @@ private struct Exchange: @unchecked Sendable {
       body: Array(UnsafeBufferPointer(start: bytes, count: count)),
       peer: String(cString: wp_exchange_peer(pointer)))
   }
+
+  /// The body's length as the head says it, or nil.
+  var announced: Int? {
+    var count = 0
+    return wp_exchange_announced(pointer, &count) == 0 ? nil : count
+  }
+
+  func forgetBody() { wp_exchange_forget_body(pointer) }
 
   func answer(_ response: Response) async {
     switch response.body {

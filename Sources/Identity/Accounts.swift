@@ -1,11 +1,17 @@
 internal import Cryptography
 public import Primitives
 public import SQLite
+internal import Synchronization
 
 /// Accounts of people, sign-in, API keys.
 public struct Accounts: Sendable {
   /// The life of an access token, in seconds.
   public static let accessTokenSeconds: Int64 = 900
+
+  /// The longest password.
+  public static let passwordByteCountMax = 1_024
+  /// How every API key of a provider begins.
+  public static let keyPrefix = "wpk_"
 
   private let database: Database
   private let clock: Clock
@@ -14,6 +20,12 @@ public struct Accounts: Sendable {
   private let issuer: String
   // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
   private let decoyHash: String
+  private let lane = PasswordLane()
+  private let guesses = Guesses()
+
+  private final class Guesses: Sendable {
+    let throttle = Mutex(SignInThrottle())
+  }
 
   /// - Parameter issuer: The public address: `iss` and `aud` of access tokens.
   public init(
@@ -34,7 +46,8 @@ public struct Accounts: Sendable {
   ) async throws -> User {
     let email = email.lowercased()
     try Accounts.check(email: email, password: password, name: name)
-    let hash = PasswordHash.make(password, random: random)
+    let random = random
+    let hash = try await lane.run { PasswordHash.make(password, random: random) }
     let user = User(
       id: ID(at: clock.now, random: random), email: email, name: name, role: role,
       providerID: providerID)
@@ -58,18 +71,35 @@ public struct Accounts: Sendable {
   }
 
   /// The account of an e-mail and password.
-  /// - Throws: `Refusal` `unauthenticated`, the same for an unknown e-mail and a wrong password.
-  public func signIn(email: String, password: String) async throws -> User {
+  ///
+  /// - Parameter address: Where the caller is: ten failures a minute at one account are taken from it.
+  /// - Throws: `Refusal` `unauthenticated`, the same for an unknown e-mail and a wrong password; `rate_limited`.
+  public func signIn(
+    email: String, password: String, from address: String = ""
+  ) async throws -> User {
+    // Longer ones were never let in; hashing them would only cost.
+    guard password.utf8.count <= Accounts.passwordByteCountMax, email.utf8.count <= 254 else {
+      throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
+    }
+    let account = email.lowercased()
+    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
+      try throttle.delay(account: account, address: address, at: clock.now)
+    }
+    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
     let found = try await database.read { connection in
       try connection.first(
         "SELECT id, email, name, role, provider_id, password_hash FROM user WHERE email = ?",
-        [.text(email.lowercased())]
+        [.text(account)]
       ) { row in (Accounts.user(row), row.text(5)) }
     }
-    let isRight = PasswordHash.verify(password, against: found?.1 ?? decoyHash)
+    let hash = found?.1 ?? decoyHash
+    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
     guard isRight, let user = found?.0 else {
+      let now = clock.now
+      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
+    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
     return user
   }
 
@@ -98,7 +128,13 @@ public struct Accounts: Sendable {
   /// Who a bearer credential belongs to: an access token or a provider's API key.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`.
   public func principal(bearer: String) async throws -> Principal {
-    if bearer.hasPrefix("wpk_") { return try await principal(apiKey: bearer) }
+    if bearer.hasPrefix(Accounts.keyPrefix) { return try await principal(apiKey: bearer) }
+    return try principal(accessToken: bearer)
+  }
+
+  /// Who an access token belongs to, without a look at the record.
+  /// - Throws: `Refusal` `token_expired` or `token_invalid`.
+  public func principal(accessToken bearer: String) throws(Refusal) -> Principal {
     let now = clock.now
     do throws(JWTError) {
       let claims = try JWT.verify(
@@ -130,7 +166,7 @@ public struct Accounts: Sendable {
   public func makeAPIKey(providerID: String, name: String) async throws -> (
     id: String, secret: String
   ) {
-    let secret = "wpk_" + BytesText.base64url(random.bytes(32))
+    let secret = Accounts.keyPrefix + BytesText.base64url(random.bytes(32))
     let id = ID<UserKind>(at: clock.now, random: random)
     let now = clock.now
     try await database.write { connection in
@@ -146,6 +182,48 @@ public struct Accounts: Sendable {
         ])
     }
     return (id.text, secret)
+  }
+
+  /// An API key as its owner's operator sees it; never the secret.
+  public struct APIKey: Sendable {
+    /// The id.
+    public let id: String
+    /// The provider.
+    public let providerID: String
+    /// The name.
+    public let name: String
+    /// When it was made.
+    public let createdAt: Timestamp
+    /// When it was revoked, or nil.
+    public let revokedAt: Timestamp?
+  }
+
+  /// Every API key, oldest first.
+  public func apiKeys() async throws -> [APIKey] {
+    try await database.read { connection in
+      try connection.rows(
+        "SELECT id, provider_id, name, created_ms, revoked_ms FROM api_key ORDER BY id"
+      ) { row in
+        APIKey(
+          id: ID<UserKind>(bytes: row.blob(0))?.text ?? "", providerID: row.text(1),
+          name: row.text(2), createdAt: Timestamp(milliseconds: row.int(3)),
+          revokedAt: row.optionalInt(4).map(Timestamp.init(milliseconds:)))
+      }
+    }
+  }
+
+  /// Ends an API key for good, from the next request on; repeating it changes nothing.
+  /// - Throws: `Refusal` `not_found`.
+  public func revokeAPIKey(_ id: String) async throws {
+    let now = clock.now
+    try await database.write { connection in
+      let changed = try ID<UserKind>(id).map { id in
+        try connection.run(
+          "UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
+          [.int(now.milliseconds), .blob(id.bytes)])
+      }
+      guard changed == 1 else { throw Refusal(.notFound, "There is no such API key.") }
+    }
   }
 
   private static func user(_ row: borrowing Row) -> User? {
@@ -167,8 +245,8 @@ public struct Accounts: Sendable {
     if password.unicodeScalars.count < 8 {
       faults.append(.init("/password", "must have at least 8 characters"))
     }
-    if password.utf8.count > 1_024 {
-      faults.append(.init("/password", "must have at most 1024 bytes"))
+    if password.utf8.count > passwordByteCountMax {
+      faults.append(.init("/password", "must have at most \(passwordByteCountMax) bytes"))
     }
     if let name, name.unicodeScalars.count > 200 {
       faults.append(.init("/name", "must have at most 200 characters"))

@@ -129,6 +129,7 @@ public struct KeyRing: Sendable {
   /// Writes beside, syncs, renames: the file is the old one or the new one, never half.
   private static func write(_ bytes: [UInt8], to path: String) throws {
     let fresh = path + ".new"
+    unlink(fresh)  // one that a crash left keeps its own mode
     let descriptor = open(fresh, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
       throw Refusal(.storageUnavailable, "The folder of keys cannot be written.")

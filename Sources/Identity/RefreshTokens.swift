@@ -93,6 +93,25 @@ public struct RefreshTokens: Sendable {
     }
   }
 
+  /// Deletes logins that are past their time.
+  public func prune() async throws {
+    let now = clock.now.milliseconds
+    var count = 0
+    repeat {
+      count = try await database.write { connection in
+        try connection.run(
+          """
+          DELETE FROM refresh_family WHERE id IN
+          (SELECT id FROM refresh_family WHERE rotated_ms < ? OR created_ms < ? LIMIT 500)
+          """,
+          [
+            .int(now - RefreshTokens.idleMilliseconds),
+            .int(now - RefreshTokens.absoluteMilliseconds),
+          ])
+      }
+    } while count == 500
+  }
+
   private var refusal: Refusal { Refusal(.tokenInvalid, "Sign in again.") }
 
   private struct Family {

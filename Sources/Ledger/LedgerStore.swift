@@ -5,6 +5,10 @@ public import SQLite
 /// The double-entry ledger. Every function runs inside the caller's write transaction, so that what moves units
 /// and what they are moved for commit together.
 ///
+/// A transfer that is refused is remembered as failed in the same transaction, so its id stays failed (L7). That
+/// holds only where the caller catches the refusal inside the transaction: a refusal that leaves it undoes the memory
+/// too. Whoever uses ids that come again (of payments, say) must catch it there.
+///
 /// Amounts are Int64 microtokens with checked arithmetic; a balance can only break a CHECK, never go wrong silently.
 /// Models: two-phase transfers and sticky failed ids as in TigerBeetle, a hash-chained log as in Formance.
 public enum LedgerStore {

@@ -34,6 +34,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case emailTaken = "email_taken"
   case turnRunning = "turn_running"
   case parentStale = "parent_stale"
+  case conversationFull = "conversation_full"
   case proposalExpired = "proposal_expired"
   case streamExpired = "stream_expired"
   case revisionMismatch = "revision_mismatch"

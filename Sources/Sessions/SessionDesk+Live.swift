@@ -152,7 +152,7 @@ extension SessionDesk {
       throw Refusal(.notFound, "There is no such session.")
     }
     try advance(&record, to: now, on: connection)
-    try requireFresh(actor, event, record)
+    try requireMay(actor, event, record)
     let effects = try record.state.apply(event, at: now.milliseconds)
     try carryOut(effects, &record, at: now, on: connection)
     return record
@@ -172,10 +172,16 @@ extension SessionDesk {
     try tokens.bearer(token, at: clock.now)
   }
 
-  /// A token that has expired is good only to wake a paused session (3.3).
-  private func requireFresh(
+  /// Only the session token is a sign of life: time that is paid for must not run on a provider's word. A token
+  /// that has expired is good only to wake a paused session (3.3).
+  private func requireMay(
     _ actor: SessionActor, _ event: SessionState.Event, _ record: SessionRecord
   ) throws(Refusal) {
+    if case .heartbeat = event {
+      guard case .bearer = actor else {
+        throw Refusal(.forbidden, "Send heartbeats with the session token.")
+      }
+    }
     guard case .bearer(_, isLate: true) = actor else { return }
     switch event {
     case .heartbeat where record.state.phase == .paused: return
@@ -196,36 +202,69 @@ extension SessionDesk {
     }
   }
 
-  /// A user's sessions, newest first.
+  /// A user's sessions, newest first, after one of them where it is given.
   public func sessions(
-    of user: ID<UserKind>, before created: Int64, limit: Int
+    of user: ID<UserKind>, before last: ID<SessionKind>?, limit: Int
   ) async throws -> [JSONObject] {
     let now = clock.now
     return try await database.write { connection in
       try sweep(at: now, on: connection)
-      return try SessionStore.list(user: user, before: created, limit: limit, on: connection)
+      return try SessionStore.list(user: user, before: last, limit: limit, on: connection)
         .map { $0.json(at: now) }
     }
   }
 
-  /// Applies every deadline that is due. Called now and then, and before anything that depends on it.
+  /// Sessions that one transaction settles: the writing lane is everybody's.
+  static let sweepCount = 64
+
+  /// Applies every deadline that is due, in short transactions. Called now and then, and at the start.
   public func sweep() async throws {
-    let now = clock.now
-    try await database.write { connection in try sweep(at: now, on: connection) }
+    var isDone = false
+    while !isDone {
+      let now = clock.now
+      isDone = try await database.write { connection in try sweep(at: now, on: connection) }
+      try Task.checkCancellation()
+    }
   }
 
-  /// Due deadlines of sessions and holds in time order; sessions settle before their holds can time out.
-  func sweep(at now: Timestamp, on connection: Connection) throws {
-    // All of them, in pages: holds may only time out when every due session has settled.
-    while true {
-      let due = try SessionStore.due(at: now.milliseconds, limit: 256, on: connection)
-      if due.isEmpty { break }
-      for record in due {
-        var record = record
-        try advance(&record, to: now, on: connection)
+  /// Due deadlines in time order, of at most 64 sessions, then of holds: sessions settle before their holds can
+  /// time out. One that cannot be settled is set aside for people to look at, and holds up nobody else.
+  ///
+  /// - Returns: Whether nothing is due any more.
+  @discardableResult
+  func sweep(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let limit = SessionDesk.sweepCount
+    let due = try SessionStore.due(at: now.milliseconds, limit: limit, on: connection)
+    for record in due {
+      do {
+        try connection.savepoint {
+          var record = record
+          try advance(&record, to: now, on: connection)
+        }
+      } catch let error as SQLiteError where !error.isConstraint {
+        throw error  // the storage's trouble, not this session's
+      } catch {
+        try SessionStore.setAside(record.id, on: connection)
       }
     }
+    if due.count == limit { return false }
     try LedgerStore.expireDue(at: now, random: random, on: connection)
+    return true
+  }
+
+  /// Deletes proposals that came to nothing, a day after their end.
+  public func prune() async throws {
+    let before = clock.now.milliseconds - 86_400_000
+    var count = 0
+    repeat {
+      count = try await database.write { connection in
+        try connection.run(
+          """
+          DELETE FROM proposal WHERE id IN
+          (SELECT id FROM proposal WHERE state <> 'consumed' AND expires_ms < ? LIMIT 500)
+          """, [.int(before)])
+      }
+    } while count == 500
   }
 
   func advance(

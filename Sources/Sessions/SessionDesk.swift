@@ -45,7 +45,8 @@ public struct SessionDesk: Sendable {
   }
 
   /// Makes a proposal. It moves nothing: only a confirmation does.
-  /// - Throws: `Refusal` `not_found`, `trial_not_offered`, `trial_already_open`, `trial_limit_reached`.
+  /// - Throws: `Refusal` `not_found`, `trial_not_offered`, `trial_already_open`, `trial_limit_reached`;
+  ///   `forbidden` to the provider's own people.
   public func propose(serviceID: String, to user: ID<UserKind>) async throws -> Proposal {
     let now = clock.now
     return try await database.write { connection in
@@ -167,6 +168,13 @@ public struct SessionDesk: Sendable {
         .trialAlreadyOpen, "A trial of this service is open already.",
         facts: ["sessionId": .string(id.text)])
     }
+    let ownProvider = try connection.first(
+      "SELECT provider_id FROM user WHERE id = ?", [.blob(user.bytes)]
+    ) { $0.optionalText(0) }
+    // Else a provider could turn the platform's budget into earnings of its own.
+    if let ownProvider, ownProvider == terms.runBy {
+      throw Refusal(.forbidden, "A provider's own people cannot take its trials.")
+    }
     func count(_ sql: String, _ values: [SQLValue]) throws -> Int64 {
       try connection.first(sql, values) { $0.int(0) } ?? 0
     }
@@ -181,6 +189,12 @@ public struct SessionDesk: Sendable {
       [.blob(user.bytes), .text(terms.serviceID), .int(now.milliseconds - 30 * 86_400_000)])
     guard today < policy.perDayMax, finished < policy.repeatsMax else {
       throw Refusal(.trialLimitReached, "The limit of trials is reached for now.")
+    }
+    let withProvider = try count(
+      "SELECT count(*) FROM session WHERE provider_id = ? AND kind = 'trial' AND created_ms > ?",
+      [.text(terms.runBy), .int(now.milliseconds - 86_400_000)])
+    guard terms.isSandbox || withProvider < policy.perProviderDayMax else {
+      throw Refusal(.trialLimitReached, "The trials with this provider are used up for now.")
     }
   }
 

@@ -102,14 +102,16 @@ enum SessionStore {
     ) { try read($0) }
   }
 
+  /// Newest first, after one of them where it is given.
   static func list(
-    user: ID<UserKind>, before created: Int64, limit: Int, on connection: Connection
+    user: ID<UserKind>, before last: ID<SessionKind>?, limit: Int, on connection: Connection
   ) throws -> [SessionRecord] {
     try connection.rows(
       """
-      SELECT \(columns) FROM session WHERE user_id = ? AND created_ms < ?
-      ORDER BY created_ms DESC, id DESC LIMIT ?
-      """, [.blob(user.bytes), .int(created), .int(Int64(limit))]
+      SELECT \(columns) FROM session WHERE user_id = ?1 AND (?2 IS NULL
+      OR (created_ms, id) < (SELECT created_ms, id FROM session WHERE id = ?2 AND user_id = ?1))
+      ORDER BY created_ms DESC, id DESC LIMIT ?3
+      """, [.blob(user.bytes), .optional(last?.bytes), .int(Int64(limit))]
     ) { try read($0) }
   }
 
@@ -118,6 +120,12 @@ enum SessionStore {
       "SELECT \(columns) FROM session WHERE deadline_ms <= ? ORDER BY deadline_ms, id LIMIT ?",
       [.int(now), .int(Int64(limit))]
     ) { try read($0) }
+  }
+
+  /// Flags a session and takes its deadline away; its hold times out by itself.
+  static func setAside(_ id: ID<SessionKind>, on connection: Connection) throws {
+    try connection.run(
+      "UPDATE session SET flagged = 1, deadline_ms = NULL WHERE id = ?", [.blob(id.bytes)])
   }
 
   private static func read(_ row: borrowing Row) throws -> SessionRecord {

@@ -25,6 +25,9 @@ public struct Sandbox: Sendable {
 public struct TrialPolicy: Sendable {
   /// Trials a user may start in 24 hours.
   public var perDayMax: Int64 = 5
+  /// Trials that may start with one provider in 24 hours: they are paid from the platform's budget. The
+  /// sandbox has no such bound, for what it earns is the platform's.
+  public var perProviderDayMax: Int64 = 200
   /// Finished trials of one service a user may have in 30 days.
   public var repeatsMax: Int64 = 1
   /// The most a trial may use, in whole tokens, whatever the listing says.

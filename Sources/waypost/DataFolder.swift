@@ -20,7 +20,8 @@ final class DataFolder: Sendable {
     guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       throw Refusal(
         .storageUnavailable,
-        "\(path) is in use by another waypost; use --server with its address, or stop it first.")
+        "\(path) is in use by another waypost. import, search, chat and reindex can go through it (--server); for anything else stop it first."
+      )
     }
     record = try Database(
       path: path + "/record.db",

@@ -12,22 +12,24 @@ import Sessions
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
   static func build(
-    _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String
+    _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String,
+    log: @escaping @Sendable (String) -> Void = { _ in }
   ) async throws -> Services {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    let indexer = try folder.indexer(encoder: encoder, threadCount: 1)
+    // One by default: embedding must leave searches a processor.
+    let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
+    let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
     try await indexer.load()
-    if let words = indexer.index.snapshot.tuningFault {
-      Terminal.words("waypost: the shipped ranking is in use. \(words)")
-    }
+    warn(of: indexer)
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
       sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
     var policy = TrialPolicy()
     policy.perDayMax = Int64(arguments.integer("trials-per-day"))
+    policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
     policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
     if arguments.isSet("demo") {
       policy.sandbox = Sandbox(publicURL: publicURL)
@@ -45,20 +47,19 @@ enum LiveServices {
     let chat = ChatDesk(
       database: folder.record, clock: clock, random: random, index: indexer.index,
       guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
-      agent: agent(arguments, clock, random), sessions: sessions)
+      agent: agent(arguments, clock, random), sessions: sessions, log: log)
     try await chat.recover()
-    var learning = FeedbackDesk.Settings()
-    learning.isOn = try arguments.choice("learn", of: ["on", "off"]) == "on"
-    learning.retentionDays = arguments.integer("feedback-days")
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
-      settings: learning)
+      settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")
     configuration.loginsPerMinute = arguments.integer("login-limit")
+    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
+    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
@@ -69,6 +70,18 @@ enum LiveServices {
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       configuration: configuration)
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {
+    var settings = FeedbackDesk.Settings()
+    settings.isOn = try arguments.choice("learn", of: ["on", "off"]) == "on"
+    settings.retentionDays = arguments.integer("feedback-days")
+    return settings
   }
 
   private static func agent(

@@ -9,6 +9,8 @@ enum Main {
 
   static func main() async {
     signal(SIGPIPE, SIG_IGN)
+    // The record has hashes, e-mails and conversations: what this process makes is its user's alone.
+    umask(0o077)
     BLASLibrary.useOneThread()
     let all = CommandLine.arguments.dropFirst()
     guard let name = all.first, name != "--help", name != "help", name != "-h" else {
@@ -66,7 +68,8 @@ struct Command: Sendable {
       name: "user", usage: "user add --role ROLE --email E", summary: "makes an account",
       run: UserCommand.run),
     Command(
-      name: "keys", usage: "keys new|list|rotate", summary: "signing keys and providers' API keys",
+      name: "keys", usage: "keys new|list|revoke|rotate",
+      summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
@@ -93,6 +96,9 @@ struct Command: Sendable {
       name: "tune", usage: "tune --from feedback | --queries F --qrels F [--catalog F]",
       summary: "learns ranking from judged needs or feedback, through a gate",
       run: TuneCommand.run),
+    Command(
+      name: "bench", usage: "bench embed|text|vectors|search|http|index...|counts",
+      summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",
       run: { _ in

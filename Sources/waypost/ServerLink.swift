@@ -28,28 +28,34 @@ struct ServerLink: Sendable {
     return false
   }
 
+  /// How long the server may work on a whole catalog before it answers: a million services take a night.
+  static let bulkSeconds = 86_400
+
   /// Posts a body and gives the parts of the answer.
+  ///
+  /// - Parameter seconds: How long the answer may take and be silent; nil for ten minutes and two.
   func post(
     _ path: String, _ body: [UInt8], type: String = "application/json",
-    headers: [(name: String, value: String)] = []
+    headers: [(name: String, value: String)] = [], seconds: Int? = nil
   ) -> AsyncThrowingStream<InboundPart, any Error> {
     var all = headers + [(name: "Content-Type", value: type)]
     if let token { all.append((name: "Authorization", value: "Bearer " + token)) }
     var request = OutboundRequest(url: address + path, headers: all, body: body)
-    request.totalSeconds = 600
-    request.idleSeconds = 120
+    request.totalSeconds = seconds ?? 600
+    request.idleSeconds = seconds ?? 120
     request.byteCountMax = 64 * 1024 * 1024
     return Transfer.post(request)
   }
 
   /// Posts a body and waits for the whole JSON answer.
   /// - Throws: `Refusal` with the server's own code and words.
-  func json(_ path: String, _ body: [UInt8], type: String = "application/json") async throws -> JSON
-  {
+  func json(
+    _ path: String, _ body: [UInt8], type: String = "application/json", seconds: Int? = nil
+  ) async throws -> JSON {
     var status = 0
     var bytes: [UInt8] = []
     do {
-      for try await part in post(path, body, type: type) {
+      for try await part in post(path, body, type: type, seconds: seconds) {
         switch part {
         case .status(let code): status = code
         case .bytes(let more): bytes += more

@@ -45,11 +45,17 @@ struct Setting: Sendable {
       "cors-origins", "WAYPOST_CORS_ORIGINS", "", commands: ["serve"],
       "origins that may call the API from a browser, separated by commas"),
     Setting(
+      "trusted-proxies", "WAYPOST_TRUSTED_PROXIES", "", commands: ["serve"],
+      "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"),
+    Setting(
       "rate-limit", "WAYPOST_RATE_LIMIT", "600", .integer(0...1_000_000), commands: ["serve"],
-      "requests a minute for each user, key or address; 0 lifts it"),
+      "requests a minute for each user, key, session token, login or address; 0 lifts it"),
     Setting(
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
       "sign-ins and registrations a minute for each address; 0 lifts it"),
+    Setting(
+      "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
+      "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
     Setting(
       "trial-budget-tokens", "WAYPOST_TRIAL_BUDGET_TOKENS", "1000000",
       .integer(0...1_000_000_000), commands: ["serve"],
@@ -58,11 +64,11 @@ struct Setting: Sendable {
       "trials-per-day", "WAYPOST_TRIALS_PER_DAY", "5", .integer(0...1_000_000),
       commands: ["serve"], "trials a user may start in 24 hours"),
     Setting(
+      "trials-per-provider", "WAYPOST_TRIALS_PER_PROVIDER", "200", .integer(0...1_000_000),
+      commands: ["serve"], "trials that may start with one provider in 24 hours"),
+    Setting(
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
-    Setting(
-      "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(0...10_000), commands: ["serve"],
-      "platform fee on paid captures, in hundredths of a percent"),
     Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
@@ -83,9 +89,11 @@ struct Setting: Sendable {
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
     Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
     Setting(
-      "catalog", nil, nil, commands: ["eval", "tune"],
+      "catalog", nil, nil, commands: ["eval", "tune", "bench"],
       "catalog to measure on (JSON Lines or a folder); tune then writes nothing"),
-    Setting("queries", nil, nil, commands: ["eval", "tune"], "needs, JSON Lines"),
+    Setting(
+      "queries", nil, nil, commands: ["eval", "tune", "bench"],
+      "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
     Setting("pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
     Setting(
@@ -120,7 +128,25 @@ struct Setting: Sendable {
     Setting(
       "set", nil, nil, .list, commands: ["tune"],
       "a judged set, name:catalog:queries:qrels[:pool]:family; may be repeated"),
-    Setting("threads", "WAYPOST_THREADS", "2", .integer(1...64), "threads for bulk embedding"),
+    Setting(
+      "n", nil, "10000", commands: ["bench"],
+      "how many services to measure with; several numbers separated by commas"),
+    Setting(
+      "rounds", nil, "3", .integer(1...20), commands: ["bench"],
+      "rounds, each of the peer and of ours"),
+    Setting("peers", nil, nil, commands: ["bench"], "folder of the peers' scripts"),
+    Setting("python", nil, nil, commands: ["bench"], "Python with the peers' packages"),
+    Setting(
+      "clients", nil, "8", .integer(1...64), commands: ["bench"], "clients of the load over HTTP"),
+    Setting(
+      "seconds", nil, "20", .integer(1...600), commands: ["bench"], "length of the load over HTTP"),
+    Setting(
+      "changes", nil, "0", .integer(0...1_000), commands: ["bench"],
+      "listing changes a second during the load"),
+    Setting(
+      "threads", "WAYPOST_THREADS", "2", .integer(1...64),
+      commands: ["serve", "import", "reindex", "tune", "bench"],
+      "threads for bulk embedding; serve takes one unless told"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),
@@ -167,7 +193,11 @@ struct Arguments: Sendable {
       }
       if setting.kind == .secret { throw .secretOnCommandLine(name) }
       if setting.kind == .flag {
-        values[name] = "true"
+        let value = halves.count == 2 ? halves[1] : "true"
+        guard (Arguments.on + Arguments.off).contains(value) else {
+          throw .badValue(flag: name, value: value, expected: "true or false")
+        }
+        values[name] = value
       } else {
         if halves.count < 2, index >= arguments.count { throw .missingValue(name) }
         let value = halves.count == 2 ? halves[1] : arguments[index]
@@ -179,7 +209,6 @@ struct Arguments: Sendable {
     }
     for setting in Setting.all where values[setting.flag] == nil {
       if let name = setting.environment, let value = environment[name], !value.isEmpty {
-        if setting.kind == .flag, ["0", "false", "no"].contains(value) { continue }
         values[setting.flag] = value
       }
     }
@@ -212,7 +241,15 @@ struct Arguments: Sendable {
   }
 
   func integer(_ flag: String) -> Int { text(flag).flatMap { Int($0) } ?? 0 }
-  func isSet(_ flag: String) -> Bool { values[flag] != nil }
+
+  /// Whether a value was given; for a switch, whether it is on.
+  func isSet(_ flag: String) -> Bool {
+    guard let value = values[flag] else { return false }
+    return Setting.named(flag)?.kind != .flag || !Arguments.off.contains(value)
+  }
+
+  private static let on = ["1", "true", "yes"]
+  private static let off = ["0", "false", "no"]
 
   private static func nearest(_ name: String, for command: String) -> String? {
     let own = Setting.all.filter {

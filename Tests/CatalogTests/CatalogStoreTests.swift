@@ -287,4 +287,17 @@ struct CatalogProviderTests {
     let isAbsent = try await provider("nobody", in: record) == nil
     #expect(isAbsent)
   }
+
+  @Test("a provider's page skips what nobody may see, not what comes after it")
+  func publicPage() async throws {
+    let record = try Record()
+    for (id, status) in [("a", "draft"), ("b", "removed"), ("c", "active"), ("d", "deprecated")] {
+      _ = try await record.put(listing(["id": .string(id), "status": .string(status)]))
+    }
+    let page = try await record.database.read { connection in
+      try CatalogStore.services(
+        after: "", limit: 2, providerID: "acme", isPublicOnly: true, on: connection)
+    }
+    #expect(page.map(\.service.id) == ["c", "d"])
+  }
 }

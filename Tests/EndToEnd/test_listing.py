@@ -157,6 +157,24 @@ def test_a_bad_listing_is_refused_with_the_field(alpha, own, changes, pointer):
     assert alpha.get(path(own)).json() == before, "nothing was written"
 
 
+@pytest.mark.parametrize("changes", [
+    {"rating": 5}, {"reviewCount": 10 ** 12}, {"usage": {"runs": 999_999_999_999}}, {"source": "audit:gold"},
+    {"metrics": [{"name": "uptime", "value": 100, "provenance": "measured"}]}], ids=str)
+def test_a_provider_cannot_praise_itself(server, alpha, own, changes):
+    body = problem(alpha.put(path(own), listing(**changes)), 422, "validation_failed")
+    assert body["errors"][0]["pointer"].startswith("/" + next(iter(changes)))
+    assert next(iter(changes)) not in alpha.get(path(own)).json()["service"]
+
+
+def test_an_imported_rating_outlives_its_providers_changes(server, admin, alpha, own):
+    row = {**listing(), "id": own, "providerId": "alpha", "rating": 4.25, "reviewCount": 3}
+    assert admin.http.post(server.url + "/v1/admin/import", json=row, timeout=30).json()["changed"] == 1
+    assert alpha.put(path(own), listing(tagline="New.")).status_code == 200
+    stored = alpha.get(path(own)).json()["service"]
+    assert (stored["rating"], stored["reviewCount"], stored["tagline"]) == (4.25, 3, "New.")
+    assert alpha.put(path(own), stored).json()["changed"] is False, "what was read can be sent back"
+
+
 def test_a_bad_id_is_refused(alpha):
     for id in ("Upper", "-dash", "x" * 129, "a%20b"):
         assert alpha.put(path(id), listing()).status_code in (404, 422), id

@@ -137,6 +137,57 @@ struct AccountsTests {
     #expect(decoy == wrong)
   }
 
+  @Test("an address that keeps failing at an account is refused there, and nobody else is")
+  func throttles() async throws {
+    let user = try await accounts.register(email: "a@b.c", password: password, name: nil)
+    _ = try await accounts.register(email: "other@b.c", password: password, name: nil)
+    for number in 1...10 {
+      let wrong = await refusal {
+        try await accounts.signIn(email: "A@b.c", password: "guess \(number)", from: "192.0.2.1")
+      }
+      #expect(wrong?.code == .unauthenticated, "guess \(number)")
+    }
+    let refused = await refusal {
+      try await accounts.signIn(email: user.email, password: password, from: "192.0.2.1")
+    }
+    #expect(refused?.code == .rateLimited)
+    #expect(refused?.retryAfterSeconds == 60)
+    // The owner elsewhere is not locked out, nor is the address from other accounts.
+    let owner = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.2")
+    #expect(owner.id == user.id)
+    _ = try await accounts.signIn(email: "other@b.c", password: password, from: "192.0.2.1")
+    place.time.advance(seconds: 60)
+    let later = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.1")
+    #expect(later.id == user.id)
+  }
+
+  @Test("a password that nobody can have is not hashed, only refused")
+  func longPassword() async throws {
+    let long = String(repeating: "x", count: 1_025)
+    let refused = await refusal { try await accounts.signIn(email: "a@b.c", password: long) }
+    #expect(refused?.code == .unauthenticated)
+  }
+
+  @Test("a revoked API key is nobody's, and stays in the list")
+  func revokes() async throws {
+    try await place.addProvider("acme")
+    let first = try await accounts.makeAPIKey(providerID: "acme", name: "one")
+    let second = try await accounts.makeAPIKey(providerID: "acme", name: "two")
+    try await accounts.revokeAPIKey(first.id)
+    try await accounts.revokeAPIKey(first.id)
+    let gone = await refusal { try await accounts.principal(bearer: first.secret) }
+    #expect(gone?.code == .tokenInvalid)
+    let kept = try await accounts.principal(bearer: second.secret)
+    #expect(kept == .providerKey(providerID: "acme"))
+    let listed = try await accounts.apiKeys()
+    #expect(Set(listed.map(\.name)) == ["one", "two"])
+    #expect(listed.first { $0.name == "one" }?.revokedAt == place.time.now)
+    for wrong in ["", "nonsense", ID<UserKind>(high: 1, low: 2).text] {
+      let refused = await refusal { try await accounts.revokeAPIKey(wrong) }
+      #expect(refused?.code == .notFound)
+    }
+  }
+
   @Test("an unknown id has no account")
   func unknownID() async throws {
     let found = try await accounts.user(ID<UserKind>(high: 1, low: 2))

@@ -195,4 +195,23 @@ struct RefreshTokensTests {
     #expect(!holdsProof)
     #expect(!holdsText)
   }
+
+  @Test("logins past their time are deleted, the others stay")
+  func prunes() async throws {
+    let user = try await place.addUser("ada@b.c")
+    let old = try await tokens.start(for: user, client: "old")
+    place.time.advance(milliseconds: 7 * day)
+    let fresh = try await tokens.start(for: user, client: "fresh")
+    try await tokens.prune()
+    _ = try await tokens.rotate(old)
+    place.time.advance(milliseconds: 7 * day + 1)
+    let new = try await tokens.start(for: user, client: "new")
+    try await tokens.prune()
+    let clients = try await place.database.read { connection in
+      try connection.rows("SELECT client FROM refresh_family") { row in row.text(0) }
+    }
+    #expect(clients == ["new"])
+    await expectRefused(fresh)
+    _ = try await tokens.rotate(new)
+  }
 }

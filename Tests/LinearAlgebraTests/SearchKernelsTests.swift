@@ -95,7 +95,8 @@ struct SearchKernelsTests {
       }
       let order = query.indices.sorted { query[$0] < query[$1] }
       for (low, high) in zip(order, order.dropFirst()) { #expect(steps[low] <= steps[high]) }
-      #expect(Set(steps) == Set(0..<(1 << planeCount)))
+      #expect(Set(steps).isSubset(of: 0..<(1 << planeCount)))
+      #expect(Set(steps).count > 1 << (planeCount - 1))
       if planeCount == 1 { #expect(steps == query.map { $0 > 0 ? 1 : 0 }) }
     }
   }

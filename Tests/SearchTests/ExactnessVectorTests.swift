@@ -16,12 +16,12 @@ private struct MadeVectors: Sendable {
   let queryWord: String
   /// The made-up word of each listing.
   let words: [String]
-  /// The exact cosine of each listing to the query.
+  /// The exact product of each listing with the query, both centred (Pages/ranking.md).
   let cosines: [Double]
   private let vectors: [String: [Float]]
   private let elsewhere: [Float]
 
-  init(count: Int, random: inout SplitMix64) {
+  init(count: Int, random: inout SplitMix64) throws {
     let letters = Array("bcdfghjklmnpqrtvwxz")
     var made = Set<String>()
     while made.count <= count {
@@ -33,7 +33,6 @@ private struct MadeVectors: Sendable {
     let query = MadeVectors.direction(&random)
     var vectors = [queryWord: query]
     for word in words {
-      // Above any cut of the model's, so that every listing belongs to the set.
       let share = 0.6 + 0.39 * Double(random.below(1_000_000)) / 1_000_000
       let noise = MadeVectors.direction(&random)
       let along = MadeVectors.dot(noise, query)
@@ -43,7 +42,7 @@ private struct MadeVectors: Sendable {
       vectors[word] = zip(query, rest).map { Float(share * Double($0) + side * $1) }
     }
     self.vectors = vectors
-    cosines = words.map { MadeVectors.dot(vectors[$0] ?? [], query) }
+    cosines = try MadeVectors.centred(words.map { vectors[$0] ?? [] }, query)
     elsewhere = (0..<MadeVectors.dimension).map { $0 == MadeVectors.dimension - 1 ? 1 : 0 }
   }
 
@@ -52,6 +51,20 @@ private struct MadeVectors: Sendable {
       if let vector = vectors[String(word)] { return vector }
     }
     return elsewhere
+  }
+
+  /// The query less the mean of needs, times each listing less the mean of the catalog, at unit length.
+  private static func centred(_ listings: [[Float]], _ query: [Float]) throws -> [Double] {
+    let needMean = try #require(try JSON.parse(IndexFiles.needMean).array).compactMap(\.double)
+    let need = zip(query, needMean).map { Double($0) - $1 }
+    let mean = (0..<dimension).map { place in
+      listings.reduce(0) { $0 + Double($1[place]) } / Double(listings.count + 50)
+    }
+    return listings.map { listing in
+      let rest = zip(listing, mean).map { Double($0) - $1 }
+      let length = rest.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return zip(need, rest).reduce(0) { $0 + $1.0 * $1.1 } / length
+    }
   }
 
   /// A unit vector whose last number is zero.
@@ -100,10 +113,14 @@ struct ExactnessVectorTests {
   func nearest(seed: UInt64) async throws {
     var random = SplitMix64(seed: seed ^ 0x7EC70)
     let count = 300
-    let vectors = MadeVectors(count: count, random: &random)
+    let vectors = try MadeVectors(count: count, random: &random)
     let services = try listings(vectors, seed: seed, &random)
     let facts = FactTable(services)
     let world = try await VectorWorld(services, vectors)
+    // The set by meaning alone: those above the cut, and the best 200 in any case.
+    let ranked = vectors.cosines.indices.sorted { vectors.cosines[$0] > vectors.cosines[$1] }
+    let members = Set(
+      ranked.enumerated().filter { $0 < 200 || vectors.cosines[$1] >= 0.3 }.map(\.1))
     var filters = RandomFilters(seed: seed)
     for number in 0..<60 {
       // From none to all by the rank, sometimes with a condition of another kind.
@@ -114,7 +131,8 @@ struct ExactnessVectorTests {
       let limit = random.pick([1, 10, 50, 100])
       let truth = facts.truth(of: condition)
       let expected = facts.rowsOfService.indices.filter { service in
-        facts.rowsOfService[service].contains { truth[$0] == true }
+        members.contains(service)
+          && facts.rowsOfService[service].contains { truth[$0] == true }
       }.sorted { vectors.cosines[$0] > vectors.cosines[$1] }
 
       var request = SearchRequest()

@@ -1,6 +1,7 @@
 import Identity
 import Ledger
 import Primitives
+import SQLite
 import Sessions
 import Testing
 
@@ -8,6 +9,39 @@ import Testing
 @Suite("Sessions: late sweeps and restarts")
 struct LateRestartTests {
   static let absences: [Int64] = [1_801, 10_800, 86_400, 90_000, 2_592_000]
+
+  @Test("one session that cannot be settled holds up no other")
+  func damaged() async throws {
+    let stage = try await Stage.open()
+    let broken = try await stage.start()
+    _ = try await stage.start(by: .bert)
+    try await stage.database.write { connection throws in
+      _ = try connection.run(
+        """
+        UPDATE hold SET state = 'captured', captured = amount WHERE id =
+        (SELECT hold_id FROM session_hold WHERE session_id = ?)
+        """, [.blob(broken.id.bytes)])
+    }
+    stage.clock.move(seconds: 301)
+    try await stage.desk.sweep()
+    let states = "SELECT state || ' ' || flagged FROM session ORDER BY flagged"
+    #expect(try await stage.texts(states) == ["expired 0", "pending 1"])
+    #expect(try await stage.number("SELECT count(*) FROM session WHERE deadline_ms IS NULL") == 2)
+    _ = try await stage.start(by: .bert)
+  }
+
+  @Test("proposals that came to nothing go a day after their end")
+  func prunes() async throws {
+    let stage = try await Stage.open()
+    _ = try await stage.desk.propose(serviceID: "scribe", to: .anna)
+    _ = try await stage.start(by: .bert)
+    stage.clock.move(seconds: 86_400 + 300)
+    try await stage.desk.prune()
+    #expect(try await stage.number("SELECT count(*) FROM proposal") == 2)
+    stage.clock.move(seconds: 1)
+    try await stage.desk.prune()
+    #expect(try await stage.texts("SELECT state FROM proposal") == ["consumed"])
+  }
 
   @Test(
     "a restart after any time settles up to the last activity", arguments: LateRestartTests.absences
@@ -66,13 +100,15 @@ struct LateRestartTests {
 
   @Test("a restart with more due sessions than one sweep takes settles all of them")
   func many() async throws {
-    let stage = try await Stage.open(budget: 100_000)
+    var policy = TrialPolicy()
+    policy.perProviderDayMax = 1_000
+    let stage = try await Stage.open(policy: policy, budget: 100_000)
     for index in UInt64(0)..<260 {
       _ = try await stage.start(by: ID(high: 100, low: index))
     }
     stage.clock.move(seconds: 90_000)
     let late = try stage.restarted()
-    for _ in 0..<3 { try await late.desk.sweep() }
+    try await late.desk.sweep()
     let open = try await late.number("SELECT count(*) FROM session WHERE state = 'pending'")
     #expect(open == 0)
     let expired = try await late.number("SELECT count(*) FROM hold WHERE state = 'expired'")

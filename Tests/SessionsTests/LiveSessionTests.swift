@@ -161,6 +161,18 @@ struct LiveSessionTests {
     #expect(try await stage.view(session.id).text("state") == "active")
   }
 
+  @Test("only the session token is a sign of life")
+  func heartbeatActors() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    for actor in [SessionActor.user(.anna), .provider("acme"), .admin] {
+      let code = try await refusal {
+        try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
+      }
+      #expect(code == ProblemCode.forbidden)
+    }
+  }
+
   @Test("user, provider, bearer and admin find their session")
   func concerned() async throws {
     let stage = try await Stage.open()
@@ -185,15 +197,25 @@ struct LiveSessionTests {
     second.id = "second"
     try await stage.list(second)
     let first = try await stage.start()
-    stage.clock.move(seconds: 1)
+    // In the same millisecond: pages must not lose one of them.
     let last = try await stage.start("second")
-    _ = try await stage.start(by: .bert)
-    let all = try await stage.desk.sessions(of: .anna, before: Int64.max, limit: 10)
-    #expect(all.map { $0.text("id") } == [last.id.text, first.id.text])
-    let page = try await stage.desk.sessions(of: .anna, before: Int64.max, limit: 1)
-    #expect(page.map { $0.text("id") } == [last.id.text])
-    let rest = try await stage.desk.sessions(of: .anna, before: Stage.dawn + 1_000, limit: 10)
-    #expect(rest.map { $0.text("id") } == [first.id.text])
+    let foreign = try await stage.start(by: .bert)
+    let pair = try await stage.desk.sessions(of: .anna, before: nil, limit: 10)
+    second.id = "third"
+    try await stage.list(second)
+    stage.clock.move(seconds: 1)
+    let third = try await stage.start("third")
+    let all = try await stage.desk.sessions(of: .anna, before: nil, limit: 10)
+    #expect(all.first?.text("id") == third.id.text, "the newest comes first")
+    #expect(all.dropFirst().map { $0.text("id") } == pair.map { $0.text("id") })
+    #expect(Set(all.map { $0.text("id") }) == [third.id.text, last.id.text, first.id.text])
+    let newest = try #require(all.first.flatMap { ID<SessionKind>($0.text("id")) })
+    let page = try await stage.desk.sessions(of: .anna, before: nil, limit: 1)
+    #expect(page == Array(all.prefix(1)))
+    let rest = try await stage.desk.sessions(of: .anna, before: newest, limit: 10)
+    #expect(rest == Array(all.dropFirst()))
+    let none = try await stage.desk.sessions(of: .anna, before: foreign.id, limit: 10)
+    #expect(none.isEmpty, "another's session is no place in the list")
   }
 
   // MARK: Keys

@@ -200,6 +200,19 @@ struct Stage: Sendable {
     return Idempotency.Answer(status: refusal.code.status, body: body.bytes)
   }
 
+  /// Makes a person one of a provider's.
+  func employ(_ user: ID<UserKind>, at provider: String) async throws {
+    let now = clock.now
+    try await database.write { connection throws in
+      _ = try connection.run(
+        """
+        INSERT INTO user(id, email, password_hash, role, provider_id, created_ms)
+        VALUES (?, ?, '', 'provider', ?, ?)
+        """,
+        [.blob(user.bytes), .text(user.text), .text(provider), .int(now.milliseconds)])
+    }
+  }
+
   /// A proposal and its confirmation, which must succeed.
   func start(_ service: String = "scribe", by user: ID<UserKind> = .anna) async throws -> Started {
     let proposal = try await desk.propose(serviceID: service, to: user)

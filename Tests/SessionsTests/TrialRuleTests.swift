@@ -107,6 +107,40 @@ struct TrialRuleTests {
     #expect(try code(answer) == "trial_limit_reached")
   }
 
+  @Test("a provider's own people cannot take its trials")
+  func ownTrial() async throws {
+    let stage = try await Stage.open()
+    try await stage.employ(.anna, at: "acme")
+    let own = try await refusal { try await stage.desk.propose(serviceID: "scribe", to: .anna) }
+    #expect(own == ProblemCode.forbidden)
+    #expect(try await stage.start(by: .bert).view.text("state") == "pending")
+  }
+
+  @Test("who joins the provider after the proposal cannot confirm it")
+  func ownConfirmation() async throws {
+    let stage = try await Stage.open()
+    let proposal = try await stage.desk.propose(serviceID: "scribe", to: .anna)
+    try await stage.employ(.anna, at: "acme")
+    let code = try await refusal { try await stage.confirm(proposal.id, key: "one") }
+    #expect(code == ProblemCode.forbidden)
+    #expect(try await stage.number("SELECT count(*) FROM session") == 0)
+  }
+
+  @Test("one provider has so many trials a day")
+  func perProvider() async throws {
+    var policy = TrialPolicy()
+    policy.perProviderDayMax = 2
+    let stage = try await Stage.open(policy: policy)
+    try await stage.list(TrialRuleTests.listing("second"))
+    _ = try await stage.start()
+    _ = try await stage.start("second", by: .bert)
+    let third = try await refusal { try await stage.desk.propose(serviceID: "scribe", to: .bert) }
+    #expect(third == ProblemCode.trialLimitReached)
+    stage.clock.move(seconds: 86_400)
+    _ = try await stage.start(by: .bert)
+    #expect(try await stage.faults() == [])
+  }
+
   @Test("five trials a day, then the next a day after the first")
   func perDay() async throws {
     let stage = try await Stage.open(budget: 10_000)

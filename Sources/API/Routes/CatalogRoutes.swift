@@ -26,11 +26,12 @@ struct CatalogRoutes: Sendable {
     let (provider, own) = try await services.record.read { connection in
       (
         try CatalogStore.provider(id: id, on: connection),
-        try CatalogStore.services(after: "", limit: 100, providerID: id, on: connection)
+        try CatalogStore.services(
+          after: "", limit: 100, providerID: id, isPublicOnly: true, on: connection)
       )
     }
     guard let provider else { throw Refusal(.notFound, "There is no such provider.") }
-    let listed = own.filter(\.service.isPublic).map { stored -> JSON in
+    let listed = own.map { stored -> JSON in
       ["id": .string(stored.service.id), "name": .string(stored.service.name)]
     }
     return .json(["provider": provider.json, "services": .array(listed)])
@@ -73,7 +74,7 @@ struct CatalogRoutes: Sendable {
   func put(_ context: Context) async throws -> Response {
     let providerID = try context.provider()
     let id = context.parameter("id")
-    let body = try context.json(byteCountMax: 262_144)
+    let body = try context.json()
     let existing = try await services.record.read { try CatalogStore.service(id: id, on: $0) }
     if existing != nil { _ = try await find(id, for: providerID) }
     var document = body.object ?? [:]
@@ -85,7 +86,8 @@ struct CatalogRoutes: Sendable {
     let now = services.clock.now
     let outcome = try await services.record.write { connection in
       let name = try CatalogStore.provider(id: providerID, on: connection)?.name ?? providerID
-      var named = service.document
+      let stored = try CatalogStore.service(id: id, on: connection)
+      var named = try PlatformFields.keep(in: service.document, from: stored?.service)
       named["providerName"] = .string(name)
       let complete = try Service.read(named, id: id)
       return try CatalogStore.put(complete, at: now, expected: expected, on: connection)
@@ -143,7 +145,15 @@ struct CatalogRoutes: Sendable {
     let importer = Importer(
       database: services.record, clock: services.clock, options: options,
       report: { refusals.add($0) }, progress: { _ in })
-    let report = try await importer.run(lines: context.request.body, name: "body")
+    let report: ImportReport
+    do {
+      report = try await importer.run(lines: context.request.body, name: "body")
+    } catch {
+      // The batches before it are in the record: they go into search without anybody waiting.
+      let indexer = services.indexer
+      Task { try await indexer.catchUp() }
+      throw error
+    }
     try await services.indexer.catchUp()
     var json = report.json.object ?? [:]
     json["refusedLines"] = .strings(refusals.lines)

@@ -6,11 +6,21 @@ internal import Primitives
 /// Conversations over server-sent events.
 struct ChatRoutes: Sendable {
   let services: Services
+  private let anonymous: DailyBudget
+
+  init(services: Services) {
+    self.services = services
+    anonymous = DailyBudget(byteCountMax: services.configuration.anonymousBytesPerDay)
+  }
 
   func turn(_ context: Context) async throws -> Response {
-    let request = try TurnRequest.read(try context.json(byteCountMax: 8_192))
-    let live = try await services.chat.start(
-      request, user: context.principal.userID, secret: secret(context))
+    let request = try TurnRequest.read(try context.json())
+    let user = context.principal.userID
+    let (budget, address, clock) = (anonymous, context.address, services.clock)
+    if user == nil { try budget.require(address, at: clock.now) }
+    let live = try await services.chat.start(request, user: user, secret: secret(context)) {
+      if user == nil { budget.add($0, for: address, at: clock.now) }
+    }
     return stream(conversation: live.conversationID, kept: [], live: live, after: 0)
   }
 
@@ -32,9 +42,10 @@ struct ChatRoutes: Sendable {
   func list(_ context: Context) async throws -> Response {
     let user = try context.user()
     let limit = try context.integer("limit", default: 50, in: 1...100)
-    let before = context.request.query("before").flatMap { Int64($0) } ?? Int64.max
+    let before: ID<ConversationKind>? = try context.before()
     let own = try await services.chat.conversations(of: user, before: before, limit: limit)
-    return .json(["conversations": .array(own)])
+    let next = own.count == limit ? own.last?["id"]?.string : nil
+    return .json(["conversations": .array(own), "next": .optional(next)])
   }
 
   func read(_ context: Context) async throws -> Response {

@@ -11,12 +11,16 @@ struct EventRoutes: Sendable {
   let services: Services
 
   var all: [Route] {
-    [Route("POST", "/v1/events", "what a search led to", handler: record)]
+    [
+      Route(
+        "POST", "/v1/events", "what a search led to", body: .anyone(EventRoutes.byteCountMax),
+        handler: record)
+    ]
   }
 
   /// Takes at most a hundred events; each is answered alone, so that one bad item costs no other.
   func record(_ context: Context) async throws -> Response {
-    let body = try context.json(byteCountMax: EventRoutes.byteCountMax)
+    let body = try context.json()
     try context.known(body, ["searchId", "events"])
     guard let events = body["events"]?.array, (1...FeedbackDesk.batchMax).contains(events.count)
     else {

@@ -19,12 +19,15 @@ struct IdentityRoutes: Sendable {
     let body = try context.json()
     try context.known(body, ["email", "password"])
     let user = try await services.accounts.signIn(
-      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "")
+      email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
+      from: context.address)
     return try await signedIn(user, context, status: 200)
   }
 
   func refresh(_ context: Context) async throws -> Response {
-    guard let token = cookie(context) else { throw Refusal(.unauthenticated, "Sign in first.") }
+    guard let token = RefreshCookie.value(in: context.request, services.configuration) else {
+      throw Refusal(.unauthenticated, "Sign in first.")
+    }
     let (id, next) = try await services.refreshTokens.rotate(token)
     guard let user = try await services.accounts.user(id) else {
       throw Refusal(.tokenInvalid, "Sign in again.")
@@ -33,7 +36,9 @@ struct IdentityRoutes: Sendable {
   }
 
   func logout(_ context: Context) async throws -> Response {
-    if let token = cookie(context) { try await services.refreshTokens.end(token) }
+    if let token = RefreshCookie.value(in: context.request, services.configuration) {
+      try await services.refreshTokens.end(token)
+    }
     var response = Response.noContent
     response.headers.append((name: "Set-Cookie", value: cookieText("", maxAge: 0)))
     return response
@@ -71,23 +76,33 @@ struct IdentityRoutes: Sendable {
     ]
   }
 
-  /// On plain loopback the cookie has no prefix and is not Secure; everywhere else it is both.
-  private var cookieName: String {
-    services.configuration.isSecure ? "__Host-waypost_refresh" : "waypost_refresh"
-  }
-
   private func cookieText(_ value: String, maxAge: Int64) -> String {
     let secure = services.configuration.isSecure ? "; Secure" : ""
-    return "\(cookieName)=\(value); Path=/; HttpOnly; SameSite=Strict; Max-Age=\(maxAge)\(secure)"
+    return
+      "\(RefreshCookie.name(services.configuration))=\(value); Path=/; HttpOnly; SameSite=Strict; Max-Age=\(maxAge)\(secure)"
+  }
+}
+
+/// The cookie that carries a login's refresh token.
+enum RefreshCookie {
+  /// On plain loopback the cookie has no prefix and is not Secure; everywhere else it is both.
+  static func name(_ configuration: Services.Configuration) -> String {
+    configuration.isSecure ? "__Host-waypost_refresh" : "waypost_refresh"
   }
 
-  private func cookie(_ context: Context) -> String? {
-    for header in context.request.headers where header.name == "cookie" {
+  /// Its value in a request, or nil.
+  static func value(in request: Request, _ configuration: Services.Configuration) -> String? {
+    for header in request.headers where header.name == "cookie" {
       for pair in header.value.split(separator: ";") {
         let sides = pair.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
-        if sides.count == 2, sides[0] == cookieName { return String(sides[1]) }
+        if sides.count == 2, sides[0] == name(configuration) { return String(sides[1]) }
       }
     }
     return nil
+  }
+
+  /// What the limits count a login by: the part of the token that its rotations share (16 bytes in base64url).
+  static func family(in request: Request, _ configuration: Services.Configuration) -> String? {
+    value(in: request, configuration).map { String($0.prefix(21)) }
   }
 }

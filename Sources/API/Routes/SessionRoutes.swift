@@ -43,8 +43,18 @@ struct SessionRoutes: Sendable {
     return .json(["transactions": .array(rows), "nextCursor": .optional(next)])
   }
 
+  /// A provider's person sees the provider's account, or with `?account=user` its own.
   private func account(_ context: Context) throws(Refusal) -> AccountName {
-    if let providerID = context.principal.providerID { return .provider(providerID) }
+    let wanted = context.request.query("account")
+    guard wanted == nil || wanted == "user" || wanted == "provider" else {
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [.init("/account", "must be user or provider")])
+    }
+    if wanted == "provider" { return .provider(try context.provider()) }
+    if wanted == nil, let providerID = context.principal.providerID {
+      return .provider(providerID)
+    }
     return .user(try context.user())
   }
 
@@ -105,14 +115,17 @@ struct SessionRoutes: Sendable {
   func list(_ context: Context) async throws -> Response {
     let user = try context.user()
     let limit = try context.integer("limit", default: 50, in: 1...100)
-    let before = context.request.query("before").flatMap { Int64($0) } ?? Int64.max
+    let before: ID<SessionKind>? = try context.before()
     let own = try await services.sessions.sessions(of: user, before: before, limit: limit)
-    return .json(["sessions": .array(own.map(JSON.object))])
+    let next = own.count == limit ? own.last?["id"]?.string : nil
+    return .json(["sessions": .array(own.map(JSON.object)), "next": .optional(next)])
   }
 
   func read(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
-    return .json(.object(try await services.sessions.session(id, for: try actor(context))))
+    return try await asConcerned(try actors(context)) { actor in
+      .json(.object(try await services.sessions.session(id, for: actor)))
+    }
   }
 
   func revoke(_ context: Context) async throws -> Response {
@@ -145,48 +158,76 @@ struct SessionRoutes: Sendable {
           .init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false"),
         ])
     }
-    let actor = try await liveActor(context)
+    guard let actor = try liveActors(context).first else {
+      throw Refusal(.unauthenticated, "Send a token.")
+    }
     return .json(
       .object(
         try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
   }
 
   func pause(_ context: Context) async throws -> Response {
-    try await transition(context, .pause, "pause")
+    try await transition(context, "pause") { _ in .pause }
   }
   func resume(_ context: Context) async throws -> Response {
-    try await transition(context, .resume, "resume")
+    try await transition(context, "resume") { _ in .resume }
   }
 
   func complete(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, ["outcome"])
-    let actor = try await liveActor(context)
-    let isUser = if case .user = actor { true } else { false }
-    switch body["outcome"]?.string ?? "completed" {
-    case "completed":
-      return try await transition(context, .complete(by: isUser ? "user" : "provider"), "complete")
-    case "failed" where !isUser: return try await transition(context, .fail, "complete")
-    default:
-      throw Refusal(
-        .validationFailed, "The outcome is not valid.",
-        fields: [.init("/outcome", "must be completed, or failed from the provider")])
+    let outcome = body["outcome"]?.string ?? "completed"
+    guard ["completed", "failed"].contains(outcome) else { throw SessionRoutes.badOutcome }
+    return try await transition(context, "complete") { actor in
+      let isUser = if case .user = actor { true } else { false }
+      if outcome == "failed" { return isUser ? nil : .fail }
+      return .complete(by: isUser ? "user" : "provider")
     }
   }
 
+  private static var badOutcome: Refusal {
+    Refusal(
+      .validationFailed, "The outcome is not valid.",
+      fields: [.init("/outcome", "must be completed, or failed from the provider")])
+  }
+
+  /// - Parameter event: What it is from this role; nil where the role may not do it.
   private func transition(
-    _ context: Context, _ event: SessionState.Event, _ name: String
+    _ context: Context, _ name: String, _ event: (SessionActor) -> SessionState.Event?
   ) async throws -> Response {
     let id = try sessionID(context)
-    let actor = try await liveActor(context)
     let body = try context.json()
     let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
-    let answer = try await services.sessions.transition(
-      id, by: actor, event, key: key, refused: stored(context))
-    if case .complete = event, answer.status == 200 {
-      await services.noteCompletion(of: id)
+    return try await asConcerned(try liveActors(context)) { actor in
+      guard let event = event(actor) else {
+        // Not found goes first: the session may be the caller's in another role.
+        _ = try await services.sessions.session(id, for: actor)
+        throw SessionRoutes.badOutcome
+      }
+      let answer = try await services.sessions.transition(
+        id, by: actor, event, key: key, refused: stored(context))
+      if case .complete = event, answer.status == 200 {
+        await services.noteCompletion(of: id)
+      }
+      return response(answer)
     }
-    return response(answer)
+  }
+
+  /// Tries each role of the caller: a provider's person has sessions of its own, beside the provider's.
+  private func asConcerned(
+    _ actors: [SessionActor], _ body: (SessionActor) async throws -> Response
+  ) async throws -> Response {
+    for actor in actors.dropLast() {
+      do {
+        return try await body(actor)
+      } catch let refusal as Refusal where refusal.code == .notFound {
+        // Not in this role: nothing has happened, so the next one may ask.
+      }
+    }
+    guard let last = actors.last else {
+      throw Refusal(.unauthenticated, "Sign in first.")
+    }
+    return try await body(last)
   }
 
   private func sessionID(_ context: Context) throws(Refusal) -> ID<SessionKind> {
@@ -196,20 +237,24 @@ struct SessionRoutes: Sendable {
     return id
   }
 
-  /// Who acts: the session token's bearer, an account, or a provider's key.
-  private func liveActor(_ context: Context) async throws -> SessionActor {
-    guard let bearer = context.bearer else { throw Refusal(.unauthenticated, "Send a token.") }
-    if let actor = try? services.sessions.bearer(bearer) { return actor }
-    let principal = try await services.accounts.principal(bearer: bearer)
-    if let providerID = principal.providerID { return .provider(providerID) }
-    if let user = principal.userID { return .user(user) }
-    throw Refusal(.unauthenticated, "Send a token.")
+  /// Who acts on a live session: the session token's bearer, or whom `actors` names.
+  private func liveActors(_ context: Context) throws(Refusal) -> [SessionActor] {
+    if let actor = context.session { return [actor] }
+    if case .anonymous = context.principal { throw Refusal(.unauthenticated, "Send a token.") }
+    return roles(context)
   }
 
-  private func actor(_ context: Context) throws(Refusal) -> SessionActor {
-    if context.principal.isAdmin { return .admin }
-    if let providerID = context.principal.providerID { return .provider(providerID) }
-    return .user(try context.user())
+  private func actors(_ context: Context) throws(Refusal) -> [SessionActor] {
+    if context.principal.isAdmin { return [.admin] }
+    if case .anonymous = context.principal { throw Refusal(.unauthenticated, "Sign in first.") }
+    return roles(context)
+  }
+
+  private func roles(_ context: Context) -> [SessionActor] {
+    [
+      context.principal.userID.map(SessionActor.user),
+      context.principal.providerID.map(SessionActor.provider),
+    ].compactMap { $0 }
   }
 
   // MARK: Idempotency

@@ -9,17 +9,19 @@ struct TuneRoutes: Sendable {
 
   var all: [Route] {
     [
-      Route("POST", "/v1/admin/tune", "learn ranking from feedback", handler: tune),
-      Route("POST", "/v1/admin/tune/rollback", "put the model before in use", handler: rollback),
+      Route(
+        "POST", "/v1/admin/tune", "learn ranking from feedback",
+        body: .admin(TuneRoutes.byteCountMax), handler: tune),
+      Route(
+        "POST", "/v1/admin/tune/rollback", "put the model before in use",
+        body: .admin(TuneRoutes.byteCountMax), handler: rollback),
     ]
   }
 
   /// Learns from the record's events and answers when it is done, after seconds to minutes; searches go on.
   func tune(_ context: Context) async throws -> Response {
     try context.admin()
-    let body =
-      context.request.body.isEmpty
-      ? [:] : try context.json(byteCountMax: TuneRoutes.byteCountMax)
+    let body = try context.json()
     try context.known(body, ["folds", "seed", "dryRun"])
     var faults: [Refusal.Field] = []
     func number(_ name: String, _ fallback: Int64, in range: ClosedRange<Int64>) -> Int64 {

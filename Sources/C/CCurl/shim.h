@@ -15,10 +15,6 @@ typedef size_t (*ccurl_sink)(char *bytes, size_t size, size_t count, void *conte
 static inline CURLcode ccurl_set_sink(CURL *easy, CURLoption option, ccurl_sink sink) {
   return curl_easy_setopt(easy, option, sink);
 }
-typedef int (*ccurl_progress)(void *context, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
-static inline CURLcode ccurl_set_progress(CURL *easy, ccurl_progress progress) {
-  return curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, progress);
-}
 static inline CURLcode ccurl_set_headers(CURL *easy, struct curl_slist *list) {
   return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
 }
@@ -27,3 +23,5 @@ static inline long ccurl_status(CURL *easy) {
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   return status;
 }
+// The flags are macros that Swift does not import.
+static inline void ccurl_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }

@@ -15,6 +15,7 @@ void wp_exchange_drop(wp_exchange *exchange) {
   free(exchange->target);
   free(exchange->method);
   free(exchange->body);
+  atomic_fetch_sub(&exchange->server->bodies, exchange->body_capacity);
   free(exchange->unsent);
   pthread_mutex_destroy(&exchange->lock);
   free(exchange);
@@ -30,6 +31,18 @@ wp_header wp_exchange_header(wp_exchange *exchange, size_t index) {
 const uint8_t *wp_exchange_body(wp_exchange *exchange, size_t *count) {
   *count = exchange->body_count;
   return exchange->body;
+}
+
+int wp_exchange_announced(wp_exchange *exchange, size_t *count) {
+  *count = exchange->announced;
+  return !exchange->is_chunked;
+}
+
+void wp_exchange_forget_body(wp_exchange *exchange) {
+  // Its bytes stay counted until the exchange goes: the receiver has its copy until then.
+  free(exchange->body);
+  exchange->body = NULL;
+  exchange->body_count = 0;
 }
 
 static void add_headers(struct MHD_Response *response, wp_server *server, const wp_header *headers,

@@ -69,5 +69,8 @@ int wp_check_head(wp_exchange *exchange, const char *version) {
       (lengths && encodings) || (is10 && encodings) || hosts > 1 || (is11 && hosts == 0))
     return refuse(exchange, 400, "malformed_request");
   if (length > exchange->server->options.body_max) return refuse(exchange, 413, "body_too_large");
+  exchange->is_chunked = encodings > 0;
+  exchange->announced = (size_t)length;
+  exchange->has_body = encodings > 0 || length > 0;
   return 0;
 }

@@ -8,7 +8,7 @@
 #include <time.h>
 
 enum { TARGET_MAX = 8 * 1024, HEAD_MAX = 16 * 1024, HEADER_COUNT_MAX = 100 };
-enum { UNSENT_MAX = 4 * 1024 * 1024, SWALLOW_MAX = 1024 * 1024 };
+enum { UNSENT_MAX = 4 * 1024 * 1024, SWALLOW_MAX = 1024 * 1024, SHORT_BODY_MAX = 64 * 1024 };
 
 // What a connection is doing, for the reaper.
 typedef enum { PHASE_HEAD, PHASE_BODY, PHASE_BUSY, PHASE_IDLE } wp_phase;
@@ -31,6 +31,7 @@ struct wp_server {
   atomic_bool quiesced, stopping;
   atomic_uint active;
   atomic_ullong next_id;
+  atomic_size_t bodies;       // bytes that the bodies of all exchanges take up
   pthread_t reaper;
   pthread_mutex_t lock;  // guards the list of connections
   wp_connection *connections;
@@ -47,10 +48,13 @@ struct wp_exchange {
   bool delivered, suspended, gone, streaming, ended, queued;
   int refused;                // a status that the head or body earned, or 0
   const char *refused_code;
+  char code[48];              // where the receiver writes its own
   char *target, *method;
   char peer[64];
   wp_header *headers;
   size_t header_count, header_bytes;
+  bool has_body, is_chunked;
+  size_t announced, body_max;
   uint8_t *body;
   size_t body_count, body_capacity, swallowed;
   struct MHD_Response *response;

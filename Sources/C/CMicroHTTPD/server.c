@@ -112,32 +112,83 @@ static enum MHD_Result answer_refusal(wp_exchange *exchange) {
   MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
   MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
   MHD_add_response_header(response, "Content-Security-Policy", "default-src 'none'");
+  if (exchange->refused == 401) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+  if (exchange->refused == 503) MHD_add_response_header(response, "Retry-After", "1");
   enum MHD_Result done = MHD_queue_response(exchange->mhd, (unsigned)exchange->refused, response);
   MHD_destroy_response(response);
   exchange->queued = true;
   return done;
 }
 
+static void refuse(wp_exchange *exchange, int status, const char *code) {
+  exchange->refused = status;
+  exchange->refused_code = code;
+}
+
+// What all bodies may take up, as a body of so many bytes sees it: large ones leave half to the short ones.
+static size_t bodies_max(const wp_server *server, size_t count) {
+  return count > SHORT_BODY_MAX ? server->options.bodies_max / 2 : server->options.bodies_max;
+}
+
+// Asks the receiver what body this head may have, before any of it takes up memory.
+static void admit(wp_exchange *exchange) {
+  wp_server *server = exchange->server;
+  wp_callbacks calls = server->callbacks;
+  if (!exchange->has_body) return;
+  int status = 0;
+  exchange->body_max =
+      calls.admit(calls.context, exchange, &status, exchange->code, sizeof exchange->code);
+  if (exchange->body_max > server->options.body_max)
+    exchange->body_max = server->options.body_max;
+  if (status) refuse(exchange, status, exchange->code);
+  else if (exchange->announced > exchange->body_max) refuse(exchange, 413, "body_too_large");
+  else if (atomic_load(&server->bodies) + exchange->announced >
+           bodies_max(server, exchange->announced))
+    refuse(exchange, 503, "too_many_bodies");
+}
+
+// A refused body that is short is read to its end, unkept: closing upon a client that still sends would
+// cost it the answer.
+static bool swallows(const wp_exchange *exchange) {
+  return exchange->is_chunked || exchange->announced <= SWALLOW_MAX;
+}
+
+// Room for a body of so many bytes; refuses where all bodies together take up too much.
+static bool grow_body(wp_exchange *exchange, size_t count) {
+  wp_server *server = exchange->server;
+  size_t capacity = exchange->body_capacity ? exchange->body_capacity : 1024;
+  while (capacity < count) capacity *= 2;
+  if (capacity > exchange->body_max) capacity = exchange->body_max;
+  size_t more = capacity - exchange->body_capacity;
+  if (atomic_fetch_add(&server->bodies, more) + more > bodies_max(server, capacity)) {
+    atomic_fetch_sub(&server->bodies, more);
+    refuse(exchange, 503, "too_many_bodies");
+    return false;
+  }
+  uint8_t *larger = realloc(exchange->body, capacity);
+  if (!larger) {
+    atomic_fetch_sub(&server->bodies, more);
+    refuse(exchange, 503, "too_many_bodies");
+    return false;
+  }
+  exchange->body = larger;
+  exchange->body_capacity = capacity;
+  return true;
+}
+
 static enum MHD_Result take_body(wp_exchange *exchange, const char *bytes, size_t *count) {
-  size_t arrived = *count;
+  size_t arrived = *count, sum = exchange->body_count + arrived;
   *count = 0;
-  if (exchange->refused || exchange->body_count + arrived > exchange->server->options.body_max) {
-    // A chunked body shows its size only as it comes: swallow a bounded rest, then cut.
-    exchange->refused = 413;
-    exchange->refused_code = "body_too_large";
+  // A chunked body shows its size only as it comes.
+  if (!exchange->refused && sum > exchange->body_max) refuse(exchange, 413, "body_too_large");
+  if (!exchange->refused && sum > exchange->body_capacity) grow_body(exchange, sum);
+  if (exchange->refused) {
+    // Swallow a bounded rest, then cut.
     exchange->swallowed += arrived;
     return exchange->swallowed > SWALLOW_MAX ? MHD_NO : MHD_YES;
   }
-  if (exchange->body_count + arrived > exchange->body_capacity) {
-    size_t capacity = exchange->body_capacity ? exchange->body_capacity : 1024;
-    while (capacity < exchange->body_count + arrived) capacity *= 2;
-    uint8_t *larger = realloc(exchange->body, capacity);
-    if (!larger) return MHD_NO;
-    exchange->body = larger;
-    exchange->body_capacity = capacity;
-  }
   memcpy(exchange->body + exchange->body_count, bytes, arrived);
-  exchange->body_count += arrived;
+  exchange->body_count = sum;
   return MHD_YES;
 }
 
@@ -180,6 +231,8 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     MHD_get_connection_values(mhd, MHD_HEADER_KIND, keep_header, exchange);
     exchange->refused = wp_check_head(exchange, version);
     if (exchange->refused) return answer_refusal(exchange);
+    admit(exchange);
+    if (exchange->refused && !swallows(exchange)) return answer_refusal(exchange);
     wp_set_phase(exchange, PHASE_BODY);
     return MHD_YES;
   }

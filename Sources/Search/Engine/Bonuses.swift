@@ -29,7 +29,7 @@ struct PairBonus {
 
   /// The pairs in a segment's own numbers.
   func reader(of segment: Segment) -> Reader {
-    let places = terms.map { segment.terms.index(of: $0).map(Int32.init) }
+    let places = terms.map { segment.place(ofTerm: $0).map(Int32.init) }
     var pairs: [Int64: Float] = [:]
     for (pair, weight) in weights {
       if let first = places[pair.first], let second = places[pair.second] {
@@ -37,7 +37,7 @@ struct PairBonus {
       }
     }
     let asked = Set(places.compactMap { $0 })
-    let skipped = Set(stopTerms.compactMap { segment.terms.index(of: $0).map(Int32.init) })
+    let skipped = Set(stopTerms.compactMap { segment.place(ofTerm: $0).map(Int32.init) })
     return Reader(segment: segment, pairs: pairs, skipped: skipped.subtracting(asked))
   }
 

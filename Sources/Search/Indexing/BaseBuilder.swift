@@ -20,7 +20,7 @@ struct BaseBuilder: Sendable {
 
   static let pageCount = 500
   /// What a segment's bytes mean; a change makes every base be built again.
-  private static let version = "6"
+  private static let version = "7"
 
   /// What a base was made with: another fingerprint makes it useless.
   var fingerprint: String {

@@ -144,7 +144,8 @@ extension Indexer {
         try await embed(ids, with: embedder)
         report(Progress(done: min(start + step, round.count), total: missing.count))
       }
-      if round.count > 500 || round.count > base.hasVector.population {
+      // The centre of the vector space is the base's: one that most vectors joined later has none to speak of.
+      if round.count > 500 || round.count * 4 > base.count {
         try await rebuildBase()
       } else {
         try await inOrder { try await self.refresh(round) }

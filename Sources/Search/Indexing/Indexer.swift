@@ -96,6 +96,11 @@ package actor Indexer {
 
   var base: Segment { parts[0].segment }
 
+  /// Live services that are not in the base.
+  private var countBesideBase: Int {
+    delta.count + parts.dropFirst().reduce(0) { $0 + $1.live.population }
+  }
+
   /// Opens the base that is there, or builds one, catches up with the log, and publishes. After it, searches work.
   package func load() async throws {
     let newest = try await record.read { try CatalogStore.revision($0) }
@@ -121,6 +126,7 @@ package actor Indexer {
     if revision < newest { try await catchUp() }
     if parts.count > Indexer.sealedCountMax { try await merge() }
     try await embedMissing(report)
+    if countBesideBase > base.count / 2 + 64 { try await rebuildBase() }
   }
 
   /// Chains the steps, so that none sees another's half.

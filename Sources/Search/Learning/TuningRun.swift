@@ -73,7 +73,7 @@ package struct TuningRun: Sendable {
     }
   }
 
-  /// Parts of the map that are tried where more of it spoils the shipped needs, or lets one actor move ranks.
+  /// Parts of the map that are tried where more of it spoils shipped or cold needs, or lets one actor move ranks.
   private static let strengths: [Float] = [1, 0.5, 0.25, 0.125]
 
   package let settings: Settings
@@ -102,15 +102,7 @@ package struct TuningRun: Sendable {
           + (input.isGuarded ? " and that others agree with" : "") + "; there are \(needs.count).")
     }
     let blank = blank(input, needs, now)
-    var trials = try await self.trials(bench, needs, blank)
-    // Both recipes with an adapter share its training: it is what takes the time.
-    if learner.hasVectors {
-      for index in trials.indices {
-        report("fold \(index + 1) of \(trials.count): learning")
-        let kept = Set(trials[index].needs.map(\.id))
-        trials[index].model.adapter = try await learner.adapter(needs.filter { !kept.contains($0.id) })
-      }
-    }
+    let trials = try await learnt(self.trials(bench, needs, blank), learner, report)
     var measured: [Measured] = []
     for recipe in Recipe.allCases where learner.hasVectors || !recipe.hasAdapter {
       report("measuring \(recipe.rawValue)")
@@ -125,6 +117,15 @@ package struct TuningRun: Sendable {
     var model = try await learner.model(best.recipe, needs, blank)
     model.weights = weights
     let means = measured.map { (recipe: $0.recipe, mean: $0.mean) }
+    return try await gated(best, model, input, means, learner, report)
+  }
+
+  /// The report on the strongest map that passes the gate, or on the last one that was tried.
+  private func gated(
+    _ best: Measured, _ model: TunedModel, _ input: Input,
+    _ means: [(recipe: Recipe, mean: Double)], _ learner: Learner,
+    _ report: @Sendable (String) -> Void
+  ) async throws -> TuningReport {
     var guardian = TuningGuard(input, learner, settings)
     var result = try await conclude(best, model, input, means)
     for strength in TuningRun.strengths {
@@ -133,9 +134,10 @@ package struct TuningRun: Sendable {
         report("again with a map of strength \(strength)")
         var weaker = best
         for index in weaker.trials.indices {
-          weaker.trials[index].model.adapter = trials[index].model.adapter?.weakened(to: strength)
+          weaker.trials[index].model.adapter =
+            best.trials[index].model.adapter?.weakened(to: strength)
         }
-        weaker.trials = try await after(weaker.trials, bench)
+        weaker.trials = try await after(weaker.trials, input.bench)
         var weak = model
         weak.adapter = model.adapter?.weakened(to: strength)
         result = try await conclude(weaker, weak, input, means)
@@ -143,9 +145,25 @@ package struct TuningRun: Sendable {
       if input.isGuarded, result.verdict == .publish {
         result = try await guardian.guarded(result, strength, report)
       }
-      if result.verdict != .shippedLoss, result.verdict != .unstable { break }
+      if result.verdict == .publish || result.verdict == .noGain { break }
     }
     return result
+  }
+
+  /// The folds with the maps of the needs outside of each, which both recipes with a map share: they are what
+  /// takes the time.
+  private func learnt(
+    _ trials: [Trial], _ learner: Learner, _ report: @Sendable (String) -> Void
+  ) async throws -> [Trial] {
+    guard learner.hasVectors else { return trials }
+    var trials = trials
+    for index in trials.indices {
+      report("fold \(index + 1) of \(trials.count): learning")
+      let kept = Set(trials[index].needs.map(\.id))
+      trials[index].model.adapter = try await learner.adapter(
+        learner.needs.filter { !kept.contains($0.id) })
+    }
+    return trials
   }
 
   /// The folds, with how the shipped ranking does on each.

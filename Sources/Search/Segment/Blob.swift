@@ -135,6 +135,53 @@ struct TextTable: Sendable {
   }
 }
 
+/// Where each text of a table is, by hash: one probe or two in place of a search through the table.
+struct TextHashes: Sendable {
+  let table: TextTable
+  /// A power of two of slots, each the place of a text and one, or 0; the next slot where one is taken.
+  let slots: View<UInt32>
+
+  func index(of key: String) -> Int? {
+    guard slots.count > 0 else { return nil }
+    var key = key
+    return key.withUTF8 { key in
+      var slot = Int(truncatingIfNeeded: TextHashes.hash(key)) & (slots.count - 1)
+      while slots[slot] != 0 {
+        let place = Int(slots[slot]) - 1
+        let found = table.span(place)
+        if found.count == key.count, found.elementsEqual(key) { return place }
+        slot = (slot + 1) & (slots.count - 1)
+      }
+      return nil
+    }
+  }
+
+  /// The slots of texts, at most half of them taken.
+  static func slots(of table: TextTableBuilder) -> [UInt32] {
+    guard table.count > 0 else { return [] }
+    var count = 4
+    while count < 2 * table.count { count *= 2 }
+    var slots = [UInt32](repeating: 0, count: count)
+    table.bytes.withUnsafeBufferPointer { bytes in
+      for place in 0..<table.count {
+        let range = Int(table.offsets[place])..<Int(table.offsets[place + 1])
+        let text = UnsafeBufferPointer(rebasing: bytes[range])
+        var slot = Int(truncatingIfNeeded: hash(text)) & (count - 1)
+        while slots[slot] != 0 { slot = (slot + 1) & (count - 1) }
+        slots[slot] = UInt32(place + 1)
+      }
+    }
+    return slots
+  }
+
+  /// FNV-1a with a last mix, for the low bits choose the slot.
+  private static func hash(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    return hash ^ (hash >> 32)
+  }
+}
+
 /// Collects texts for a table.
 struct TextTableBuilder {
   private(set) var offsets: [UInt64] = [0]

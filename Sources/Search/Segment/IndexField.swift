@@ -157,8 +157,10 @@ package struct IndexField: Sendable {
     }
   }
 
+  /// Beyond 2^53 a figure is no measurement, and sums over such would leave what JSON can say.
   private static func number(_ value: Double?) -> ColumnBuilder.Value {
-    value.map { .number($0, unit: -1) } ?? .unknown
+    guard let value, value.magnitude <= 0x1p53 else { return .unknown }
+    return .number(value, unit: -1)
   }
 
   private static func words(_ values: [String]?) -> ColumnBuilder.Value {

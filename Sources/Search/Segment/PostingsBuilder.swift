@@ -75,6 +75,7 @@ struct PostingsBuilder {
       next[term] += 1
     }
     try sink.add("term", table)
+    try sink.add("term/slots", TextHashes.slots(of: table), isStructure: true)
     try sink.add("posting/starts", starts, isStructure: true)
     try sink.add("posting/services", services, isStructure: true)
     try sink.add("posting/impacts", impacts, isStructure: false)
@@ -88,7 +89,7 @@ struct PostingsBuilder {
   }
 
   private func writeLearned(to sink: inout some SectionSink, beside base: Segment?) throws {
-    let known = learned.keys.filter { codes[$0] != nil || base?.terms.index(of: $0) != nil }
+    let known = learned.keys.filter { codes[$0] != nil || base?.place(ofTerm: $0) != nil }
     let (table, order) = TextTableBuilder.sorted(known)
     var starts: [UInt32] = [0]
     var services: [UInt32] = []

@@ -29,6 +29,7 @@ final class Segment: Sendable {
   private let columns: [String: Column]
   /// Every term, sorted.
   let terms: TextTable
+  private let termHashes: TextHashes
   private let postingStarts: View<UInt32>
   private let postingServices: View<UInt32>
   private let postingImpacts: View<Float>
@@ -71,6 +72,10 @@ final class Segment: Sendable {
     rowService = try reader.view("row/service", count: rowCount)
     offers = try reader.texts("offer", count: rowCount)
     terms = try reader.texts("term")
+    termHashes = TextHashes(table: terms, slots: try reader.view("term/slots"))
+    guard termHashes.slots.count.nonzeroBitCount <= 1 else {
+      throw SegmentError.damaged(section: "term/slots")
+    }
     postingStarts = try reader.view("posting/starts", count: terms.count + 1)
     let postingCount = Int(postingStarts[terms.count])
     postingServices = try reader.view("posting/services", count: postingCount)
@@ -163,7 +168,10 @@ final class Segment: Sendable {
   }
 
   /// The postings of a term, or nil where no service has it.
-  func postings(_ term: String) -> Postings? { terms.index(of: term).map(postings(at:)) }
+  func postings(_ term: String) -> Postings? { place(ofTerm: term).map(postings(at:)) }
+
+  /// The place of a term, or nil.
+  func place(ofTerm term: String) -> Int? { termHashes.index(of: term) }
 
   /// The services that needs with a term have led to, or nil where there are none.
   func learnedPostings(_ term: String) -> Postings? {

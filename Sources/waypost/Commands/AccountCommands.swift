@@ -65,11 +65,25 @@ enum KeysCommand {
     let clock = DataFolder.clock
     let path = folder.path + "/keys"
     var keys = try KeyRing(folder: path, at: clock.now, random: .system)
+    let accounts = Accounts(
+      database: folder.record, clock: clock, random: .system, keys: keys, issuer: "waypost")
     switch arguments.words.first {
     case "list":
       for entry in keys.entries {
         Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)")
       }
+      for key in try await accounts.apiKeys() {
+        let end = key.revokedAt.map { "  revoked \($0.rfc3339)" } ?? ""
+        Terminal.data(
+          Terminal.safe(
+            "\(key.id)  \(key.providerID)  \(key.name)  made \(key.createdAt.rfc3339)\(end)"))
+      }
+    case "revoke":
+      guard arguments.words.count == 2 else {
+        Terminal.words("waypost keys: keys revoke ID ends an API key; keys list has the ids")
+        return .misuse
+      }
+      try await accounts.revokeAPIKey(arguments.words[1])
     case "rotate":
       try keys.rotate(folder: path, at: clock.now)
       guard let newest = keys.entries.last else { return .refused }
@@ -80,14 +94,13 @@ enum KeysCommand {
         return .misuse
       }
       try await UserCommand.ensure(provider, name: nil, in: folder)
-      let accounts = Accounts(
-        database: folder.record, clock: clock, random: .system, keys: keys, issuer: "waypost")
       let key = try await accounts.makeAPIKey(
         providerID: provider, name: arguments.text("name") ?? "key")
       Terminal.words("shown only once:")
       Terminal.data(key.secret)
     default:
-      Terminal.words("waypost keys: keys new --provider ID | keys list | keys rotate")
+      Terminal.words(
+        "waypost keys: keys new --provider ID | keys list | keys revoke ID | keys rotate")
       return .misuse
     }
     return .done

@@ -45,7 +45,8 @@ enum ImportCommand {
     let byteCountMax = arguments.isSet("atomic") ? 15_000_000 : 4_000_000
     func send(_ body: [UInt8]) async throws {
       let answer = try await link.json(
-        "/v1/admin/import" + query, body, type: "application/x-ndjson")
+        "/v1/admin/import" + query, body, type: "application/x-ndjson",
+        seconds: ServerLink.bulkSeconds)
       for line in answer["refusedLines"]?.array ?? [] {
         Terminal.words(Terminal.safe(line.string ?? ""))
       }
@@ -106,7 +107,8 @@ final class RateMeter: Sendable {
 enum ReindexCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
     if let link = ServerLink(arguments) {
-      let answer = try await link.json("/v1/admin/index/rebuild", [])
+      let answer = try await link.json(
+        "/v1/admin/index/rebuild", [], seconds: ServerLink.bulkSeconds)
       let name = answer["generation"]?.string ?? ""
       Terminal.data(arguments.isSet("json") ? answer.text : "generation \(name) is in place")
       return .done

@@ -33,13 +33,19 @@ enum ServeCommand {
           let requestID = BytesText.hex(RandomSource.system.bytes(8))
           return Problem.head(status: status, code: code, requestID: requestID)
         },
-        handler: { await gate.handle($0) })
+        admission: { gate.admit($0, announced: $1) }, handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
     }
     let address = "http://\(host.contains(":") ? "[\(host)]" : host):\(server.port)"
     let publicURL = try publicAddress(arguments, fallback: address, host: host)
-    let services = try await LiveServices.build(arguments, folder, encoder, publicURL)
+    if publicURL.hasPrefix("https://"), (arguments.text("trusted-proxies") ?? "").isEmpty {
+      log.words(
+        "name the proxy's address in --trusted-proxies: until then all callers share its allowances"
+      )
+    }
+    let services = try await LiveServices.build(
+      arguments, folder, encoder, publicURL, log: { log.words($0) })
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
     try writeAddress(address, to: path)
@@ -50,11 +56,34 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
-    await server.stop()
+    let isQuiet = await server.stop()
     for task in work { task.cancel() }
-    for task in work { _ = await task.result }
+    let isDone = await within(seconds: 5) {
+      await services.chat.drain()
+      for task in work { _ = await task.result }
+    }
+    // What is left is work on the index, which the next start takes up again; the record is whole at any time.
+    let isWhole = isQuiet && isDone
+    if !isWhole { log.words("some work did not end in time and is given up") }
     try await folder.record.checkpoint(truncate: true)
+    // Not by exit(), whose handlers would take libraries away from threads that still use them.
+    if !isWhole { _exit(Exit.done.rawValue) }
     return .done
+  }
+
+  /// Whether the work ended in time; if not, it goes on unowned until the process ends.
+  private static func within(
+    seconds: Int, _ work: @escaping @Sendable () async -> Void
+  ) async -> Bool {
+    let isDone = Locked(false)
+    Task {
+      await work()
+      isDone.set(true)
+    }
+    for _ in 0..<(seconds * 50) where !isDone.value {
+      try? await Task.sleep(for: .milliseconds(20))  // a cancelled wait only ends it early
+    }
+    return isDone.value
   }
 
   private static func publicAddress(
@@ -68,7 +97,7 @@ enum ServeCommand {
     guard url.hasPrefix("https://") || isLoopback else {
       throw Refusal(
         .validationFailed,
-        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front and name its address."
+        "Any address but loopback needs https in --public-url; it is \(url). Put a TLS proxy in front, name its address there, and the proxy's own in --trusted-proxies."
       )
     }
     return url
@@ -78,35 +107,49 @@ enum ServeCommand {
   private static func background(
     _ services: Services, _ folder: DataFolder, _ log: Log
   ) -> [Task<Void, Never>] {
-    let embedding = Task {
-      do {
-        try await services.indexer.embedMissing { _ in }
-      } catch is CancellationError {
-        // The server ends; the next start goes on where this stopped.
-      } catch {
-        log.words("embedding stopped: \(error)")
-      }
+    let indexing = Task {
+      repeat {
+        await attempt("index", log) { try await services.indexer.tend() }
+        services.suggester.prepare(services.indexer.index.snapshot)
+      } while (try? await Task.sleep(for: .seconds(1))) != nil
     }
     let housekeeping = Task {
       var count = 0
       while (try? await Task.sleep(for: .seconds(1))) != nil {
         count += 1
-        do {
-          try await services.sessions.sweep()
-          if count % 10 == 0 { try await folder.record.checkpoint() }
-          if count % 3_600 == 1 {
-            try await services.chat.prune()
-            _ = try await services.feedback.prune()
-            try await folder.record.write {
-              try services.idempotency.prune(at: services.clock.now, on: $0)
-            }
-          }
-        } catch {
-          log.words("housekeeping: \(error)")
+        // One after the other, each by itself: what fails must not stop the rest.
+        await attempt("sweep", log) { try await services.sessions.sweep() }
+        if count % 10 == 0 {
+          await attempt("checkpoint", log) { try await folder.record.checkpoint() }
         }
+        if count % 3_600 == 1 { await prune(services, log) }
       }
     }
-    return [embedding, housekeeping]
+    return [indexing, housekeeping]
+  }
+
+  private static func prune(_ services: Services, _ log: Log) async {
+    await attempt("conversations", log) { try await services.chat.prune() }
+    await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("feedback", log) { _ = try await services.feedback.prune() }
+    await attempt("logins", log) { try await services.refreshTokens.prune() }
+    await attempt("answers", log) {
+      try await services.record.write {
+        try services.idempotency.prune(at: services.clock.now, on: $0)
+      }
+    }
+  }
+
+  private static func attempt(
+    _ name: String, _ log: Log, _ work: () async throws -> Void
+  ) async {
+    do {
+      try await work()
+    } catch is CancellationError {
+      // The server ends; the next start goes on where this stopped.
+    } catch {
+      log.words("housekeeping, \(name): \(error)")
+    }
   }
 
   private static func writeAddress(_ address: String, to path: String) throws {
@@ -121,6 +164,11 @@ private final class RouterGate: Sendable {
 
   func open(_ value: Router) { router.set(value) }
 
+  func admit(_ head: Request, announced: Int?) -> Admission {
+    router.value?.admit(head, announced: announced)
+      ?? .body(byteCountMax: Route.bodyByteCountMax)
+  }
+
   func handle(_ request: Request) async -> Response {
     guard let router = router.value else {
       let refusal = Refusal(.shuttingDown, "The server is starting.", retryAfterSeconds: 1)
@@ -130,12 +178,17 @@ private final class RouterGate: Sendable {
   }
 }
 
-/// Log lines on standard error: JSON objects, or nothing but words for people.
+/// Log lines on standard error: JSON objects, or words for people, who are told of failures alone.
 struct Log: Sendable {
   let isJSON: Bool
 
   func entry(_ object: JSONObject) {
-    if isJSON { Terminal.words(JSON.object(object).text) }
+    if isJSON { return Terminal.words(JSON.object(object).text) }
+    let status = object["status"]?.int ?? 0
+    guard object["error"] != nil || status >= 500 else { return }
+    let what = object["error"]?.string ?? "answered \(status)"
+    let place = [object["route"]?.string, object["requestId"]?.string].compactMap { $0 }
+    words(Terminal.safe(place.joined(separator: " ") + ": " + what))
   }
 
   func words(_ text: String) {
@@ -149,9 +202,11 @@ private enum Signals {
   static func armed() -> AsyncStream<Void> {
     signal(SIGTERM, SIG_IGN)
     signal(SIGINT, SIG_IGN)
+    // Of their own: a signal must come through also where the global queues are busy.
+    let queue = DispatchQueue(label: "waypost.signals")
     return AsyncStream<Void> { continuation in
       let sources = [SIGTERM, SIGINT].map { number in
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
         source.setEventHandler { @Sendable in continuation.yield(()) }
         source.resume()
         return SignalSource(source: source)

@@ -18,7 +18,8 @@ typedef struct {
   uint16_t port;             // 0 picks a free one
   unsigned threads;
   unsigned connections_max;
-  size_t body_max;           // bytes; more is answered with 413
+  size_t body_max;           // bytes of a body, whatever the receiver grants; more is answered with 413
+  size_t bodies_max;         // bytes of all bodies at once, half of them for those over 64 kB; else 503
   unsigned head_seconds;     // a new connection's first request line and headers
   unsigned body_seconds;     // from the end of the head to the end of the body
   unsigned idle_seconds;     // between requests of a kept connection
@@ -26,6 +27,9 @@ typedef struct {
 
 typedef struct {
   void *context;
+  // A head has arrived that announces a body. Gives the bytes that the body may have, or sets `status` and
+  // `code` to refuse the request before its body is taken. The exchange is only lent, and has no body yet.
+  size_t (*admit)(void *context, wp_exchange *exchange, int *status, char *code, size_t code_size);
   // A whole request has arrived. The exchange is the receiver's until wp_exchange_release.
   void (*on_request)(void *context, wp_exchange *exchange, uint64_t id);
   // The client left, or the answer has gone out: work for it may stop.
@@ -54,6 +58,10 @@ const char *wp_exchange_peer(wp_exchange *exchange);    // the numeric address
 size_t wp_exchange_header_count(wp_exchange *exchange);
 wp_header wp_exchange_header(wp_exchange *exchange, size_t index);
 const uint8_t *wp_exchange_body(wp_exchange *exchange, size_t *count);
+// Whether the body's length is announced, and how many bytes it says; a chunked one is not.
+int wp_exchange_announced(wp_exchange *exchange, size_t *count);
+// Frees the body once it was read.
+void wp_exchange_forget_body(wp_exchange *exchange);
 
 // One whole answer.
 void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header *headers,
