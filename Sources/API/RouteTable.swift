@@ -11,6 +11,7 @@ package enum RouteTable {
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
+    routes += TuneRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }
