@@ -11,6 +11,7 @@ package enum RouteTable {
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
+    routes += TuneRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }
@@ -29,9 +30,10 @@ package enum RouteTable {
   private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     return [
-      Route("POST", "/v1/providers/search", "search", handler: search.search),
+      Route("POST", "/v1/providers/search", "search", isSearch: true, handler: search.search),
       Route(
-        "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+        "GET", "/v1/providers/search", "search by query parameters", isSearch: true,
+        handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),

@@ -13,6 +13,7 @@ package enum RankingDisclosure {
       "generation": .string(snapshot.generation), "asOf": .int(snapshot.revision),
       "services": .number(snapshot.liveCount), "model": .optional(modelID),
       "vectors": .bool(snapshot.hasVectors), "signals": signals(snapshot.configuration),
+      "tuned": tuned(snapshot.tuning),
       "rules": .array(
         rules.map { ["name": .string($0.name), "says": .string($0.says)] }),
       "placements": [
@@ -32,6 +33,24 @@ package enum RankingDisclosure {
         ),
       ],
       "notUsed": ["who asks", "what a provider pays, but for labelled placements", "the hour"],
+    ]
+  }
+
+  /// The tuned model, with what it was measured to be worth; null for the shipped ranking.
+  private static func tuned(_ tuning: IndexTuning) -> JSON {
+    if let fault = tuning.fault {
+      return ["model": .null, "fault": .string(fault.words)]
+    }
+    guard let number = tuning.number, let record = tuning.model?.record else { return .null }
+    return [
+      "model": .number(number), "source": .string(record.source),
+      "createdAt": .string(record.createdAt.rfc3339), "needs": .number(record.needCount),
+      "pairs": .number(record.pairCount),
+      "heldOutBefore": .double(TuningReport.rounded(record.heldOutBefore)),
+      "heldOutAfter": .double(TuningReport.rounded(record.heldOutAfter)),
+      "says": .string(
+        "Learnt from needs of this marketplace and measured on needs kept apart; one command "
+          + "puts the model before in use."),
     ]
   }
 
@@ -57,6 +76,10 @@ package enum RankingDisclosure {
       "mix": [
         "says": "The share of the vectors in the score, by the query's class; the rest is text.",
         "vectorShare": .object(shares.reduce(into: JSONObject()) { $0[$1.0] = $1.1 }),
+      ],
+      "learnedTerms": [
+        "says": "Words of needs that led others to a service, beside the listing's own words.",
+        "weight": .double(decimal(configuration.learnedWeight)),
       ],
       "name": [
         "says": "Added where the query is the very name or id of a service.",

@@ -50,13 +50,15 @@ public struct RankingConfiguration: Sendable {
   /// and with this weight of a pair.
   let pairWeight: Float
   /// Balance of the legs by class: 0 is text alone, 1 vectors alone, at 0.5 both count whole.
-  let vectorShare: [QueryClass: Float]
+  private(set) var vectorShare: [QueryClass: Float]
   /// Cosine from which a service belongs to the result set on meaning alone.
   let cosineCut: Float
   /// Share of a query's term weight from which a service belongs to the set on text alone.
   let textShare: Float
   /// How many of the best of each leg belong to the set in any case.
   let setFloor: Int
+  /// What a term that a marketplace has learnt for a service is worth beside one of the listing's own.
+  let learnedWeight: Float
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
   let quality: Quality
@@ -111,6 +113,7 @@ public struct RankingConfiguration: Sendable {
     textShare = Float(number("textShare", default: 0.5))
     setFloor = Int(number("setFloor", default: 200))
     nameBonus = Float(number("nameBonus", default: 10))
+    learnedWeight = Float(number("learnedTerms", default: 0.5))
     func quality(_ name: String, default fallback: Double) -> Float {
       Float(max(0, number("quality", name, default: fallback)))
     }
@@ -120,5 +123,12 @@ public struct RankingConfiguration: Sendable {
       uptimeWeight: quality("uptime", default: 0.4),
       uptimeUsual: quality("uptimeUsual", default: 99),
       uptimeWorst: quality("uptimeWorst", default: 90))
+  }
+
+  /// The same with class weights that a marketplace has learnt.
+  func tuned(by weights: FusionTrainer.Weights?) -> RankingConfiguration {
+    var copy = self
+    for (name, share) in weights?.vectorShare ?? [:] { copy.vectorShare[name] = share }
+    return copy
   }
 }

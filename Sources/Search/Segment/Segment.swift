@@ -36,6 +36,11 @@ final class Segment: Sendable {
   private let postingStarts: View<UInt32>
   private let postingServices: View<UInt32>
   private let postingImpacts: View<Float>
+  /// Terms that a marketplace has learnt for services, sorted.
+  let learnedTerms: TextTable
+  private let learnedStarts: View<UInt32>
+  private let learnedServices: View<UInt32>
+  private let learnedImpacts: View<Float>
   private let sequenceStarts: View<UInt64>
   private let sequenceTerms: View<Int32>
   /// Every word as it is written, in lower case, sorted; and how many services have it.
@@ -80,6 +85,11 @@ final class Segment: Sendable {
     let postingCount = Int(postingStarts[terms.count])
     postingServices = try reader.view("posting/services", count: postingCount)
     postingImpacts = try reader.view("posting/impacts", count: postingCount)
+    learnedTerms = try reader.texts("learned")
+    learnedStarts = try reader.view("learned/starts", count: learnedTerms.count + 1)
+    let learnedCount = Int(learnedStarts[learnedTerms.count])
+    learnedServices = try reader.view("learned/services", count: learnedCount)
+    learnedImpacts = try reader.view("learned/impacts", count: learnedCount)
     sequenceStarts = try reader.view("sequence/starts", count: count + 1)
     sequenceTerms = try reader.view("sequence/terms", count: Int(sequenceStarts[count]))
     words = try reader.texts("word")
@@ -129,7 +139,7 @@ final class Segment: Sendable {
     var sink = MemorySink()
     let average = averageLength ?? builder.averageLength
     try builder.write(
-      to: &sink, averageLength: average, space: base?.space, adapter: adapter, configuration)
+      to: &sink, averageLength: average, beside: base, adapter: adapter, configuration)
     var contents = sink.contents
     contents.facts["averageLength"] = .double(Double(average))
     return try Segment(SegmentReader(blob: sink.blob(), contents: contents))
@@ -170,6 +180,16 @@ final class Segment: Sendable {
 
   /// The place of a term, or nil.
   func place(ofTerm term: String) -> Int? { termHashes.index(of: term) }
+
+  /// The services that needs with a term have led to, or nil where there are none.
+  func learnedPostings(_ term: String) -> Postings? {
+    guard learnedTerms.count > 0, let place = learnedTerms.index(of: term) else { return nil }
+    let start = Int(learnedStarts[place])
+    let count = Int(learnedStarts[place + 1]) - start
+    return Postings(
+      services: UnsafeBufferPointer(start: learnedServices.base + start, count: count),
+      impacts: UnsafeBufferPointer(start: learnedImpacts.base + start, count: count))
+  }
 
   /// The services that have a term.
   func services(withTerm term: String) -> Bitset {

@@ -82,9 +82,10 @@ struct SegmentBuilder {
   /// Writes every section.
   /// - Parameters:
   ///   - averageLength: Tokens a service on average over the whole index; nil takes this segment's.
-  ///   - space: Where vectors are compared; nil makes one from this segment's vectors and the map.
+  ///   - base: The base of the index, whose vector space is taken over; nil makes a space from this segment's
+  ///     vectors and the map.
   consuming func write(
-    to sink: inout some SectionSink, averageLength: Float?, space: VectorSpace?,
+    to sink: inout some SectionSink, averageLength: Float?, beside base: Segment?,
     adapter: Adapter?, _ configuration: RankingConfiguration
   ) throws {
     try sink.add("id", ids)
@@ -96,7 +97,8 @@ struct SegmentBuilder {
     try sink.add("row/service", rowService, isStructure: true)
     try sink.add("row/cost", costSources, isStructure: true)
     try postings.write(
-      to: &sink, averageLength: averageLength ?? postings.averageLength, configuration)
+      to: &sink, averageLength: averageLength ?? postings.averageLength, beside: base,
+      configuration)
     let (keys, order) = TextTableBuilder.sorted(Array(folded.keys))
     let lists = Array(folded.values)
     var starts: [UInt32] = [0]
@@ -111,7 +113,7 @@ struct SegmentBuilder {
     for (number, field) in IndexField.all.enumerated() {
       try columns[number].write("column/" + field.name, to: &sink)
     }
-    try writeVectors(to: &sink, space: space, adapter)
+    try writeVectors(to: &sink, space: base?.space, adapter)
   }
 
   private mutating func writeVectors(

@@ -16,16 +16,19 @@ package final class Snapshot: Sendable {
   /// Whether every service of a segment is live.
   let isFullyLive: [Bool]
   let configuration: RankingConfiguration
+  /// The tuned model that it was made with.
+  let tuning: IndexTuning
 
   init(
     segments: [Segment], live: [Bitset], revision: Int64, generation: String,
-    configuration: RankingConfiguration
+    configuration: RankingConfiguration, tuning: IndexTuning = .none
   ) {
     self.segments = segments
     self.live = live
     self.revision = revision
     self.generation = generation
     self.configuration = configuration
+    self.tuning = tuning
     liveCount = live.reduce(0) { $0 + $1.population }
     isFullyLive = zip(segments, live).map { $0.count == $1.population }
     hasVectors =
@@ -55,6 +58,9 @@ package final class Snapshot: Sendable {
     let frequency = Float(documentFrequency)
     return Float.log1p(max(Float(liveCount) - frequency + 0.5, 0) / (frequency + 0.5))
   }
+
+  /// Why the tuned model that is named as the one in use is not used, in words; nil where all is well.
+  package var tuningFault: String? { tuning.fault?.words }
 
   /// The order of ids, by bytes: it breaks every tie.
   func precedes(_ left: Place, _ right: Place) -> Bool {
