@@ -98,16 +98,7 @@ final class Segment: Sendable {
     foldedStarts = try reader.view("folded/starts", count: foldedNames.count + 1)
     foldedServices = try reader.view(
       "folded/services", count: Int(foldedStarts[foldedNames.count]))
-    let mean: View<Float> = try reader.view("vector/mean", count: Encoder.dimension)
-    let map: View<Float> = try reader.view("vector/map")
-    let adapterCount = Encoder.dimension * Encoder.dimension
-    guard map.count == 0 || map.count == adapterCount else {
-      throw SegmentError.damaged(section: "vector/map")
-    }
-    space = VectorSpace(
-      mean: Array(mean.buffer),
-      adapter: map.count == 0
-        ? nil : Adapter(dimension: Encoder.dimension, elements: Array(map.buffer)))
+    space = try Segment.space(reader)
     vectors = try reader.view("vector/values", count: count * Encoder.dimension)
     vectorBits = try reader.view("vector/bits", count: count * Segment.bitWordCount)
     hasVector = Bitset(
@@ -120,6 +111,19 @@ final class Segment: Sendable {
     self.columns = columns
     blob.expectScatteredReads(reader.range("vector/values"))
     blob.expectScatteredReads(reader.range("document.bytes"))
+  }
+
+  /// The space that its vectors lie in.
+  private static func space(_ reader: SegmentReader) throws -> VectorSpace {
+    let mean: View<Float> = try reader.view("vector/mean", count: Encoder.dimension)
+    let map: View<Float> = try reader.view("vector/map")
+    guard map.count == 0 || map.count == Encoder.dimension * Encoder.dimension else {
+      throw SegmentError.damaged(section: "vector/map")
+    }
+    return VectorSpace(
+      mean: Array(mean.buffer),
+      adapter: map.count == 0
+        ? nil : Adapter(dimension: Encoder.dimension, elements: Array(map.buffer)))
   }
 
   /// Words of 64 bits in a vector's signs.
