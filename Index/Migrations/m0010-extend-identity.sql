@@ -15,8 +15,6 @@ CREATE TABLE api_key_next(
   scopes TEXT NOT NULL,
   filter TEXT,
   per_minute INTEGER CHECK(per_minute BETWEEN 1 AND 1000000),
-  -- The HMAC key of scoped tokens, sealed with the server's key: the record alone signs none.
-  derived_sealed BLOB,
   created_ms INTEGER NOT NULL,
   expires_ms INTEGER,
   used_ms INTEGER,
