@@ -11,6 +11,9 @@ package enum RouteTable {
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
+    routes += AccountRoutes(services: services).routes
+    routes += PrivacyRoutes(services: services).routes
+    routes += AdminRoutes(services: services).routes
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }

@@ -260,7 +260,9 @@ public struct Accounts: Sendable {
     return Credential(
       principal: Accounts.principal(of: found),
       grant: Grant(
-        name: "key:" + found.id.text, scopes: found.scopes,
+        // A key with all that a provider may have is open to what is not named yet, too.
+        name: "key:" + found.id.text,
+        scopes: found.scopes == Scope.ofProviders ? nil : found.scopes,
         filters: found.filter.map { [$0] } ?? [], perMinute: found.perMinute))
   }
 
