@@ -31,6 +31,7 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0010-extend-identity.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -53,7 +54,8 @@ let package = Package(
         "Catalog", "Embedding", "LinearAlgebra", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
-      name: "Identity", dependencies: ["Cryptography", "SQLite", "Index", "Primitives"]),
+      name: "Identity",
+      dependencies: ["Cryptography", "SQLite", "Index", "HTTPClient", "Primitives"]),
     .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
     .target(
       name: "Sessions",

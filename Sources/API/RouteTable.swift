@@ -12,6 +12,9 @@ package enum RouteTable {
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
+    routes += AccountRoutes(services: services).routes
+    routes += PrivacyRoutes(services: services).routes
+    routes += AdminRoutes(services: services).routes
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }

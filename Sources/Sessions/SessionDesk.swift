@@ -96,7 +96,9 @@ public struct SessionDesk: Sendable {
       try sweep(at: now, on: connection)
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         let (record, redirect) = try start(id, by: user, at: now, on: connection)
-        let view = launchView(record, redirect: redirect, at: now)
+        let algorithm = try ProviderSigningStore.algorithm(
+          of: record.providerID, on: connection)
+        let view = launchView(record, redirect: redirect, signedBy: algorithm, at: now)
         return Idempotency.Answer(status: 201, body: JSON.object(view).bytes)
       }
     }
@@ -206,12 +208,13 @@ public struct SessionDesk: Sendable {
 
   /// The answer to a confirmation, with the address that the browser goes to.
   private func launchView(
-    _ record: SessionRecord, redirect: String, at now: Timestamp
+    _ record: SessionRecord, redirect: String, signedBy algorithm: SigningAlgorithm,
+    at now: Timestamp
   ) -> JSONObject {
     var view = record.json(at: now)
     let mark = redirect.contains("?") ? "&" : "?"
     let target =
-      redirect + mark + "marketplace_session=" + tokens.launch(record)
+      redirect + mark + "marketplace_session=" + tokens.launch(record, algorithm: algorithm)
       + "&return_url=" + SessionDesk.percent(publicURL + "/sessions/" + record.id.text)
     view["redirectUrl"] = .string(target)
     view["sandbox"] = .bool(record.providerID == Sandbox.providerID)

@@ -17,6 +17,8 @@ enum LiveServices {
   ) async throws -> Services {
     let clock = DataFolder.clock
     let random = RandomSource.system
+    let logins = RevokedLogins()
+    try await logins.load(from: folder.record, at: clock.now)
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
@@ -64,9 +66,12 @@ enum LiveServices {
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
+        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL,
+        passwords: try IdentitySettings.passwords(arguments), logins: logins,
+        mail: try IdentitySettings.mail(arguments, clock, random, log)),
       refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
+        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh"),
+        revoked: logins),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       configuration: configuration)
