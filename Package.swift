@@ -32,6 +32,7 @@ let package = Package(
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0010-extend-identity.sql"),
+        .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -56,6 +57,9 @@ let package = Package(
     .target(
       name: "Identity",
       dependencies: ["Cryptography", "SQLite", "Index", "HTTPClient", "Primitives"]),
+    .target(
+      name: "Authorization",
+      dependencies: ["Identity", "HTTPClient", "Cryptography", "SQLite", "Primitives"]),
     .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
     .target(
       name: "Sessions",
@@ -71,14 +75,15 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
-        "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Authorization", "Ledger", "Sessions",
+        "Chat", "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+        "Sessions", "Authorization", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
     .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
@@ -105,6 +110,11 @@ let package = Package(
     .testTarget(
       name: "IdentityTests",
       dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
+    .testTarget(
+      name: "AuthorizationTests",
+      dependencies: [
+        "Authorization", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
   ],
   cLanguageStandard: .c11
 )

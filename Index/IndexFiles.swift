@@ -10,6 +10,7 @@ package enum IndexFiles {
     ("m0006-create-feedback.sql", text(PackageResources.m0006_create_feedback_sql)),
     ("m0007-create-placement.sql", text(PackageResources.m0007_create_placement_sql)),
     ("m0010-extend-identity.sql", text(PackageResources.m0010_extend_identity_sql)),
+    ("m0013-create-oauth.sql", text(PackageResources.m0013_create_oauth_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.

@@ -168,6 +168,8 @@ private final class EasyTransfer {
       _ = ccurl_set_pointer(
         handle, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
     }
+    // Last: the options of a body above make it a POST.
+    if request.isRead { _ = ccurl_set_long(handle, CURLOPT_HTTPGET, 1) }
     for header in request.headers {
       let isClean = !(header.name + header.value).utf8.contains { $0 < 0x20 || $0 == 0x7F }
       if isClean { headers = curl_slist_append(headers, "\(header.name): \(header.value)") }
@@ -203,6 +205,7 @@ private final class EasyTransfer {
   /// Tells the reader how it ended.
   func finish(_ code: CURLcode) {
     notes?.note(retryAfterSeconds: ccurl_retry_after(handle))
+    if let text = ccurl_header(handle, "Cache-Control") { notes?.note(cacheControl: String(cString: text)) }
     if sink.isTooLarge { return sink.fail(.tooLarge) }
     switch code {
     case CURLE_OK, CURLE_ABORTED_BY_CALLBACK: sink.finish(status: ccurl_status(handle))

@@ -235,9 +235,10 @@ public struct Accounts: Sendable {
     let now = clock.now
     do throws(JWTError) {
       let claims = try JWT.verify(
-        bearer, expecting: .init(type: "at+jwt", issuer: issuer, audience: issuer), at: now
+        bearer, expecting: .init(type: "at+jwt", issuer: issuer, audience: nil), at: now
       ) { keys.verifying($0, at: now) }
-      guard claims["scope"] == nil, let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
+      if claims["scope"] != nil { return try thirdParty(claims) }
+      guard claims["aud"] == .string(issuer), let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
         let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
       else { throw JWTError.claim("sub") }
       let login = claims["sid"]?.string.flatMap { ID<LoginKind>($0) }

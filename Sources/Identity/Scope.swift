@@ -38,9 +38,15 @@ public struct Grant: Sendable, Equatable {
   public let filters: [String]
   /// Requests a minute, or nil for the server's own limit.
   public let perMinute: Int?
+  /// The part of the server that a third party's token is for, such as `/mcp`; nil for all of it.
+  public let part: String?
 
   /// Bounds.
-  public init(name: String, scopes: Set<Scope>?, filters: [String] = [], perMinute: Int? = nil) {
+  public init(
+    name: String, scopes: Set<Scope>?, filters: [String] = [], perMinute: Int? = nil,
+    part: String? = nil
+  ) {
+    self.part = part
     self.name = name
     self.scopes = scopes
     self.filters = filters
