@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Identity
 internal import Primitives
 internal import Search
@@ -12,6 +13,10 @@ enum GrantRules {
       guard narrowed.contains(route.path) else {
         throw Refusal(.forbidden, "This key may only search.")
       }
+    }
+    if let part = grant.part, route.path != part {
+      // A token for one part of the server must not be worth anything at another (RFC 8707).
+      throw Refusal(.tokenInvalid, "This token is for \(part) only.")
     }
     if route.path.hasPrefix("/v1/me") || route.path.hasPrefix("/v1/admin") {
       throw Refusal(.forbidden, "This is for people who have signed in, not for API keys.")
@@ -31,6 +36,8 @@ enum GrantRules {
     if discovery.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
       return [.discoveryRead]
     }
+    // Each tool asks for its own.
+    if path == AuthorizationServer.toolsPart { return Scope.ofPeople }
     if path.hasPrefix("/v1/proposals") { return [.trialsStart] }
     if path.hasPrefix("/v1/sessions") { return session(method, path) }
     if path.hasPrefix("/v1/provider/services") { return [.listingsWrite] }

@@ -1,3 +1,4 @@
+package import Authorization
 package import Chat
 package import Identity
 package import Primitives
@@ -20,6 +21,10 @@ package struct Services: Sendable {
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
   package let tuner: MarketplaceTuner
+  package let authorization: AuthorizationServer
+  package let hub: ProviderHub
+  /// Sign-in through another service, where the operator has named one.
+  package let openID: OpenIDClient?
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -30,7 +35,8 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, configuration: Configuration
+    tuner: MarketplaceTuner, authorization: AuthorizationServer, hub: ProviderHub,
+    openID: OpenIDClient?, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -45,6 +51,9 @@ package struct Services: Sendable {
     self.chat = chat
     self.feedback = feedback
     self.tuner = tuner
+    self.authorization = authorization
+    self.hub = hub
+    self.openID = openID
     self.configuration = configuration
   }
 

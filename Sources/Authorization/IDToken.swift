@@ -6,9 +6,11 @@ public enum IDToken {
   /// Seconds of clock difference granted.
   static let leewaySeconds: Int64 = 60
 
-  /// The id of the key that a token says it is signed with, where its header is of a form that may be one.
-  static func keyID(of token: String) -> String? {
-    guard let id = header(of: token)?["kid"]?.string, JWT.isKeyID(id) else { return nil }
+  /// The id of the key that a token says it is signed with; nil where it names none.
+  /// - Throws: `JWTError` `header` where what it names is no id of a key.
+  static func keyID(of token: String) throws(JWTError) -> String? {
+    guard let named = header(of: token)?["kid"] else { return nil }
+    guard let id = named.string, JWT.isKeyID(id) else { throw .header }
     return id
   }
 
@@ -32,7 +34,8 @@ public enum IDToken {
       guard type.string?.lowercased() == "jwt" else { throw .header }
     }
     let payload = try JWS.open(
-      token, algorithms: Set(SigningAlgorithm.allCases), type: nil, key: { _ in key })
+      token, algorithms: Set(SigningAlgorithm.allCases), type: nil, needsKeyID: false,
+      key: { _ in key })
     guard let claims = JWS.object(payload) else { throw .malformed }
     try check(claims, issuer: issuer, clientID: clientID, nonce: nonce, now: now)
     return claims

@@ -187,9 +187,9 @@ public struct OpenIDClient: Sendable {
   /// The claims of an ID token by the checklist (specification core, 6.1; OpenID Connect Core 3.1.3.7).
   private func claims(of token: String, nonce: String) async throws(Refusal) -> JSONObject {
     let refusal = OpenIDClient.refusal("The sign-in service's token is not valid.")
-    guard let id = IDToken.keyID(of: token), let key = try await provider.key(id) else {
-      throw refusal
-    }
+    let id: String?
+    do throws(JWTError) { id = try IDToken.keyID(of: token) } catch { throw refusal }
+    guard let key = try await provider.key(id) else { throw refusal }
     do throws(JWTError) {
       return try IDToken.verify(
         token, issuer: settings.issuer, clientID: settings.clientID, nonce: nonce, at: clock.now,

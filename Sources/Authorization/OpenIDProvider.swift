@@ -76,11 +76,13 @@ actor OpenIDProvider {
   }
 
   /// The key of an id, or nil: fetched anew where the set is old, or, at most once a minute, where the id is new.
+  ///
+  /// - Parameter id: nil for the only key of a set of one, which need not be named (OpenID Connect Core 10.1).
   /// - Throws: `Refusal` `storage_unavailable`.
-  func key(_ id: String) async throws(Refusal) -> VerifyingKey? {
+  func key(_ id: String?) async throws(Refusal) -> VerifyingKey? {
     let now = clock.now
     let isFresh = keysUntil > now
-    if isFresh, let key = keys[id] { return key }
+    if isFresh, let key = found(id) { return key }
     let mayAsk = keysFetchedAt.map { now - $0 >= OpenIDProvider.refetchSeconds * 1_000 } ?? true
     guard mayAsk || !isFresh else { return nil }
     let address = try await description().keysAddress
@@ -92,7 +94,12 @@ actor OpenIDProvider {
     else { throw OpenIDProvider.silence }
     keys = set
     keysUntil = now + OpenIDProvider.kept(answer) * 1_000
-    return set[id]
+    return found(id)
+  }
+
+  private func found(_ id: String?) -> VerifyingKey? {
+    if let id { return keys[id] }
+    return keys.count == 1 ? keys.values.first : nil
   }
 
   private static func kept(_ answer: FetchedDocument) -> Int64 {
