@@ -64,10 +64,7 @@ enum LiveServices {
     configuration.version = Main.version
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL,
-        passwords: try IdentitySettings.passwords(arguments), logins: logins,
-        mail: try IdentitySettings.mail(arguments, clock, random, log)),
+      accounts: try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log),
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh"),
         revoked: logins),
