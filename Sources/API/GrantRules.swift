@@ -13,7 +13,8 @@ enum GrantRules {
         throw Refusal(.forbidden, "This key may only search.")
       }
     }
-    if route.path.hasPrefix("/v1/me") || route.path.hasPrefix("/v1/admin") {
+    let isOwn = route.path == "/v1/me" || route.path.hasPrefix("/v1/me/")
+    if isOwn || route.path.hasPrefix("/v1/admin/") {
       throw Refusal(.forbidden, "This is for people who have signed in, not for API keys.")
     }
     guard let scopes = grant.scopes else { return }
