@@ -274,6 +274,32 @@ struct AccountSecurityTests {
     #expect(changed?.conversationDays == 0)
   }
 
+  @Test("where another table needs the id, an erased account keeps nothing but it")
+  func erasesInPlace() async throws {
+    let user = try await ada()
+    _ = try await accounts.setConsent(true, for: .sharing, of: user.id)
+    let now = place.time.now
+    let ended = try await place.database.write { connection in
+      try connection.execute(
+        "CREATE TABLE purchase(id INTEGER PRIMARY KEY, user_id BLOB REFERENCES user(id)) STRICT")
+      try connection.run("INSERT INTO purchase(user_id) VALUES (?)", [.blob(user.id.bytes)])
+      return try accounts.erase(user.id, by: .system, at: now, on: connection)
+    }
+    #expect(ended.isEmpty)
+    let left = try #require(try await accounts.user(user.id))
+    #expect(!left.email.contains("@") && left.name == nil && left.frozenAt == now)
+    let consents = try await accounts.consents(of: user.id)
+    #expect(consents.isEmpty)
+    for email in ["ada@b.c", left.email] {
+      for password in [first, ""] {
+        let refused = await refusal { try await accounts.signIn(email: email, password: password) }
+        #expect(refused?.code == .unauthenticated)
+      }
+    }
+    let again = try await ada()
+    #expect(again.id != user.id)
+  }
+
   @Test("after an erasure no file has the e-mail, the name or the device, and no token is taken")
   func erases() async throws {
     let email = "zyxwvut-person@example.org"
