@@ -108,7 +108,7 @@ extension Accounts {
     _ user: ID<UserKind>, at now: Timestamp, on connection: Connection
   ) throws {
     do {
-      try connection.savepoint {
+      _ = try connection.savepoint {
         try connection.run("DELETE FROM user WHERE id = ?", [.blob(user.bytes)])
       }
     } catch let error as SQLiteError where error.isConstraint {
