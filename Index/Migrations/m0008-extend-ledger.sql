@@ -24,7 +24,6 @@ CREATE TABLE ledger_checkpoint(
   row_hash BLOB NOT NULL CHECK(length(row_hash) = 32),
   accounts_hash BLOB NOT NULL CHECK(length(accounts_hash) = 32),
   account_max INTEGER NOT NULL,
-  hold_count INTEGER NOT NULL CHECK(hold_count >= 0),
   at_ms INTEGER NOT NULL,
   key_id TEXT NOT NULL,
   signature BLOB NOT NULL

@@ -54,8 +54,21 @@ public struct AccountName: Sendable, Hashable {
   }
 }
 
+/// Whether an account may take part in transfers.
+public enum AccountStanding: Sendable, Equatable {
+  /// It may.
+  case open
+  /// It may not spend, after a dispute; it may receive.
+  case frozen(since: Timestamp)
+  /// It takes part in nothing any more.
+  case closed
+}
+
 /// What an account has.
 public struct Balance: Sendable, Equatable {
+  /// Nothing.
+  public static let zero = Balance(balance: Microtokens(0), held: Microtokens(0))
+
   /// Credits less debits, posted.
   public let balance: Microtokens
   /// What open holds reserve.
@@ -84,8 +97,18 @@ public struct LedgerEntry: Sendable {
 public struct LedgerReport: Sendable, Equatable {
   /// Transfers read.
   public let transferCount: Int
-  /// What does not hold; empty for a sound ledger.
+  /// The last transfer.
+  public var sequence: Int64 = 0
+  /// The checkpoint that it began after; 0 for the first transfer.
+  public var from: Int64 = 0
+  /// What does not hold, at most 100 and a few; empty for a sound ledger.
   public let faults: [String]
   /// Whether everything holds.
   public var isSound: Bool { faults.isEmpty }
+
+  /// The same with further faults.
+  public func adding(_ more: [String]) -> LedgerReport {
+    LedgerReport(
+      transferCount: transferCount, sequence: sequence, from: from, faults: faults + more)
+  }
 }
