@@ -46,9 +46,10 @@ public final class LedgerAuditor: Sendable {
   @discardableResult
   public func audit() async throws -> LedgerReport {
     let report = try await verify(isWhole: true)
-    let damage = try await database.read { connection in
-      // Table by table: one reader must not stay for the whole file.
-      try ["account", "hold", "transfer", "failed_transfer"].flatMap { table in
+    var damage: [String] = []
+    // Table by table: one reader must not stay for the whole file.
+    for table in ["account", "hold", "transfer", "failed_transfer"] {
+      damage += try await database.read { connection in
         try connection.rows("PRAGMA quick_check('\(table)')") { $0.text(0) }.filter { $0 != "ok" }
       }
     }

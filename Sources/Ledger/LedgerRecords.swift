@@ -91,6 +91,16 @@ public struct LedgerEntry: Sendable {
   public let reason: String
   /// When.
   public let at: Timestamp
+  /// What it did to the balance: 0 for holds and what releases them.
+  public let balanceChange: Microtokens
+  /// What it did to what is held.
+  public let heldChange: Microtokens
+  /// What the account on the other side is for.
+  public let counterparty: AccountKind
+  /// The hold, where it has to do with one.
+  public let holdID: ID<HoldKind>?
+  /// The capture of a fee or refund, or the fee of a returned one.
+  public let refersTo: ID<TransferKind>?
 }
 
 /// What a verification of the ledger found.
