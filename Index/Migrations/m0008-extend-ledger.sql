@@ -6,7 +6,7 @@ ALTER TABLE transfer ADD COLUMN expires_ms INTEGER;
 ALTER TABLE transfer ADD COLUMN reference BLOB;
 -- Of a capture that closes its hold: what it releases beside. NULL where the hold stays open.
 ALTER TABLE transfer ADD COLUMN released INTEGER CHECK(released >= 0);
-CREATE INDEX transfer_by_hold ON transfer(hold_id, seq) WHERE hold_id IS NOT NULL;
+CREATE INDEX transfer_history ON transfer(hold_id, seq) WHERE hold_id IS NOT NULL;
 -- A hold ends once (L4), whatever a program does.
 CREATE UNIQUE INDEX transfer_ending ON transfer(hold_id) WHERE kind IN ('void','expire');
 

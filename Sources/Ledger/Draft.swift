@@ -178,19 +178,24 @@ struct Draft {
 
   /// Runs the debit where the account can pay; else the id is remembered as failed.
   ///
-  /// A refund may take a provider below zero: what was earned may have been paid out already (2.1).
+  /// A refund may take a provider below zero: what was earned may have been paid out already (2.1). One who is
+  /// there still pays the fees of captures, which bring more than the fee takes.
   func fund(on connection: Connection, _ run: () throws -> Void) throws {
     let found = try connection.first(
-      "SELECT kind, credits_posted - debits_posted - debits_pending FROM account WHERE id = ?",
-      [.int(debit)]
-    ) { (kind: AccountKind(rawValue: $0.text(0)), available: $0.int(1)) }
+      """
+      SELECT kind, credits_posted - debits_posted - debits_pending, may_go_negative FROM account
+      WHERE id = ?
+      """, [.int(debit)]
+    ) { row in
+      (kind: AccountKind(rawValue: row.text(0)), available: row.int(1), isFlagged: row.int(2) == 1)
+    }
     guard let account = found, let chart = account.kind else {
       throw Refusal(.internal, "An account cannot be read.")
     }
     let isShort = account.available < amount.count && !chart.mayGoNegative
     if isShort, kind == "refund", chart == .providerEarned {
       try connection.run("UPDATE account SET may_go_negative = 1 WHERE id = ?", [.int(debit)])
-    } else if isShort {
+    } else if isShort, !(kind == "fee" && account.isFlagged) {
       throw try remembered(
         Refusal(.insufficientFunds, "The account has not enough available."), on: connection)
     }
