@@ -51,6 +51,7 @@ CREATE TABLE ledger_order(
   at_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX ledger_order_by_account ON ledger_order(account, seq);
+CREATE INDEX ledger_order_by_transfer ON ledger_order(transfer_id) WHERE transfer_id IS NOT NULL;
 CREATE TRIGGER ledger_order_no_update BEFORE UPDATE ON ledger_order
   BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER ledger_order_no_delete BEFORE DELETE ON ledger_order

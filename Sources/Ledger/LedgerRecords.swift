@@ -40,6 +40,12 @@ public struct AccountName: Sendable, Hashable {
   /// The user's 16 bytes or the provider's id; empty for the platform.
   public let owner: [UInt8]
 
+  /// The account of a kind and an owner.
+  package init(kind: AccountKind, owner: [UInt8]) {
+    self.kind = kind
+    self.owner = owner
+  }
+
   /// The platform's account of a kind.
   public static func platform(_ kind: AccountKind) -> AccountName {
     AccountName(kind: kind, owner: [])

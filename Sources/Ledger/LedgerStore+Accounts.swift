@@ -60,6 +60,7 @@ extension LedgerStore {
   ) throws {
     let account = try AccountRow.made(name, on: connection)
     if account.isFrozen { return }
+    try requireReason(order)
     try connection.run(
       "UPDATE account SET frozen_ms = ? WHERE id = ?",
       [.int(now.milliseconds), .int(account.id)])
@@ -72,6 +73,7 @@ extension LedgerStore {
   ) throws {
     let account = try AccountRow.made(name, on: connection)
     guard account.isFrozen else { return }
+    try requireReason(order)
     try connection.run("UPDATE account SET frozen_ms = NULL WHERE id = ?", [.int(account.id)])
     try record(order, .unfreeze, of: account.id, transfer: nil, at: now, on: connection)
   }
@@ -93,6 +95,7 @@ extension LedgerStore {
     guard isEmpty == true else {
       throw Refusal(.balanceNotEmpty, "The account still has units, or a hold on it is open.")
     }
+    try requireReason(order)
     try connection.run("UPDATE account SET closed = 1 WHERE id = ?", [.int(account.id)])
     try record(order, .close, of: account.id, transfer: nil, at: now, on: connection)
   }
@@ -102,7 +105,7 @@ extension LedgerStore {
   ///
   /// - Parameter id: From the event of the dispute: the same one never takes twice. The rest has an id of its own.
   /// - Returns: What the user and what the platform paid; nil where it was done before.
-  /// - Throws: `Refusal` as `post`.
+  /// - Throws: `Refusal` `id_exists_different` for another user or amount; as `post`.
   @discardableResult
   public static func chargeback(
     _ id: ID<TransferKind>, from user: AccountName, _ amount: Microtokens, _ order: LedgerOrder,
@@ -112,25 +115,35 @@ extension LedgerStore {
       throw Refusal(.amountOutOfRange, "An amount is from 1 to 1000000000000000 microtokens.")
     }
     let rest = natural("rest of chargeback", id.bytes)
-    let known = try connection.first(
-      "SELECT 1 FROM transfer WHERE id IN (?, ?)", [.blob(id.bytes), .blob(rest.bytes)]
-    ) { _ in true }
-    if known == true { return nil }
-    let available = try balance(user, on: connection).available.count
-    let own = max(0, min(available, amount.count))
     let account = try AccountRow.made(user, on: connection)
-    if own > 0 {
-      try post(
-        id, from: user, to: .platform(.externalPayments), Microtokens(own), reason: "chargeback",
-        settles: true, at: now, on: connection)
-      try record(order, .chargeback, of: account.id, transfer: id, at: now, on: connection)
+    let known = try connection.rows(
+      """
+      SELECT t.amount, o.account FROM transfer t LEFT JOIN ledger_order o ON o.transfer_id = t.id
+      WHERE t.id IN (?, ?)
+      """, [.blob(id.bytes), .blob(rest.bytes)]
+    ) { (amount: $0.int(0), account: $0.optionalInt(1)) }
+    if !known.isEmpty {
+      let total = known.reduce(0) { $0 + $1.amount }
+      guard total == amount.count, known.allSatisfy({ $0.account == account.id }) else {
+        throw Refusal(.idExistsDifferent, "This transfer id was used with other fields.")
+      }
+      return nil
     }
-    if own < amount.count {
-      try post(
-        rest, from: .platform(.platformChargebacks), to: .platform(.externalPayments),
-        Microtokens(amount.count - own), reason: "chargeback", at: now, on: connection)
-      try record(order, .chargeback, of: account.id, transfer: rest, at: now, on: connection)
-      try freeze(user, order, at: now, on: connection)
+    let own = max(0, min(try balance(user, on: connection).available.count, amount.count))
+    try connection.savepoint {
+      if own > 0 {
+        try post(
+          id, from: user, to: .platform(.externalPayments), Microtokens(own), reason: "chargeback",
+          settles: true, at: now, on: connection)
+        try record(order, .chargeback, of: account.id, transfer: id, at: now, on: connection)
+      }
+      if own < amount.count {
+        try post(
+          rest, from: .platform(.platformChargebacks), to: .platform(.externalPayments),
+          Microtokens(amount.count - own), reason: "chargeback", at: now, on: connection)
+        try record(order, .chargeback, of: account.id, transfer: rest, at: now, on: connection)
+        try freeze(user, order, at: now, on: connection)
+      }
     }
     return (Microtokens(own), Microtokens(amount.count - own))
   }
@@ -140,11 +153,7 @@ extension LedgerStore {
     _ order: LedgerOrder, _ action: LedgerOrder.Action, of account: Int64,
     transfer: ID<TransferKind>?, at now: Timestamp, on connection: Connection
   ) throws {
-    guard (1...200).contains(order.reason.unicodeScalars.count) else {
-      throw Refusal(
-        .validationFailed, "Give a reason.",
-        fields: [.init("/reason", "must have 1 to 200 characters")])
-    }
+    try requireReason(order)
     try connection.run(
       """
       INSERT INTO ledger_order(actor, action, account, transfer_id, reason, at_ms)
@@ -154,5 +163,13 @@ extension LedgerStore {
         .blob(order.actor), .text(action.rawValue), .int(account), .optional(transfer?.bytes),
         .text(order.reason), .int(now.milliseconds),
       ])
+  }
+
+  private static func requireReason(_ order: LedgerOrder) throws(Refusal) {
+    guard (1...200).contains(order.reason.unicodeScalars.count) else {
+      throw Refusal(
+        .validationFailed, "Give a reason.",
+        fields: [.init("/reason", "must have 1 to 200 characters")])
+    }
   }
 }

@@ -14,17 +14,19 @@ extension LedgerStore {
     _ order: LedgerOrder, at now: Timestamp, on connection: Connection
   ) throws -> Bool {
     let source = AccountName.platform(throughGrants ? .platformGrants : .platformPromoExpense)
-    if throughGrants {
-      try post(
-        natural("funds of grant", id.bytes), from: .platform(.platformPromoExpense), to: source,
-        amount, reason: "grant funded", at: now, on: connection)
+    return try connection.savepoint {
+      if throughGrants {
+        try post(
+          natural("funds of grant", id.bytes), from: .platform(.platformPromoExpense), to: source,
+          amount, reason: "grant funded", at: now, on: connection)
+      }
+      let isNew = try post(
+        id, from: source, to: user, amount, reason: "grant", at: now, on: connection)
+      guard isNew else { return false }
+      let account = try AccountRow.made(user, on: connection)
+      try record(order, .grant, of: account.id, transfer: id, at: now, on: connection)
+      return true
     }
-    let isNew = try post(
-      id, from: source, to: user, amount, reason: "grant", at: now, on: connection)
-    guard isNew else { return false }
-    let account = try AccountRow.made(user, on: connection)
-    try record(order, .grant, of: account.id, transfer: id, at: now, on: connection)
-    return true
   }
 
   /// Writes down that a provider was paid outside, at most what it has earned.
@@ -53,12 +55,15 @@ extension LedgerStore {
     }
     let account = AccountName.provider(provider)
     let id = natural("payout", Array(provider.utf8) + [0] + Array(reference.utf8))
-    let isNew = try post(
-      id, from: account, to: .platform(.externalPayouts), amount, reason: "payout " + reference,
-      at: now, on: connection)
-    if isNew {
-      let row = try AccountRow.made(account, on: connection)
-      try record(order, .payout, of: row.id, transfer: id, at: now, on: connection)
+    let isNew = try connection.savepoint {
+      let isNew = try post(
+        id, from: account, to: .platform(.externalPayouts), amount, reason: "payout " + reference,
+        at: now, on: connection)
+      if isNew {
+        let row = try AccountRow.made(account, on: connection)
+        try record(order, .payout, of: row.id, transfer: id, at: now, on: connection)
+      }
+      return isNew
     }
     return (id, isNew)
   }
@@ -72,15 +77,17 @@ extension LedgerStore {
     _ id: ID<TransferKind>, capture: ID<TransferKind>, _ amount: Microtokens, _ order: LedgerOrder,
     at now: Timestamp, on connection: Connection
   ) throws -> Bool {
-    let isNew = try refund(
-      id, capture: capture, amount, reason: "refund", at: now, on: connection)
-    guard isNew else { return false }
-    let payer = try connection.first(
-      "SELECT debit FROM transfer WHERE id = ?", [.blob(capture.bytes)]
-    ) { $0.int(0) }
-    if let payer {
-      try record(order, .refund, of: payer, transfer: id, at: now, on: connection)
+    try connection.savepoint {
+      let isNew = try refund(
+        id, capture: capture, amount, reason: "refund", at: now, on: connection)
+      guard isNew else { return false }
+      let payer = try connection.first(
+        "SELECT debit FROM transfer WHERE id = ?", [.blob(capture.bytes)]
+      ) { $0.int(0) }
+      if let payer {
+        try record(order, .refund, of: payer, transfer: id, at: now, on: connection)
+      }
+      return true
     }
-    return true
   }
 }

@@ -32,11 +32,13 @@ extension LedgerStore {
       throw Refusal(
         .exceedsCapture, "The capture has \(capture.amount - before) microtokens left to refund.")
     }
-    // The platform's share comes back first, so that the provider can pay it on.
-    try returnFee(
-      of: captureID, captured: capture.amount, refunded: before + amount.count, by: id, at: now,
-      on: connection)
-    try settle(draft, on: connection)
+    try connection.savepoint {
+      // The platform's share comes back first, so that the provider can pay it on.
+      try returnFee(
+        of: captureID, captured: capture.amount, refunded: before + amount.count, by: id, at: now,
+        on: connection)
+      try settle(draft, on: connection)
+    }
     return true
   }
 
