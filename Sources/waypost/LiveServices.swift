@@ -19,10 +19,7 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    // Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
-    try await LedgerAuditor(
-      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
-    ).start()
+    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
@@ -74,6 +71,14 @@ enum LiveServices {
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, configuration: configuration)
+  }
+
+  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
+    let clock = DataFolder.clock
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

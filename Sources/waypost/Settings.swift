@@ -113,7 +113,8 @@ struct Setting: Sendable {
       "days that events of searches are kept"),
     Setting(
       "from", nil, "judged", commands: ["tune", "ledger"],
-      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"),
+      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"
+    ),
     Setting(
       "folds", nil, "5", .integer(2...20), commands: ["tune"], "parts of the needs kept apart"),
     Setting(

@@ -189,11 +189,13 @@ struct VerifierTests {
     #expect(mixed.faults == [])
     try await book.write { till throws in
       try till.unguard()
-      try till.connection.run("UPDATE transfer SET at_ms = 60000 WHERE kind = 'capture' AND amount = 30")
+      try till.connection.run(
+        "UPDATE transfer SET at_ms = 60000 WHERE kind = 'capture' AND amount = 30")
       try till.rechain()
     }
     let forged = try await book.verify()
-    #expect(forged.faults.contains { $0.hasPrefix("I10") }, "an old hold's time-out holds by its row")
+    #expect(
+      forged.faults.contains { $0.hasPrefix("I10") }, "an old hold's time-out holds by its row")
   }
 
   @Test("every row's chain begins where the one before ends")
