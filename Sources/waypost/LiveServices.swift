@@ -4,6 +4,7 @@ import Chat
 import Cryptography
 import Embedding
 import Identity
+import Ledger
 import Primitives
 import SQLite
 import Search
@@ -18,6 +19,7 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
+    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
@@ -61,6 +63,7 @@ enum LiveServices {
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(
@@ -75,6 +78,14 @@ enum LiveServices {
   private static func warn(of indexer: Indexer) {
     guard let words = indexer.index.snapshot.tuningFault else { return }
     Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
+    let clock = DataFolder.clock
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {
