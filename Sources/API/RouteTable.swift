@@ -10,6 +10,7 @@ package enum RouteTable {
       + sessions(services) + chat(services)
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
+    routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes

@@ -1,5 +1,6 @@
 package import Chat
 package import Identity
+package import Payments
 package import Primitives
 package import SQLite
 package import Search
@@ -19,6 +20,7 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
+  package let payments: PaymentDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -29,7 +31,7 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    configuration: Configuration
+    payments: PaymentDesk, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -43,6 +45,7 @@ package struct Services: Sendable {
     self.sessions = sessions
     self.chat = chat
     self.feedback = feedback
+    self.payments = payments
     self.configuration = configuration
   }
 

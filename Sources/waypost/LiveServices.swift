@@ -4,6 +4,7 @@ import Chat
 import Cryptography
 import Embedding
 import Identity
+import Payments
 import Primitives
 import SQLite
 import Search
@@ -51,6 +52,10 @@ enum LiveServices {
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
       settings: try learning(arguments))
+    let payments = PaymentDesk(
+      database: folder.record, clock: clock, random: random, idempotency: idempotency,
+      processor: try processor(arguments), price: try price(arguments), publicURL: publicURL,
+      log: log)
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
@@ -67,7 +72,21 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, configuration: configuration)
+      feedback: feedback, payments: payments, configuration: configuration)
+  }
+
+  /// The payment processor, or nil where the operator has set no key.
+  private static func processor(_ arguments: Arguments) throws -> StripeClient? {
+    let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
+    guard key != nil || secret != nil else { return nil }
+    return try StripeClient(
+      url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? "")
+  }
+
+  private static func price(_ arguments: Arguments) throws -> TokenPrice {
+    try TokenPrice(
+      minorPerToken: Int64(arguments.integer("token-price")),
+      currency: arguments.text("token-currency") ?? "")
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

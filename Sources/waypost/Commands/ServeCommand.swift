@@ -7,6 +7,7 @@ import Embedding
 import Foundation
 import HTTPServer
 import Identity
+import Payments
 import Primitives
 import SQLite
 import Search
@@ -131,6 +132,7 @@ enum ServeCommand {
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
