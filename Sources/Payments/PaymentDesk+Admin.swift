@@ -64,7 +64,7 @@ extension PaymentDesk {
   /// Users who are frozen or owe, by id, after one.
   public func debtors(after user: ID<UserKind>?, limit: Int) async throws -> [JSON] {
     try await database.read { connection in
-      try PaymentStanding.debtors(after: user, limit: limit, on: connection).map(\.json)
+      try StandingStore.debtors(after: user, limit: limit, on: connection).map(\.json)
     }
   }
 
@@ -82,7 +82,7 @@ extension PaymentDesk {
       try idempotency.once(key, at: now, on: connection, refused: refused) {
         let before = try PurchaseStore.owing(user, on: connection)
         guard
-          try !before.isEmpty || PaymentStanding.frozenSince(user, on: connection) != nil
+          try !before.isEmpty || StandingStore.frozenSince(user, on: connection) != nil
         else { throw Refusal(.notFound, "This user owes nothing and is not frozen.") }
         let ledger = PurchaseLedger(
           cause: BytesText.hex(key.fingerprint), reason: "debt paid", now: now,
@@ -94,7 +94,7 @@ extension PaymentDesk {
           purchase.updatedAt = now
           try PurchaseStore.update(purchase, on: connection)
         }
-        try PaymentStanding.lift(user, at: now, on: connection)
+        try StandingStore.lift(user, at: now, on: connection)
         let owed = before.reduce(0) { $0 + $1.owed.count }
         let body: JSON = [
           "userId": .string(user.text), "collectedMicrotokens": .int(owed - forgiven),

@@ -25,11 +25,24 @@ public struct PaymentDesk: Sendable {
   let clock: Clock
   let random: RandomSource
   let idempotency: Idempotency
-  let processor: StripeClient?
-  private let price: TokenPrice
+  private let offer: Offer?
   private let publicURL: String
   let log: @Sendable (String) -> Void
   private let running = Running()
+
+  /// Where tokens can be bought, and for how much.
+  public struct Offer: Sendable {
+    /// The payment processor.
+    public let processor: StripeClient
+    /// What a token costs.
+    public let price: TokenPrice
+
+    /// An offer.
+    public init(processor: StripeClient, price: TokenPrice) {
+      self.processor = processor
+      self.price = price
+    }
+  }
 
   /// Calls to the processor under way, by the id of what they are for.
   private final class Running: Sendable {
@@ -37,20 +50,18 @@ public struct PaymentDesk: Sendable {
   }
 
   /// - Parameters:
-  ///   - processor: nil where purchases are not offered.
+  ///   - offer: nil where tokens cannot be bought.
   ///   - publicURL: Where the processor sends the user afterwards, without a slash at the end.
   ///   - log: Gets what an operator should look at; ids only.
   public init(
     database: Database, clock: Clock, random: RandomSource, idempotency: Idempotency,
-    processor: StripeClient?, price: TokenPrice, publicURL: String,
-    log: @escaping @Sendable (String) -> Void
+    offer: Offer?, publicURL: String, log: @escaping @Sendable (String) -> Void
   ) {
     self.database = database
     self.clock = clock
     self.random = random
     self.idempotency = idempotency
-    self.processor = processor
-    self.price = price
+    self.offer = offer
     self.publicURL = publicURL
     self.log = log
   }
@@ -102,9 +113,9 @@ public struct PaymentDesk: Sendable {
           .validationFailed, "The purchase is not valid.",
           fields: [.init("/tokenAmount", "must be a whole number from 100 to 100000")])
       }
-      guard processor != nil else { throw PaymentDesk.notOffered }
+      guard let offer else { throw PaymentDesk.notOffered }
       do {
-        try PaymentStanding.requireNotFrozen(user, on: connection)
+        try StandingStore.requireNotFrozen(user, on: connection)
       } catch let refusal as Refusal {
         return .answer(
           try idempotency.once(key, at: now, on: connection, refused: refused) { throw refusal })
@@ -118,8 +129,8 @@ public struct PaymentDesk: Sendable {
       }
       let fresh = Purchase(
         id: ID(at: now, random: random), userID: user, tokenAmount: tokenAmount,
-        amountMinor: tokenAmount * price.minorPerToken, currency: price.currency, state: .created,
-        bodyHash: key.bodyDigest, attempt: 0, refundedMinor: 0, disputedMinor: 0,
+        amountMinor: tokenAmount * offer.price.minorPerToken, currency: offer.price.currency,
+        state: .created, bodyHash: key.bodyDigest, attempt: 0, refundedMinor: 0, disputedMinor: 0,
         credited: Microtokens(0), clawed: Microtokens(0), owed: Microtokens(0),
         forgiven: Microtokens(0), createdAt: now, updatedAt: now)
       try PurchaseStore.insert(fresh, requestKey: key.fingerprint, on: connection)
@@ -231,6 +242,9 @@ public struct PaymentDesk: Sendable {
 // MARK: What every keyed act shares
 
 extension PaymentDesk {
+  /// The payment processor, where there is one.
+  var processor: StripeClient? { offer?.processor }
+
   static var notOffered: Refusal {
     Refusal(
       .purchasesNotOffered, "Tokens cannot be bought here: the operator has set no payment key.")

@@ -38,9 +38,9 @@ struct PurchaseLedger {
     try PurchaseStore.update(purchase, on: connection)
     let owed = try collect(from: purchase.userID)
     if owed > 0, try PurchaseStore.isDisputed(purchase.userID, on: connection) {
-      try PaymentStanding.freeze(purchase.userID, at: now, on: connection)
+      try StandingStore.freeze(purchase.userID, at: now, on: connection)
     } else if owed == 0, change < 0 {
-      try PaymentStanding.lift(purchase.userID, at: now, on: connection)
+      try StandingStore.lift(purchase.userID, at: now, on: connection)
     }
   }
 

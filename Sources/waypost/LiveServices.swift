@@ -54,8 +54,7 @@ enum LiveServices {
       settings: try learning(arguments))
     let payments = PaymentDesk(
       database: folder.record, clock: clock, random: random, idempotency: idempotency,
-      processor: try processor(arguments), price: try price(arguments), publicURL: publicURL,
-      log: log)
+      offer: try tokenOffer(arguments), publicURL: publicURL, log: log)
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
@@ -75,18 +74,16 @@ enum LiveServices {
       feedback: feedback, payments: payments, configuration: configuration)
   }
 
-  /// The payment processor, or nil where the operator has set no key.
-  private static func processor(_ arguments: Arguments) throws -> StripeClient? {
+  /// Where tokens can be bought, and for how much; nil where the operator has set no key.
+  private static func tokenOffer(_ arguments: Arguments) throws -> PaymentDesk.Offer? {
     let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
     guard key != nil || secret != nil else { return nil }
-    return try StripeClient(
-      url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? "")
-  }
-
-  private static func price(_ arguments: Arguments) throws -> TokenPrice {
-    try TokenPrice(
-      minorPerToken: Int64(arguments.integer("token-price")),
-      currency: arguments.text("token-currency") ?? "")
+    return PaymentDesk.Offer(
+      processor: try StripeClient(
+        url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
+      price: try TokenPrice(
+        minorPerToken: Int64(arguments.integer("token-price")),
+        currency: arguments.text("token-currency") ?? ""))
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

@@ -3,7 +3,7 @@ public import Primitives
 public import SQLite
 
 /// Whether a user may spend: a dispute that takes more than the user has freezes the account (specification core, 2.1).
-public enum PaymentStanding {
+public enum StandingStore {
   /// Refuses a frozen user; asked before units are reserved or bought, inside the caller's transaction.
   ///
   /// - Throws: `Refusal` `account_frozen`.
