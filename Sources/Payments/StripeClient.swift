@@ -46,7 +46,8 @@ public struct StripeClient: Sendable {
     guard !key.isEmpty, !webhookSecret.isEmpty, isPrintable else {
       throw Refusal(
         .validationFailed,
-        "WAYPOST_STRIPE_KEY and WAYPOST_STRIPE_WEBHOOK_SECRET belong together: set both or neither.")
+        "WAYPOST_STRIPE_KEY and WAYPOST_STRIPE_WEBHOOK_SECRET belong together: set both or neither."
+      )
     }
     self.url = base
     self.key = key

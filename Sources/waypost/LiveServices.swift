@@ -52,9 +52,6 @@ enum LiveServices {
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
       settings: try learning(arguments))
-    let payments = PaymentDesk(
-      database: folder.record, clock: clock, random: random, idempotency: idempotency,
-      offer: try tokenOffer(arguments), publicURL: publicURL, log: log)
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
@@ -71,19 +68,29 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, payments: payments, configuration: configuration)
+      feedback: feedback,
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      configuration: configuration)
   }
 
-  /// Where tokens can be bought, and for how much; nil where the operator has set no key.
-  private static func tokenOffer(_ arguments: Arguments) throws -> PaymentDesk.Offer? {
+  /// Purchases; without a key of a payment processor nothing can be bought.
+  private static func payments(
+    _ arguments: Arguments, _ folder: DataFolder, _ idempotency: Idempotency, _ publicURL: String,
+    _ log: @escaping @Sendable (String) -> Void
+  ) throws -> PaymentDesk {
     let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
-    guard key != nil || secret != nil else { return nil }
-    return PaymentDesk.Offer(
-      processor: try StripeClient(
-        url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
-      price: try TokenPrice(
-        minorPerToken: Int64(arguments.integer("token-price")),
-        currency: arguments.text("token-currency") ?? ""))
+    var offer: PaymentDesk.Offer?
+    if key != nil || secret != nil {
+      offer = PaymentDesk.Offer(
+        processor: try StripeClient(
+          url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
+        price: try TokenPrice(
+          minorPerToken: Int64(arguments.integer("token-price")),
+          currency: arguments.text("token-currency") ?? ""))
+    }
+    return PaymentDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
+      offer: offer, publicURL: publicURL, log: log)
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {
