@@ -141,7 +141,8 @@ class Processor:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     processor = None
-    protocol_version = "HTTP/1.1"
+    # A connection for each request: on one that is used again, curl by itself repeats what was dropped.
+    protocol_version = "HTTP/1.0"
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -150,8 +151,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.processor.requests.append((self.path, headers, form))
         failure = self.processor.failures.pop(0) if self.processor.failures else None
         if failure == "drop":
-            self.close_connection = True
-            self.connection.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         if failure:
             status, answer = failure, {"error": {"type": "api_error", "message": "as the test wants it"}}

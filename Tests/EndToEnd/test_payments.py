@@ -217,10 +217,9 @@ def test_a_body_may_have_256_kb(shop):
     small = json.dumps(event("invoice.paid", {"id": "in_1", "text": "x" * 200_000}))
     assert deliver(shop.server, small).json() == {"received": True, "result": "ignored"}
     large = json.dumps(event("invoice.paid", {"id": "in_1", "text": "x" * 262_144}))
-    answer = deliver(shop.server, large)
-    assert answer.status_code == 413
-    unsigned = shop.server.post("/v1/payments/webhook", {"text": "x" * 100_000})
-    assert unsigned.status_code in (401, 413)
+    problem(deliver(shop.server, large), 413, "body_too_large")
+    unsigned = shop.server.post("/v1/payments/webhook", {"text": "x" * 70_000})
+    problem(unsigned, 401, "unauthenticated")
 
 
 def test_localstripes_own_events_are_taken_and_left_alone(shop, buyer):
@@ -337,13 +336,8 @@ def test_purchases_outlive_a_kill(shop, buyer):
     assert deliver(shop.server, what).json()["result"] == "applied"
     shop.server.kill()
     shop.server.start()
-    shop.admin.server = shop.server
     assert deliver(shop.server, what).json()["result"] == "repeated"
-    again = Account(shop.server, buyer.token)
-    # The address has changed, and with it the issuer of tokens: only the record is asked.
-    answer = again.get("/v1/tokens/balance")
-    if answer.status_code == 200:
-        assert answer.json()["availableMicrotokens"] == 100 * TOKEN
+    # The address has changed, and with it the issuer of tokens.
     shop.admin = Account.login(shop.server, "till@example.org")
     assert shop.admin.get("/v1/admin/purchases/" + purchase).json()["creditedMicrotokens"] == 100 * TOKEN
     sound(shop)
