@@ -34,6 +34,7 @@ CREATE INDEX purchase_by_state ON purchase(state, id);
 CREATE INDEX purchase_by_intent ON purchase(payment_intent) WHERE payment_intent IS NOT NULL;
 CREATE INDEX purchase_by_checkout ON purchase(checkout_session) WHERE checkout_session IS NOT NULL;
 CREATE INDEX purchase_owing ON purchase(user_id) WHERE owed > 0;
+CREATE INDEX purchase_keyed ON purchase(created_ms) WHERE request_key IS NOT NULL;
 CREATE INDEX purchase_flagged ON purchase(id) WHERE flag IS NOT NULL;
 
 -- Signed events by their id: the row commits with what the event moves, so that an event counts once.
@@ -74,6 +75,7 @@ CREATE TABLE purchase_refund(
   created_ms INTEGER NOT NULL,
   updated_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX purchase_refund_keyed ON purchase_refund(created_ms) WHERE request_key IS NOT NULL;
 CREATE INDEX purchase_refund_by_purchase ON purchase_refund(purchase_id);
 
 -- Users who may not spend until an admin settles what a dispute took beyond their balance.
