@@ -32,6 +32,7 @@ let package = Package(
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -62,6 +63,11 @@ let package = Package(
         "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Payments",
+      dependencies: [
+        "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
       name: "Chat",
       dependencies: [
         "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
@@ -70,14 +76,15 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
-        "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
+        "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
     .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
@@ -91,6 +98,12 @@ let package = Package(
       name: "SessionsTests",
       dependencies: [
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
+        "Primitives",
+      ]),
+    .testTarget(
+      name: "PaymentsTests",
+      dependencies: [
+        "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),

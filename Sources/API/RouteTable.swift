@@ -12,6 +12,7 @@ package enum RouteTable {
     routes += LedgerRoutes(services: services).routes
     routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
+    routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }

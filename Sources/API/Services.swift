@@ -1,6 +1,7 @@
 package import Chat
 package import Identity
 package import Ledger
+package import Payments
 package import Primitives
 package import SQLite
 package import Search
@@ -21,6 +22,7 @@ package struct Services: Sendable {
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
   package let tuner: MarketplaceTuner
+  package let payments: PaymentDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -33,7 +35,7 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, configuration: Configuration
+    tuner: MarketplaceTuner, payments: PaymentDesk, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -48,6 +50,7 @@ package struct Services: Sendable {
     self.chat = chat
     self.feedback = feedback
     self.tuner = tuner
+    self.payments = payments
     self.configuration = configuration
     auditor = LedgerAuditor(
       database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))

@@ -5,6 +5,7 @@ import Cryptography
 import Embedding
 import Identity
 import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
@@ -72,6 +73,7 @@ enum LiveServices {
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
       configuration: configuration)
   }
 
@@ -86,6 +88,26 @@ enum LiveServices {
     try await LedgerAuditor(
       database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
     ).start()
+  }
+
+  /// Purchases; without a key of a payment processor nothing can be bought.
+  private static func payments(
+    _ arguments: Arguments, _ folder: DataFolder, _ idempotency: Idempotency, _ publicURL: String,
+    _ log: @escaping @Sendable (String) -> Void
+  ) throws -> PaymentDesk {
+    let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
+    var offer: PaymentDesk.Offer?
+    if key != nil || secret != nil {
+      offer = PaymentDesk.Offer(
+        processor: try StripeClient(
+          url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
+        price: try TokenPrice(
+          minorPerToken: Int64(arguments.integer("token-price")),
+          currency: arguments.text("token-currency") ?? ""))
+    }
+    return PaymentDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
+      offer: offer, publicURL: publicURL, log: log)
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

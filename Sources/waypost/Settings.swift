@@ -73,6 +73,22 @@ struct Setting: Sendable {
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
     Setting(
+      "stripe-url", "WAYPOST_STRIPE_URL", "https://api.stripe.com", commands: ["serve"],
+      "base URL of the payment processor's API, in Stripe's form"),
+    Setting(
+      "stripe-key", "WAYPOST_STRIPE_KEY", nil, .secret, commands: ["serve"],
+      "secret key for that API; without it tokens cannot be bought; from the environment only"),
+    Setting(
+      "stripe-webhook-secret", "WAYPOST_STRIPE_WEBHOOK_SECRET", nil, .secret,
+      commands: ["serve"],
+      "secret that its events are signed with; goes with the key; from the environment only"),
+    Setting(
+      "token-price", "WAYPOST_TOKEN_PRICE", "1", .integer(1...999), commands: ["serve"],
+      "price of a token in minor units of the currency"),
+    Setting(
+      "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
+      "currency of the price, ISO 4217"),
+    Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
       "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),

@@ -8,6 +8,7 @@ import Foundation
 import HTTPServer
 import Identity
 import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
@@ -147,6 +148,7 @@ enum ServeCommand {
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
