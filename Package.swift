@@ -31,6 +31,7 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -61,6 +62,11 @@ let package = Package(
         "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Webhooks",
+      dependencies: [
+        "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
+      ]),
+    .target(
       name: "Chat",
       dependencies: [
         "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
@@ -69,14 +75,15 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
-        "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
+        "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+        "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
     .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
@@ -90,6 +97,12 @@ let package = Package(
       name: "SessionsTests",
       dependencies: [
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
+        "Primitives",
+      ]),
+    .testTarget(
+      name: "WebhooksTests",
+      dependencies: [
+        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
