@@ -11,6 +11,8 @@ package enum RouteTable {
     routes += DiscoveryRoutes(services: services, search: search).routes
     routes += PlacementRoutes(services: services).routes
     routes += EventRoutes(services: services).all
+    routes += WebhookRoutes(services: services).all
+    routes += UserEventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }

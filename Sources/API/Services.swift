@@ -4,6 +4,7 @@ package import Primitives
 package import SQLite
 package import Search
 package import Sessions
+package import Webhooks
 
 /// Every live object that routes need, built once by the command.
 package struct Services: Sendable {
@@ -19,6 +20,7 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
+  package let webhooks: WebhookDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -29,7 +31,7 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    configuration: Configuration
+    webhooks: WebhookDesk, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -43,6 +45,7 @@ package struct Services: Sendable {
     self.sessions = sessions
     self.chat = chat
     self.feedback = feedback
+    self.webhooks = webhooks
     self.configuration = configuration
   }
 

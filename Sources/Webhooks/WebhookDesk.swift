@@ -46,14 +46,17 @@ public struct WebhookDesk: Sendable {
   // MARK: Endpoints
 
   /// Makes an endpoint; its secret is shown only in this answer.
-  /// - Throws: `Refusal` `validation_failed` where the provider has ten.
+  ///
+  /// - Parameter body: The request, read as `WebhookDraft` says.
+  /// - Throws: `Refusal` `validation_failed`, also where the provider has ten.
   public func create(
-    _ draft: WebhookDraft, for provider: String, key: Idempotency.Key,
+    _ body: JSON, for provider: String, key: Idempotency.Key,
     refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
       try idempotency.once(key, at: now, on: connection, refused: refused) {
+        let draft = try WebhookDraft.read(body, under: rules)
         let count = try WebhookStore.endpoints(of: provider, on: connection).count
         guard count < WebhookDesk.endpointsMax else {
           throw Refusal(
@@ -124,21 +127,25 @@ public struct WebhookDesk: Sendable {
 
   /// Gives an endpoint a new secret, shown only in this answer; for a day the one before signs too.
   ///
-  /// - Parameter secret: A shared secret that the owner brings along.
+  /// - Parameter text: A shared secret that the owner brings along, as JSON text.
   public func rotate(
-    _ id: ID<WebhookEndpointKind>, of provider: String, to secret: WebhookSecret?,
+    _ id: ID<WebhookEndpointKind>, of provider: String, to text: JSON?,
     key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
       try idempotency.once(key, at: now, on: connection, refused: refused) {
         var endpoint = try own(id, of: provider, on: connection)
-        if let secret, secret.algorithm != endpoint.algorithm {
+        let given = text?.string.flatMap { WebhookSecret(text: $0) }
+        guard text == nil || given?.algorithm == endpoint.algorithm else {
           throw Refusal(
             .validationFailed, "The secret is not valid.",
-            fields: [.init("/secret", "does not go with the endpoint's algorithm")])
+            fields: [
+              .init(
+                "/secret", "must be whsec_ and base64 of 24 to 64 bytes, for hmac-sha256 only")
+            ])
         }
-        let fresh = secret ?? WebhookSecret(endpoint.algorithm, random: random)
+        let fresh = given ?? WebhookSecret(endpoint.algorithm, random: random)
         endpoint.previousSealed = endpoint.sealed
         endpoint.previousUntil = now + WebhookDesk.overlapMilliseconds
         endpoint.sealed = vault.seal(fresh, of: id, random: random)

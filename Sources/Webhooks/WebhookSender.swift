@@ -36,7 +36,8 @@ public final class WebhookSender: Sendable {
 
   init(
     database: Database, clock: Clock, random: RandomSource, vault: WebhookVault,
-    rules: WebhookRules, userEvents: UserEvents, post: Post?, log: @escaping @Sendable (String) -> Void
+    rules: WebhookRules, userEvents: UserEvents, post: Post?,
+    log: @escaping @Sendable (String) -> Void
   ) {
     self.database = database
     self.clock = clock

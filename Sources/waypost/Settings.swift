@@ -70,6 +70,9 @@ struct Setting: Sendable {
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
     Setting(
+      "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
+      "ports that webhooks may be sent to beside 443, separated by commas"),
+    Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
       "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),

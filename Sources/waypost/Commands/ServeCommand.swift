@@ -11,6 +11,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// `waypost serve`: builds every live object, answers until SIGTERM or SIGINT, drains.
 enum ServeCommand {
@@ -56,6 +57,8 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
+    // They would wait for events until the end of the grace.
+    services.webhooks.userEvents.closeAll()
     let isQuiet = await server.stop()
     for task in work { task.cancel() }
     let isDone = await within(seconds: 5) {
@@ -125,13 +128,15 @@ enum ServeCommand {
         if count % 3_600 == 1 { await prune(services, log) }
       }
     }
-    return [indexing, housekeeping]
+    let webhooks = Task { await services.webhooks.sender.run() }
+    return [indexing, housekeeping, webhooks]
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
+    await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
       try await services.record.write {
