@@ -69,11 +69,18 @@ enum LiveServices {
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback,
-      webhooks: WebhookDesk(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "webhooks"),
-        idempotency: idempotency,
-        rules: try webhookRules(arguments, publicURL: publicURL), log: log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
       configuration: configuration)
+  }
+
+  private static func webhooks(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+  ) throws -> WebhookDesk {
+    WebhookDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system,
+      key: keys.derived(for: "webhooks"), idempotency: idempotency,
+      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
   }
 
   /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.
