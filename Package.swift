@@ -102,8 +102,8 @@ let package = Package(
     .testTarget(
       name: "WebhooksTests",
       dependencies: [
-        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Index",
-        "Primitives",
+        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
+        "Index", "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(

@@ -191,9 +191,10 @@ enum OutboxStore {
   static func moved(
     after first: Int64, through last: Int64, on connection: Connection
   ) throws -> [[UInt8]] {
+    // CROSS keeps the order: from the few new movements to their accounts.
     try connection.rows(
       """
-      SELECT DISTINCT a.owner FROM transfer t JOIN account a ON a.id IN (t.debit, t.credit)
+      SELECT DISTINCT a.owner FROM transfer t CROSS JOIN account a ON a.id IN (t.debit, t.credit)
       WHERE t.seq > ? AND t.seq <= ? AND a.kind = 'user_available' LIMIT 1000
       """, [.int(first), .int(last)]
     ) { $0.blob(0) }

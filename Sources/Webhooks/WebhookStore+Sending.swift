@@ -42,7 +42,7 @@ extension WebhookStore {
       try connection.rows(
         """
         SELECT id FROM webhook_delivery
-        WHERE endpoint_id = ? AND state = 'due' AND next_ms <= ? ORDER BY next_ms, id LIMIT ?
+        WHERE endpoint_id = ? AND state = 'due' AND next_ms <= ? ORDER BY next_ms LIMIT ?
         """, [.blob(endpoint.bytes), .int(now.milliseconds), .int(Int64(perEndpoint))]
       ) { ID<WebhookDeliveryKind>(bytes: $0.blob(0)) }
       .compactMap { $0.map { DueDelivery(id: $0, endpointID: endpoint) } }
