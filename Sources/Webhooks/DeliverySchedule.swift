@@ -95,6 +95,12 @@ public enum DeliverySchedule {
     return Decision(fate: .retry(at: now + max(wait, pause ?? 0)), pausedUntil: pausedUntil)
   }
 
+  /// How long an endpoint is left alone after so many failures in a row, over all of its deliveries: one that is dead
+  /// must not take up places all the time. A delivery that is alone keeps its schedule.
+  public static func rest(failures: Int) -> Int64 {
+    failures <= 5 ? 0 : failures <= 20 ? 30_000 : 300_000
+  }
+
   /// How long the endpoint is left alone: what it asks for, else longer with each 429, 502 or 504 in a row.
   private static func pause(after outcome: WebhookOutcome, slowdowns: Int) -> Int64? {
     guard case .answered(let status, let seconds) = outcome else { return nil }

@@ -8,6 +8,13 @@ public struct WebhookRequest: Sendable {
   public let headers: [(name: String, value: String)]
   /// The event, as it is signed.
   public let body: [UInt8]
+
+  /// An attempt.
+  public init(url: String, headers: [(name: String, value: String)], body: [UInt8]) {
+    self.url = url
+    self.headers = headers
+    self.body = body
+  }
 }
 
 /// What came back.

@@ -11,8 +11,12 @@ public final class WebhookSender: Sendable {
   public typealias Post = @Sendable (WebhookRequest) async -> WebhookAnswer
 
   /// Attempts at once of endpoints that answer; those whose last attempt failed have as many of their own, so that
-  /// the slow and the dead hold up nobody else.
+  /// the dead hold up nobody else.
   public static let runningMax = 8
+  /// An attempt that takes longer gives its place to another, so that the slow hold up nobody either.
+  public static let promptMilliseconds: Int64 = 1_000
+  /// How many may have given up their places so.
+  public static let lateMax = 32
   /// Attempts at once at one endpoint that answers. One that fails gets one.
   public static let perEndpointMax = 2
   /// How long the log and the events are kept.
@@ -32,7 +36,20 @@ public final class WebhookSender: Sendable {
   private let userEvents: UserEvents
   private let post: Post
   private let log: @Sendable (String) -> Void
-  private let running = Mutex<[DueDelivery: Lane]>([:])
+  private let running = Mutex(Running())
+
+  /// The attempts under way.
+  private struct Running {
+    var lanes: [DueDelivery: Lane] = [:]
+    var begun: [DueDelivery: Timestamp] = [:]
+
+    func hasRoom(_ lane: Lane, at now: Timestamp) -> Bool {
+      let own = lanes.filter { $0.value == lane }.keys
+      if lane == .failing { return own.count < WebhookSender.runningMax }
+      let late = own.count { now - (begun[$0] ?? now) > WebhookSender.promptMilliseconds }
+      return own.count - min(late, WebhookSender.lateMax) < WebhookSender.runningMax
+    }
+  }
 
   init(
     database: Database, clock: Clock, random: RandomSource, vault: WebhookVault,
@@ -56,7 +73,11 @@ public final class WebhookSender: Sendable {
         var isBusy = false
         do {
           isBusy = try await pump()
-          for delivery in try await takeDue() { group.addTask { await self.attempt(delivery) } }
+          for lane in Lane.allCases {
+            for delivery in try await takeDue(in: lane) {
+              group.addTask { await self.work(on: delivery, in: lane) }
+            }
+          }
         } catch is CancellationError {
           break
         } catch {
@@ -95,7 +116,8 @@ public final class WebhookSender: Sendable {
   /// - Returns: How many were made.
   @discardableResult
   public func deliverDue() async throws -> Int {
-    let due = try await takeDue()
+    var due: [DueDelivery] = []
+    for lane in Lane.allCases { due += try await takeDue(in: lane) }
     await withDiscardingTaskGroup { group in
       for delivery in due { group.addTask { await self.attempt(delivery) } }
     }
@@ -115,46 +137,65 @@ public final class WebhookSender: Sendable {
     }
   }
 
-  /// Deliveries to attempt now, marked as running.
-  private func takeDue() async throws -> [DueDelivery] {
-    let now = clock.now
-    var taken: [DueDelivery] = []
-    for lane in Lane.allCases {
-      let isFull = running.withLock { running in
-        running.values.count { $0 == lane } >= WebhookSender.runningMax
-      }
-      if isFull { continue }
-      let candidates = try await database.read { connection in
-        // What runs already is among them, so twice as many are looked at.
-        try WebhookStore.due(
-          isFailing: lane == .failing, perEndpoint: 2 * WebhookSender.perEndpointMax, at: now,
-          on: connection)
-      }
-      taken += claim(candidates, lane)
+  /// Makes an attempt, then whatever has waited longest meanwhile, as long as there is anything.
+  private func work(on first: DueDelivery, in lane: Lane) async {
+    var next: DueDelivery? = first
+    while let delivery = next, !Task.isCancelled {
+      await attempt(delivery)
+      // Where the record cannot be read, the loop finds out and says so.
+      next = (try? await takeDue(in: lane, limit: 1))?.first
     }
-    return taken
+    // What was taken for a task that ends is nobody's.
+    if let next { release(next) }
   }
 
-  private func claim(_ candidates: [DueDelivery], _ lane: Lane) -> [DueDelivery] {
+  /// Deliveries to attempt now, marked as running.
+  private func takeDue(in lane: Lane, limit: Int = WebhookSender.runningMax) async throws
+    -> [DueDelivery]
+  {
+    let now = clock.now
+    guard running.withLock({ $0.hasRoom(lane, at: now) }) else { return [] }
+    let candidates = try await database.read { connection in
+      // What runs already is among them, so twice as many are looked at.
+      try WebhookStore.due(
+        isFailing: lane == .failing, perEndpoint: 2 * WebhookSender.perEndpointMax, at: now,
+        on: connection)
+    }
+    return claim(candidates, lane, limit, at: now)
+  }
+
+  private func claim(
+    _ candidates: [DueDelivery], _ lane: Lane, _ limit: Int, at now: Timestamp
+  ) -> [DueDelivery] {
     running.withLock { running in
       var taken: [DueDelivery] = []
-      for delivery in candidates where running[delivery] == nil {
-        guard running.values.count(where: { $0 == lane }) < WebhookSender.runningMax else { break }
-        let own = running.keys.count { $0.endpointID == delivery.endpointID }
+      for delivery in candidates where running.lanes[delivery] == nil {
+        guard taken.count < limit, running.hasRoom(lane, at: now) else { break }
+        let own = running.lanes.keys.count { $0.endpointID == delivery.endpointID }
         guard own < lane.perEndpointMax else { continue }
-        running[delivery] = lane
+        running.lanes[delivery] = lane
+        running.begun[delivery] = now
         taken.append(delivery)
       }
       return taken
     }
   }
 
+  private func release(_ delivery: DueDelivery) {
+    running.withLock { running in
+      running.lanes[delivery] = nil
+      running.begun[delivery] = nil
+    }
+  }
+
   private func attempt(_ delivery: DueDelivery) async {
-    defer { running.withLock { _ = $0.removeValue(forKey: delivery) } }
+    defer { release(delivery) }
     do {
-      let load = try await database.read { try WebhookStore.load(delivery, on: $0) }
-      guard let load else { return }
       let start = clock.now
+      let load = try await database.read {
+        try WebhookStore.load(delivery, at: start, on: $0)
+      }
+      guard let load else { return }
       let answer = await send(load, at: start)
       // What was cut off by our own end says nothing about the receiver.
       if Task.isCancelled { return }

@@ -49,15 +49,19 @@ extension WebhookStore {
     }
   }
 
-  /// What to send, or nil where there is nothing to send any more.
-  static func load(_ due: DueDelivery, on connection: Connection) throws -> DeliveryLoad? {
+  /// What to send, or nil where there is nothing to send any more, or not yet: between the look for what is due and
+  /// this one another attempt may have ended.
+  static func load(
+    _ due: DueDelivery, at now: Timestamp, on connection: Connection
+  ) throws -> DeliveryLoad? {
     guard let endpoint = try endpoint(due.endpointID, on: connection), endpoint.state == .enabled
     else { return nil }
     return try connection.first(
       """
       SELECT o.event_id, o.payload FROM webhook_delivery d JOIN outbox o ON o.seq = d.seq
-      WHERE d.id = ? AND d.state = 'due'
-      """, [.blob(due.id.bytes)]
+      JOIN webhook_endpoint e ON e.id = d.endpoint_id
+      WHERE d.id = ?1 AND d.state = 'due' AND d.next_ms <= ?2 AND e.slow_until_ms <= ?2
+      """, [.blob(due.id.bytes), .int(now.milliseconds)]
     ) { DeliveryLoad(eventID: $0.text(0), body: Array($0.text(1).utf8), endpoint: endpoint) }
   }
 
@@ -69,11 +73,16 @@ extension WebhookStore {
   ) throws -> DeliverySchedule.DisableReason? {
     let found = try connection.first(
       """
-      SELECT d.tries, e.slowdowns, e.state FROM webhook_delivery d
+      SELECT d.tries, e.slowdowns, e.state, e.failures FROM webhook_delivery d
       JOIN webhook_endpoint e ON e.id = d.endpoint_id
       WHERE d.id = ? AND d.state = 'due' AND e.state <> 'deleted'
       """, [.blob(attempt.delivery.id.bytes)]
-    ) { (tries: Int($0.int(0)), slowdowns: Int($0.int(1)), state: $0.text(2)) }
+    ) { row in
+      (
+        tries: Int(row.int(0)), slowdowns: Int(row.int(1)), state: row.text(2),
+        failures: Int(row.int(3))
+      )
+    }
     guard let found else { return nil }
     let isAttempt = attempt.outcome != .notSent
     let tries = found.tries + (isAttempt ? 1 : 0)
@@ -82,7 +91,10 @@ extension WebhookStore {
       attempt.outcome, tries: tries, slowdowns: found.slowdowns, at: now, noise: noise)
     if isAttempt { try log(attempt, on: connection) }
     let isOver = try move(attempt.delivery.id, tries, decision.fate, at: now, on: connection)
-    try note(decision, isAttempt: isAttempt, isOver: isOver, attempt.delivery, on: connection)
+    if isAttempt {
+      let rest = now + DeliverySchedule.rest(failures: found.failures + 1)
+      try note(decision, rest: rest, isOver: isOver, attempt.delivery, on: connection)
+    }
     try refreshDue(attempt.delivery.endpointID, on: connection)
     guard case .dead(let reason) = decision.fate, found.state == "enabled" else { return nil }
     try OutboxStore.disable(
@@ -134,12 +146,12 @@ extension WebhookStore {
 
   /// Keeps the endpoint's counts.
   private static func note(
-    _ decision: DeliverySchedule.Decision, isAttempt: Bool, isOver: Bool, _ delivery: DueDelivery,
+    _ decision: DeliverySchedule.Decision, rest: Timestamp, isOver: Bool, _ delivery: DueDelivery,
     on connection: Connection
   ) throws {
-    guard isAttempt else { return }
     let isGood = decision.fate == .delivered
     let isSlow = decision.pausedUntil != nil
+    let slowUntil = isGood ? nil : max(rest, decision.pausedUntil ?? rest)
     try connection.run(
       """
       UPDATE webhook_endpoint SET failures = CASE WHEN ?2 THEN 0 ELSE failures + 1 END,
@@ -148,7 +160,7 @@ extension WebhookStore {
       """,
       [
         .blob(delivery.endpointID.bytes), .int(isGood ? 1 : 0), .int(isSlow ? 1 : 0),
-        .int(decision.pausedUntil?.milliseconds ?? 0), .int(isOver ? 1 : 0),
+        .int(slowUntil?.milliseconds ?? 0), .int(isOver ? 1 : 0),
       ])
   }
 

@@ -22,7 +22,8 @@ struct ScheduleTests {
   func gaps() {
     let seconds: [Int64] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
     #expect(DeliverySchedule.gaps == seconds.map { $0 * 1_000 })
-    #expect(DeliverySchedule.gaps.reduce(0, +) == (75 * 3_600 + 35 * 60 + 5) * 1_000)
+    let whole: Int64 = 272_105_000
+    #expect(DeliverySchedule.gaps.reduce(0, +) == whole)
     #expect(DeliverySchedule.attemptsMax == 10)
   }
 
@@ -63,7 +64,9 @@ struct ScheduleTests {
 
   @Test(
     "everything else but 410 is tried again",
-    arguments: [100, 199, 300, 301, 302, 304, 307, 308, 400, 401, 404, 408, 409, 429, 500, 503, 599])
+    arguments: [
+      100, 199, 300, 301, 302, 304, 307, 308, 400, 401, 404, 408, 409, 429, 500, 503, 599,
+    ])
   func failure(status: Int) {
     #expect(wait(decide(.answered(status: status))) != nil)
   }
@@ -109,6 +112,17 @@ struct ScheduleTests {
     let late = decide(.answered(status: 503, retryAfterSeconds: 10), tries: 2)
     #expect(wait(late) == 300_000)
     #expect(decide(.answered(status: 302, retryAfterSeconds: 10)).pausedUntil == nil)
+  }
+
+  static let rests: [(Int, Int64)] = [
+    (1, 0), (5, 0), (6, 30_000), (20, 30_000), (21, 300_000), (100_000, 300_000),
+  ]
+
+  @Test("an endpoint that keeps failing is left alone for longer", arguments: ScheduleTests.rests)
+  func rest(failures: Int, pause: Int64) {
+    #expect(DeliverySchedule.rest(failures: failures) == pause)
+    // The schedule of a delivery that is alone stays as it is.
+    if failures < 10 { #expect(pause <= DeliverySchedule.gaps[failures - 1]) }
   }
 
   @Test("what was not sent is no attempt")

@@ -22,7 +22,8 @@ struct SignatureTests {
     _ headers: [(name: String, value: String)], _ body: [UInt8], _ verifier: String
   ) -> Bool {
     func header(_ name: String) -> String { headers.first { $0.name == name }?.value ?? "" }
-    let message = Array((header("webhook-id") + "." + header("webhook-timestamp") + ".").utf8) + body
+    let message =
+      Array((header("webhook-id") + "." + header("webhook-timestamp") + ".").utf8) + body
     guard let key = base64(verifier.drop { $0 != "_" }.dropFirst()) else { return false }
     return header("webhook-signature").split(separator: " ").contains { part in
       let sides = part.split(separator: ",", maxSplits: 1)

@@ -62,6 +62,14 @@ extension RandomSource {
   }
 }
 
+/// Counts from any task.
+final class Tally: Sendable {
+  private let number = Mutex(0)
+
+  var count: Int { number.withLock { number -> Int in number } }
+  func add() { number.withLock { number in number += 1 } }
+}
+
 /// One attempt as the stand-in for the network saw it.
 struct Seen: Sendable {
   let url: String
@@ -125,8 +133,10 @@ struct Stage: Sendable {
     try self.init(
       folder: TemporaryFolder(), clock: clock, random: .seeded(seed),
       receiver: Receiver(clock: clock), post: nil)
-    try await write("INSERT INTO provider(id, name, created_ms, updated_ms) VALUES ('acme','A',1,1)")
-    try await write("INSERT INTO provider(id, name, created_ms, updated_ms) VALUES ('beta','B',1,1)")
+    try await write(
+      "INSERT INTO provider(id, name, created_ms, updated_ms) VALUES ('acme','A',1,1)")
+    try await write(
+      "INSERT INTO provider(id, name, created_ms, updated_ms) VALUES ('beta','B',1,1)")
   }
 
   private init(
@@ -221,19 +231,20 @@ struct Stage: Sendable {
     return try await desk.sender.deliverDue()
   }
 
-  /// Rounds until nothing is due, moving the clock to whatever is due next, at most so often.
+  /// Rounds until nothing is left to do, moving the clock to whatever is due next, at most so often.
   func rounds(_ most: Int) async throws {
     for _ in 0..<most {
-      try await round()
+      let count = try await round()
       let next = try await number("SELECT coalesce(min(next_ms), -1) FROM webhook_delivery")
       let pause = try await number(
         "SELECT coalesce(max(slow_until_ms), 0) FROM webhook_endpoint WHERE state = 'enabled'")
-      if next < 0 { return }
+      if next < 0, count == 0 { return }
       clock.move(to: Timestamp(milliseconds: max(next, pause)))
     }
   }
 
-  func view(_ id: ID<WebhookEndpointKind>, of provider: String = "acme") async throws -> JSONObject {
+  func view(_ id: ID<WebhookEndpointKind>, of provider: String = "acme") async throws -> JSONObject
+  {
     try await desk.endpoint(id, of: provider)
   }
 
