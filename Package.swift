@@ -33,6 +33,7 @@ let package = Package(
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
+        .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -66,6 +67,9 @@ let package = Package(
       name: "Payments",
       dependencies: [
         "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      name: "Webhooks",
+      dependencies: [
+        "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
       ]),
     .target(
       name: "Chat",
@@ -77,6 +81,7 @@ let package = Package(
       name: "API",
       dependencies: [
         "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
         "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
@@ -84,6 +89,7 @@ let package = Package(
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
         "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
@@ -105,6 +111,10 @@ let package = Package(
       dependencies: [
         "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
+      name: "WebhooksTests",
+      dependencies: [
+        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
+        "Index", "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(

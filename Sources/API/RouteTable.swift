@@ -15,6 +15,8 @@ package enum RouteTable {
     routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
+    routes += WebhookRoutes(services: services).all
+    routes += UserEventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }

@@ -88,6 +88,8 @@ struct Setting: Sendable {
     Setting(
       "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
       "currency of the price, ISO 4217"),
+      "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
+      "ports that webhooks may be sent to beside 443, separated by commas"),
     Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(

@@ -13,6 +13,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// `waypost serve`: builds every live object, answers until SIGTERM or SIGINT, drains.
 enum ServeCommand {
@@ -58,6 +59,8 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
+    // They would wait for events until the end of the grace.
+    services.webhooks.userEvents.closeAll()
     let isQuiet = await server.stop()
     for task in work { task.cancel() }
     let isDone = await within(seconds: 5) {
@@ -133,7 +136,8 @@ enum ServeCommand {
         await audit("new rows", log) { try await services.auditor.tend() }
       }
     }
-    return [indexing, housekeeping, auditing]
+    let webhooks = Task { await services.webhooks.sender.run() }
+    return [indexing, housekeeping, auditing, webhooks]
   }
 
   /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
@@ -150,6 +154,7 @@ enum ServeCommand {
     await attempt("proposals", log) { try await services.sessions.prune() }
     await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
+    await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
       try await services.record.write {
