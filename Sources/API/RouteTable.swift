@@ -29,9 +29,10 @@ package enum RouteTable {
   private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     return [
-      Route("POST", "/v1/providers/search", "search", handler: search.search),
+      Route("POST", "/v1/providers/search", "search", isSearch: true, handler: search.search),
       Route(
-        "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+        "GET", "/v1/providers/search", "search by query parameters", isSearch: true,
+        handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),

@@ -22,6 +22,8 @@ public final class Connection {
   private var statements: [String: Statement] = [:]
   /// Set once a write or a sync failed: what the file holds on the disk is no longer known (D6).
   private(set) var isBroken = false
+  /// Writes that outlive a rollback, in order; see `remember`.
+  private var kept: [(Connection) throws -> Void] = []
 
   /// How a connection may touch its file.
   public enum Mode: Sendable {
@@ -142,19 +144,51 @@ public final class Connection {
 
   /// Runs the body in one transaction: all of it or nothing.
   public func transaction<T>(immediate: Bool = true, _ body: () throws -> T) throws -> T {
-    try run(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
+    try begin(immediate: immediate)
     do {
       let result = try body()
       try run("COMMIT")
       return result
     } catch {
-      if isInTransaction { try run("ROLLBACK") }
+      if try undo(after: error) { try run("COMMIT") }
       throw error
     }
   }
 
+  func begin(immediate: Bool = true) throws {
+    kept = []
+    try run(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
+  }
+
+  /// Rolls the transaction back. What was to be remembered is written again, in a new one.
+  /// - Returns: Whether there was such a thing: then that transaction is open and wants its COMMIT.
+  func undo(after error: any Error) throws -> Bool {
+    if isInTransaction { try run("ROLLBACK") }
+    let writes = kept
+    if writes.isEmpty || error is SQLiteError || isBroken { return false }
+    try begin()
+    do {
+      for write in writes { try write(self) }
+    } catch {
+      if isInTransaction { try run("ROLLBACK") }
+      throw error
+    }
+    return true
+  }
+
+  /// Runs a write that stands although what it belongs to is undone: at once, and again after each rollback that
+  /// takes it away, of a savepoint or of the whole transaction. It must do no harm when it runs twice.
+  ///
+  /// What was refused for good is remembered so: the refusal undoes its transaction, and must not undo the memory.
+  /// Only a failure of the storage itself loses it; then the caller has not heard of the refusal either.
+  public func remember(_ write: @escaping (Connection) throws -> Void) throws {
+    try write(self)
+    kept.append(write)
+  }
+
   /// Runs the body so that its effect can be undone alone inside a running transaction.
   public func savepoint<T>(_ body: () throws -> T) throws -> T {
+    let before = kept.count
     try run("SAVEPOINT part")
     do {
       let result = try body()
@@ -164,6 +198,7 @@ public final class Connection {
       if isInTransaction {
         try run("ROLLBACK TO part")
         try run("RELEASE part")
+        for write in kept.dropFirst(before) { try write(self) }
       }
       throw error
     }

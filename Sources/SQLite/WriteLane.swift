@@ -114,19 +114,24 @@ actor WriteLane {
     _ body: @Sendable (Connection) throws -> T
   ) throws -> (result: Result<T, any Error>, group: WriteGroup) {
     opened = .now
-    try connection.run("BEGIN IMMEDIATE")
+    try connection.begin()
     do {
       let value = try body(connection)
       guard connection.isInTransaction, !connection.isBroken else { throw Database.storageFailed }
-      let fresh = WriteGroup()
-      fresh.size = 1
-      group = fresh
-      return (.success(value), fresh)
+      return (.success(value), newGroup())
     } catch {
       noteBroken()
-      if connection.isInTransaction { try connection.run("ROLLBACK") }
-      throw error
+      // What the refused write wants remembered begins a group: the refusal is true once it is committed.
+      guard try connection.undo(after: error) else { throw error }
+      return (.failure(Database.named(error)), newGroup())
     }
+  }
+
+  private func newGroup() -> WriteGroup {
+    let fresh = WriteGroup()
+    fresh.size = 1
+    group = fresh
+    return fresh
   }
 
   /// A further write of a group, undone alone where it fails.
