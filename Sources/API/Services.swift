@@ -57,6 +57,8 @@ package struct Services: Sendable {
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none
     package var version = ""
+    /// Where backups are made; empty for nowhere.
+    package var backupFolder = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

@@ -109,6 +109,13 @@ public struct Database: Sendable {
     }
   }
 
+  /// Copies a file that nobody writes into a new one, whole.
+  public static func copy(_ source: String, to path: String) throws {
+    let copy = try Copy(of: try Connection(path: source, mode: .reader), to: path)
+    for _ in 0..<1_000 where try copy.step(pageCount: -1) { return try copy.finish() }
+    throw Refusal(.storageUnavailable, "The file is in use by another process.")
+  }
+
   /// What operators watch; costs no query.
   public var figures: Figures {
     var status = stat()

@@ -60,6 +60,7 @@ enum LiveServices {
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
+    configuration.backupFolder = folder.path + "/backups"
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(

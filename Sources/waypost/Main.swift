@@ -75,6 +75,14 @@ struct Command: Sendable {
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),
     Command(
+      name: "backup", usage: "backup TO",
+      summary: "copies the record into a file, also while it is served",
+      run: BackupCommand.run),
+    Command(
+      name: "restore", usage: "restore FROM",
+      summary: "puts a verified backup in the record's place",
+      run: RestoreCommand.run),
+    Command(
       name: "search", usage: "search WORDS...", summary: "searches the catalog from the terminal",
       run: SearchCommand.run),
     Command(

@@ -20,25 +20,52 @@ struct SystemRoutes: Sendable {
       "status": "ready", "revision": .int(revision), "asOf": .int(snapshot.revision),
       "services": .number(snapshot.liveCount), "vectors": .bool(snapshot.hasVectors),
       "version": .string(services.configuration.version),
+      "writable": .bool(services.record.figures.isWritable),
     ])
   }
 
   func metrics(_ context: Context) async throws -> Response {
     let revision = try await services.record.read { try CatalogStore.revision($0) }
     let snapshot = services.indexer.index.snapshot
-    let text = metrics.text(gauges: [
-      ("waypost_catalog_revision", "Newest revision of the record.", revision),
-      ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
-      ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
-      (
-        "waypost_vectors_complete", "1 where every service has a vector.",
-        snapshot.hasVectors ? 1 : 0
-      ),
-    ])
+    let text = metrics.text(
+      gauges: [
+        ("waypost_catalog_revision", "Newest revision of the record.", revision),
+        ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
+        ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
+        (
+          "waypost_vectors_complete", "1 where every service has a vector.",
+          snapshot.hasVectors ? 1 : 0
+        ),
+      ] + storage())
     return Response(
       status: 200,
       headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
       body: .bytes(Array(text.utf8)))
+  }
+
+  /// What the record's files and connections do (specification core, D6 and D9).
+  private func storage() -> [(name: String, help: String, value: Int64)] {
+    let figures = services.record.figures
+    return [
+      ("waypost_wal_bytes", "Size of the record's write-ahead log.", figures.logByteCount),
+      ("waypost_record_writes", "Writes committed since the start.", figures.writes),
+      (
+        "waypost_record_commits", "Commits, each of one or more writes that waited together.",
+        figures.commits
+      ),
+      (
+        "waypost_read_longest_microseconds", "Longest read transaction since the start.",
+        figures.longestReadMicroseconds
+      ),
+      (
+        "waypost_read_running_microseconds", "Age of the oldest read transaction that runs now.",
+        figures.runningReadMicroseconds
+      ),
+      (
+        "waypost_record_writable", "0 once a write to the disk has failed: start the server again.",
+        figures.isWritable ? 1 : 0
+      ),
+    ]
   }
 
   func jwks(_ context: Context) async throws -> Response {
