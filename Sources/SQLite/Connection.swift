@@ -1,4 +1,5 @@
 internal import CSQLite
+internal import Glibc
 
 /// How a writer keeps what a crash must not lose (specification core, D1 and D4).
 public enum Journal: String, Sendable, CaseIterable {
@@ -35,6 +36,8 @@ public final class Connection {
 
   /// Compiled statements that a connection keeps.
   private static let statementsMax = 256
+  /// Tries to set the journal, a fiftieth of a second apart.
+  private static let journalTries = 100
 
   /// Opens a file; `:memory:` gives a private database.
   ///
@@ -221,20 +224,23 @@ public final class Connection {
   /// The FTS5 extension's interface, for `Tokenizer`.
   func fts5() -> UnsafeMutablePointer<fts5_api>? { csqlite_fts5(handle) }
 
-  /// Sets the journal and makes sure of it: the pragma answers with what is in force and never fails.
+  /// Sets the journal and makes sure of it: the pragma answers with what is in force, and SQLite does not wait by
+  /// itself for connections that still close.
   private func keep(_ journal: Journal) throws(SQLiteError) {
-    let found: String?
-    do {
-      found = try first("PRAGMA journal_mode = \(journal.rawValue)") { $0.text(0) }
-    } catch let error as SQLiteError {
-      throw error
-    } catch {
-      throw SQLiteError(code: 1, message: "\(error)")
+    var found: String?
+    for _ in 0..<Connection.journalTries {
+      do {
+        found = try first("PRAGMA journal_mode = \(journal.rawValue)") { $0.text(0) }
+        if found == journal.rawValue || found == "memory" { return }
+      } catch let error as SQLiteError {
+        guard error.isBusy else { throw error }
+      } catch {
+        throw SQLiteError(code: 1, message: "\(error)")
+      }
+      usleep(20_000)
     }
-    guard found == journal.rawValue || found == "memory" else {
-      throw SQLiteError(
-        code: 5, message: "the journal stays \(found ?? "unknown"), not \(journal.rawValue)")
-    }
+    throw SQLiteError(
+      code: 5, message: "the journal stays \(found ?? "as it is"), not \(journal.rawValue)")
   }
 
   /// Remembers an error after which nothing may be written any more; closing must then not write either.
