@@ -53,6 +53,7 @@ enum LiveServices {
       settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")
@@ -60,7 +61,6 @@ enum LiveServices {
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
-    configuration.backupFolder = folder.path + "/backups"
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(

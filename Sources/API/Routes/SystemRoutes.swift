@@ -27,20 +27,19 @@ struct SystemRoutes: Sendable {
   func metrics(_ context: Context) async throws -> Response {
     let revision = try await services.record.read { try CatalogStore.revision($0) }
     let snapshot = services.indexer.index.snapshot
-    let text = metrics.text(
-      gauges: [
-        ("waypost_catalog_revision", "Newest revision of the record.", revision),
-        ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
-        ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
-        (
-          "waypost_vectors_complete", "1 where every service has a vector.",
-          snapshot.hasVectors ? 1 : 0
-        ),
-      ] + storage())
+    let text = metrics.text(gauges: [
+      ("waypost_catalog_revision", "Newest revision of the record.", revision),
+      ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
+      ("waypost_services", "Services that searches see.", Int64(snapshot.liveCount)),
+      (
+        "waypost_vectors_complete", "1 where every service has a vector.",
+        snapshot.hasVectors ? 1 : 0
+      ),
+    ])
     return Response(
       status: 200,
       headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
-      body: .bytes(Array(text.utf8)))
+      body: .bytes(Array((text + Metrics.text(of: storage())).utf8)))
   }
 
   /// What the record's files and connections do (specification core, D6 and D9).
