@@ -11,7 +11,11 @@ public enum Journal: String, Sendable, CaseIterable {
 
   var pragmas: String {
     switch self {
-    case .wal: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0"
+    case .wal:
+      """
+      PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+      PRAGMA journal_size_limit = \(WriteLane.logByteCountMax)
+      """
     case .truncate: "PRAGMA synchronous = EXTRA"
     }
   }

@@ -118,14 +118,19 @@ public struct Database: Sendable {
 
   /// What operators watch; costs no query.
   public var figures: Figures {
-    var status = stat()
-    let logByteCount = stat(path + "-wal", &status) == 0 ? Int64(status.st_size) : 0
+    let logByteCount = Database.size(of: path + "-wal")
     let lane = writer.figures.withLock { $0 }
     let spans = readers.spans
     return Figures(
       logByteCount: logByteCount, writes: lane.writes, commits: lane.commits,
       longestReadMicroseconds: spans.longest.microseconds,
       runningReadMicroseconds: spans.running.microseconds, isWritable: !lane.isBroken)
+  }
+
+  /// Bytes of a file; 0 where there is none.
+  static func size(of path: String) -> Int64 {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int64(status.st_size) : 0
   }
 
   static let storageFailed = Refusal(

@@ -15,6 +15,10 @@ actor WriteLane {
   /// How long a group takes in others. A write that runs longer than this commits alone or last.
   static let groupSpan = Duration.milliseconds(5)
 
+  /// Commits after which the log's size is looked at, and the size from which it is moved into the file.
+  static let commitsPerLook: Int64 = 64
+  static let logByteCountMax: Int64 = 16 * 1_048_576
+
   /// What the lane tells of itself.
   struct Figures: Sendable {
     var writes: Int64 = 0
@@ -26,6 +30,8 @@ actor WriteLane {
   nonisolated let figures = Mutex(Figures())
   private let executor = QueueExecutor(label: "writer")
   private let connection: Connection
+  /// The write-ahead log's; with another VFS it is no file of this machine, and never looked at.
+  private let logPath: String?
   private var group: WriteGroup?
   private var opened = ContinuousClock.now
   private var isClosed = false
@@ -39,6 +45,7 @@ actor WriteLane {
   ) throws {
     connection = try Connection(
       path: path, mode: .writer, journal: options.journal, vfs: options.vfs)
+    logPath = options.vfs == nil && options.journal == .wal ? path + "-wal" : nil
     try executor.queue.sync { try assumeIsolated { try prepare($0.connection) } }
   }
 
@@ -163,6 +170,7 @@ actor WriteLane {
     do {
       try connection.run("COMMIT")
       settle(group, .success(()))
+      shortenLog()
     } catch {
       noteBroken()
       if connection.isInTransaction {
@@ -170,6 +178,20 @@ actor WriteLane {
         _ = try? connection.run("ROLLBACK")
       }
       settle(group, .failure(group.size == 1 ? Database.named(error) : Database.storageFailed))
+    }
+  }
+
+  /// Keeps the log short under load, after everybody has their answer. What a reader still needs stays in it.
+  private func shortenLog() {
+    let commits = figures.withLock { $0.commits }
+    guard let logPath, commits % WriteLane.commitsPerLook == 0,
+      Database.size(of: logPath) > WriteLane.logByteCountMax
+    else { return }
+    do {
+      try connection.checkpoint()
+    } catch {
+      // The housekeeping's own checkpoint tells of a full disk; a broken one is told of by the next write.
+      noteBroken()
     }
   }
 

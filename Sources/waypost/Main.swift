@@ -101,7 +101,7 @@ struct Command: Sendable {
       name: "eval", usage: "eval --catalog F --queries F --qrels F",
       summary: "measures relevance on judged needs", run: EvalCommand.run),
     Command(
-      name: "bench", usage: "bench embed|text|vectors|search|http|index...|counts",
+      name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",
