@@ -20,6 +20,7 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
+  package let tuner: MarketplaceTuner
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -32,7 +33,7 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    configuration: Configuration
+    tuner: MarketplaceTuner, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -46,6 +47,7 @@ package struct Services: Sendable {
     self.sessions = sessions
     self.chat = chat
     self.feedback = feedback
+    self.tuner = tuner
     self.configuration = configuration
     auditor = LedgerAuditor(
       database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))

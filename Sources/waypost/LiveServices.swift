@@ -24,6 +24,7 @@ enum LiveServices {
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
     try await indexer.load()
+    warn(of: indexer)
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
@@ -70,7 +71,13 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, configuration: configuration)
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      configuration: configuration)
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
   }
 
   /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).

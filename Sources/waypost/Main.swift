@@ -97,6 +97,10 @@ struct Command: Sendable {
       name: "eval", usage: "eval --catalog F --queries F --qrels F",
       summary: "measures relevance on judged needs", run: EvalCommand.run),
     Command(
+      name: "tune", usage: "tune --from feedback | --queries F --qrels F [--catalog F]",
+      summary: "learns ranking from judged needs or feedback, through a gate",
+      run: TuneCommand.run),
+    Command(
       name: "bench", usage: "bench embed|text|vectors|search|http|index...|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(

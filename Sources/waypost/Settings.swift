@@ -81,10 +81,10 @@ struct Setting: Sendable {
       "key for that URL; from the environment only"),
     Setting(
       "server", "WAYPOST_SERVER", nil,
-      commands: ["import", "search", "chat", "reindex", "ledger"],
+      commands: ["import", "search", "chat", "reindex", "tune", "ledger"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "ledger"],
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune", "ledger"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -93,15 +93,18 @@ struct Setting: Sendable {
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
     Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
     Setting(
-      "catalog", nil, nil, commands: ["eval", "bench"],
-      "catalog to evaluate on (JSON Lines or a folder)"),
+      "catalog", nil, nil, commands: ["eval", "tune", "bench"],
+      "catalog to measure on (JSON Lines or a folder); tune then writes nothing"),
     Setting(
       "queries", nil, nil, commands: ["eval", "tune", "bench"],
       "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
-    Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
+    Setting("pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
+    Setting(
+      "compare", nil, nil, commands: ["eval"],
+      "another ranking configuration, or a tuned model's folder, for a paired test"),
     Setting(
       "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
       "only the first so many needs; 0 for all"),
@@ -120,6 +123,9 @@ struct Setting: Sendable {
     Setting(
       "seed", nil, "7", .integer(0...1_000_000_000), commands: ["tune"],
       "the same seed on the same needs learns the same"),
+    Setting(
+      "gate", "WAYPOST_GATE", "Fixtures/judged", commands: ["tune", "serve"],
+      "folder of judged needs that no tuning may spoil, where the catalog is theirs"),
     Setting("rollback", nil, nil, .flag, commands: ["tune"], "puts the model before in use"),
     Setting(
       "defaults", nil, nil, commands: ["tune"],
