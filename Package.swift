@@ -31,6 +31,8 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0008-extend-ledger.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
@@ -62,6 +64,9 @@ let package = Package(
         "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Payments",
+      dependencies: [
+        "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
       name: "Webhooks",
       dependencies: [
         "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
@@ -75,6 +80,7 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
         "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
         "SQLite", "Cryptography", "Primitives",
       ]),
@@ -82,6 +88,7 @@ let package = Package(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
+        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
         "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
         "Primitives",
       ]),
@@ -100,6 +107,10 @@ let package = Package(
         "Primitives",
       ]),
     .testTarget(
+      name: "PaymentsTests",
+      dependencies: [
+        "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
+        "Primitives",
       name: "WebhooksTests",
       dependencies: [
         "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
