@@ -100,8 +100,7 @@ enum OutboxStore {
   ) throws -> RoutedEvent {
     // What cannot be read concerns nobody.
     let data = (try? JSON.parse(event.payload))?["data"]
-    let session = data?["sessionId"] ?? (event.type.hasPrefix("session.") ? data?["id"] : nil)
-    if let id = session?.string.flatMap({ ID<EventSubjectKind>($0) }) {
+    if let id = (data?["sessionId"] ?? data?["id"])?.string.flatMap({ ID<EventSubjectKind>($0) }) {
       let found = try connection.first(
         "SELECT user_id, provider_id FROM session WHERE id = ?", [.blob(id.bytes)]
       ) { RoutedEvent(event: event, user: $0.blob(0), provider: $0.text(1)) }
