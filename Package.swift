@@ -20,6 +20,11 @@ let package = Package(
       name: "CKernels", path: "Sources/C/CKernels",
       cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra"])],
       linkerSettings: [.linkedLibrary("m")]),
+    // For tests alone: a disk that crashes, as a SQLite VFS.
+    .target(
+      name: "CCrashDisk", path: "Sources/C/CCrashDisk",
+      cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2", "-Wall", "-Wextra"])],
+      linkerSettings: [.linkedLibrary("sqlite3")]),
 
     .target(
       name: "Index", path: "Index",
@@ -93,13 +98,13 @@ let package = Package(
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
-    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
+    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "CCrashDisk", "Primitives"]),
     .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Primitives"]),
     .testTarget(
       name: "CatalogTests", dependencies: ["Catalog", "SQLite", "Index", "Primitives"]),
     .testTarget(
       name: "LedgerTests",
-      dependencies: ["Ledger", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: ["Ledger", "Cryptography", "SQLite", "CCrashDisk", "Index", "Primitives"]),
     .testTarget(
       name: "SessionsTests",
       dependencies: [

@@ -55,6 +55,9 @@ package enum RouteTable {
         handler: catalog.importLines),
       Route(
         "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+      Route(
+        "POST", "/v1/admin/backups", "copy the record",
+        handler: BackupRoutes(services: services).make),
     ]
   }
 

@@ -73,6 +73,8 @@ package struct Services: Sendable {
     /// The platform's share of captures of paid use, in ten-thousandths.
     package var feeBasisPoints: Int64 = 2_000
     package var version = ""
+    /// Where backups are made; empty for nowhere.
+    package var backupFolder = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

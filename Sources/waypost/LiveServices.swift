@@ -58,6 +58,7 @@ enum LiveServices {
       settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")

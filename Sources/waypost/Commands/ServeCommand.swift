@@ -19,11 +19,12 @@ import Webhooks
 enum ServeCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
     let path = arguments.text("data") ?? "./data"
-    let folder = try DataFolder(path)
+    let folder = try DataFolder(path, journal: try journal(arguments))
     let host = arguments.text("host") ?? "127.0.0.1"
     // Armed before anybody can know that the server is there.
     let stop = Signals.armed()
     let log = Log(isJSON: arguments.isSet("json"))
+    log.words(aboutSQLite(folder.journal))
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { log.words(hint) }
     // The port is known only once the server listens, and tokens name it: so the router comes late.
@@ -70,10 +71,25 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
-    try await folder.record.checkpoint(truncate: true)
+    try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
     return .done
+  }
+
+  /// The journal that `--journal` names; nil keeps what the record has.
+  private static func journal(_ arguments: Arguments) throws -> Journal? {
+    guard arguments.isSet("journal") else { return nil }
+    return Journal(
+      rawValue: try arguments.choice("journal", of: Journal.allCases.map(\.rawValue)))
+  }
+
+  /// The version that writes the record, and a warning where it is affected (specification core, D5).
+  private static func aboutSQLite(_ journal: Journal) -> String {
+    let words = "SQLite \(Connection.version), journal \(journal.rawValue)"
+    guard Connection.hasWALResetBug, journal == .wal else { return words }
+    return words
+      + "; warning: this version has the WAL-reset bug (fixed in 3.51.3), which one writing process avoids: never write to record.db with another program"
   }
 
   /// Whether the work ended in time; if not, it goes on unowned until the process ends.
