@@ -152,14 +152,15 @@ enum OutboxStore {
 
   // MARK: Reading
 
-  /// A user's events above a number, oldest first.
+  /// A user's events above a number, oldest first, of the types that its stream carries.
   static func events(
     of user: [UInt8], after seq: Int64, limit: Int, on connection: Connection
   ) throws -> [OutboxEvent] {
     try connection.rows(
       """
       SELECT o.seq, o.event_id, o.type, o.payload FROM outbox_route r JOIN outbox o ON o.seq = r.seq
-      WHERE r.user_id = ? AND r.seq > ? ORDER BY r.seq LIMIT ?
+      WHERE r.user_id = ? AND r.seq > ? AND (o.type GLOB 'session.*' OR o.type GLOB 'tokens.*')
+      ORDER BY r.seq LIMIT ?
       """, [.blob(user), .int(seq), .int(Int64(limit))]
     ) { event($0) }
   }

@@ -87,7 +87,7 @@ public final class UserEvents: Sendable {
         return byteCount < UserEvents.backlogByteCountMax
       }
       return Stream(
-        balance: start.balance, backlog: fitting.filter { WebhookEvents.isForUsers($0.type) },
+        balance: start.balance, backlog: Array(fitting),
         isCut: fitting.count < start.missed.count, last: start.routed, live: live,
         number: number, user: user)
     } catch {
