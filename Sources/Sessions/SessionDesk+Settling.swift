@@ -102,10 +102,11 @@ extension SessionDesk {
   }
 
   /// The holds of a session that are open, oldest first, with what is left of each.
+  /// - Throws: `Refusal` `internal` where they are not what the session has left: it cannot be settled.
   func openHolds(
     of record: SessionRecord, on connection: Connection
   ) throws -> [(id: ID<HoldKind>, left: Int64)] {
-    try connection.rows(
+    let holds = try connection.rows(
       """
       SELECT s.hold_id, h.amount - h.captured FROM session_hold s
       JOIN hold h ON h.id = s.hold_id JOIN transfer t ON t.id = s.hold_id
@@ -117,6 +118,12 @@ extension SessionDesk {
       }
       return (id: id, left: row.int(1))
     }
+    let left = holds.reduce(0) { sum, hold in sum + hold.left }
+    guard left == record.left else {
+      throw Refusal(
+        .internal, "The holds of a session have \(left) left where it has \(record.left).")
+    }
+    return holds
   }
 
   /// Captures from a hold, and moves the platform's share on in the same transaction.
