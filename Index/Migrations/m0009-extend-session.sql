@@ -29,9 +29,6 @@ CREATE TABLE usage_report(
   PRIMARY KEY(session_id, report_no)
 ) STRICT, WITHOUT ROWID;
 
--- Refunds of a session are found by the captures of its holds.
-CREATE INDEX transfer_by_hold ON transfer(hold_id) WHERE hold_id IS NOT NULL;
-
 -- The public keys that a provider's programs sign their assertions with, and the assertions seen (RFC 7523).
 CREATE TABLE provider_key_set(
   provider_id TEXT PRIMARY KEY,

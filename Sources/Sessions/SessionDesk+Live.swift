@@ -135,7 +135,7 @@ extension SessionDesk {
     }
   }
 
-  private func apply(
+  func apply(
     _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp,
     on connection: Connection
   ) throws -> SessionRecord {

@@ -160,6 +160,7 @@ extension SessionDesk {
   ) throws {
     record.eventCount += 1
     var data = data
+    data["sessionId"] = .string(record.id.text)
     data["userId"] = .string(tokens.subject(of: record))
     let body: JSON = [
       "type": .string(type), "timestamp": .string(moment.rfc3339), "data": .object(data),
