@@ -31,7 +31,7 @@ extension SessionDesk {
       let terms = try terms(of: wish, on: connection)
       guard Digest.equal(Array(termsHash.utf8), Array(BytesText.hex(terms.hash).utf8)) else {
         throw Refusal(
-          .proposalStale, "These are not the terms that you agreed to; look at them and send again.",
+          .proposalStale, "These terms are not the ones agreed to; look at them and send again.",
           facts: ["terms": .object(terms.json)])
       }
       return (try open(terms, by: user, at: now, on: connection), terms.redirectURL)

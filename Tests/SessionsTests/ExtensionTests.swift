@@ -155,7 +155,9 @@ struct ExtensionTests {
     var moments: [Int64] = []
     for beat in stride(from: moment, through: 2_000_000 + minutes * 60_000, by: 60_000) {
       for case .emit("session.expiring", let at) in state.advance(to: beat) { moments.append(at) }
-      if state.phase == .active { try state.take(.heartbeat(seq: beat + 1, isActive: true), at: beat) }
+      if state.phase == .active {
+        try state.take(.heartbeat(seq: beat + 1, isActive: true), at: beat)
+      }
     }
     #expect(moments == [next].compactMap { $0 })
     #expect(state.phase == .completed)

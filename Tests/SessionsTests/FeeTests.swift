@@ -71,7 +71,8 @@ struct FeeTests {
       let kept = fee - fee * given / charged
       #expect(try await stage.balance(.fees).balance == Microtokens(kept))
       #expect(try await stage.balance(.acme).balance == Microtokens(charged - given - kept))
-      #expect(try await stage.balance(.anna).balance == Microtokens(1_000_000_000 - charged + given))
+      #expect(
+        try await stage.balance(.anna).balance == Microtokens(1_000_000_000 - charged + given))
     }
     #expect(given == charged)
     let more = try await refusal { try await refund(stage, 1, number: 99) }

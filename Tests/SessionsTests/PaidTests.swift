@@ -134,8 +134,9 @@ struct PaidTests {
     let session = try await stage.buy(Stage.wish(12))
     let longer = try await stage.extend(session.id, minutes: 13)
     #expect(try code(longer) == "account_frozen")
-    #expect(try document(try await stage.extend(session.id, minutes: 12, key: "less")).int(
-      "durationMinutes") == 24)
+    #expect(
+      try document(try await stage.extend(session.id, minutes: 12, key: "less")).int(
+        "durationMinutes") == 24)
     // A trial is the platform's to pay.
     _ = try await stage.start()
   }
@@ -260,7 +261,9 @@ struct PaidTests {
   @Test("a session is sent to a registered address only, letter for letter")
   func addresses() async throws {
     var listing = Listing()
-    listing.redirects = ["https://acme.example/a", "https://acme.example/b", "http://localhost:9/c"]
+    listing.redirects = [
+      "https://acme.example/a", "https://acme.example/b", "http://localhost:9/c",
+    ]
     let stage = try await Stage.shop(listing)
     var wish = Stage.wish()
     #expect(try await stage.desk.terms(of: wish).redirectURL == "https://acme.example/a")

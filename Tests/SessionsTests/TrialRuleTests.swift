@@ -225,7 +225,9 @@ struct TrialRuleTests {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(proposed == ProblemCode.trialNotOffered)
-    let terms = try await refusal { try await stage.desk.terms(of: SessionWish(serviceID: "scribe")) }
+    let terms = try await refusal {
+      try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
+    }
     #expect(terms == ProblemCode.trialNotOffered)
   }
 

@@ -7,7 +7,8 @@ import Testing
 /// Offers that are paid by what their provider reports.
 @Suite("Sessions: use by report")
 struct UsageTests {
-  private static func shop(_ price: Int64 = 1_000_000, tokens: Int64 = 1_000) async throws -> Stage {
+  private static func shop(_ price: Int64 = 1_000_000, tokens: Int64 = 1_000) async throws -> Stage
+  {
     try await Stage.shop(.metered(price), tokens: tokens)
   }
 
@@ -29,7 +30,7 @@ struct UsageTests {
     #expect(try await stage.faults() == [])
   }
 
-  @Test("each report captures units x price with the platform's share, and the end releases the rest")
+  @Test("each report captures units x price with the share, and the end releases the rest")
   func reports() async throws {
     let stage = try await UsageTests.shop()
     let session = try await stage.buy(Stage.wish(maxTokens: 100))
@@ -65,7 +66,8 @@ struct UsageTests {
     let other = try await refusal { try await stage.report(session.id, 1, units: 8, key: "c") }
     #expect(other == ProblemCode.idExistsDifferent)
     #expect(try await stage.number("SELECT charged FROM session") == 7_000_000)
-    #expect(try await stage.number("SELECT count(*) FROM outbox WHERE type = 'tokens.consumed'") == 1)
+    #expect(
+      try await stage.number("SELECT count(*) FROM outbox WHERE type = 'tokens.consumed'") == 1)
     _ = try await stage.finish(session.id)
     // Also after the end: a provider that lost the answer must be able to learn it.
     let late = try await stage.report(session.id, 1, units: 7, key: "d")
@@ -75,7 +77,8 @@ struct UsageTests {
 
   static let depletions: [(Int64, Int64)] = [(99, 1), (99, 2), (0, 100), (0, 1_000_000), (50, 50)]
 
-  @Test("use that reaches the hold ends the session; what is beyond is not charged",
+  @Test(
+    "use that reaches the hold ends the session; what is beyond is not charged",
     arguments: depletions)
   func depletes(before: Int64, units: Int64) async throws {
     let stage = try await UsageTests.shop()
@@ -148,7 +151,8 @@ struct UsageTests {
     #expect(try await stage.texts("SELECT state FROM session") == ["active"])
   }
 
-  @Test("whatever is reported in whatever parts, the charge is units x price within the holds",
+  @Test(
+    "whatever is reported in whatever parts, the charge is units x price within the holds",
     arguments: 0..<6 as Range<UInt64>)
   func anyParts(seed: UInt64) async throws {
     var random = SplitMix64(seed: seed)
