@@ -83,6 +83,11 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
       Route("POST", "/v1/sessions/{id}/extend", "buy more minutes", handler: sessions.extend),
       Route("POST", "/v1/provider/tokens/report", "report use", handler: sessions.report),
+      Route(
+        "GET", "/v1/provider/key-set", "keys that sign assertions", handler: sessions.keySet),
+      Route(
+        "PUT", "/v1/provider/key-set", "register keys that sign assertions",
+        handler: sessions.putKeySet),
       Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
     ]
   }

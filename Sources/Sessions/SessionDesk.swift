@@ -128,8 +128,9 @@ public struct SessionDesk: Sendable {
     }
   }
 
-  /// Deletes proposals that came to nothing, a day after their end.
+  /// Deletes proposals that came to nothing, a day after their end, and assertions past theirs.
   public func prune() async throws {
+    try await pruneAssertions()
     let before = clock.now.milliseconds - 86_400_000
     var count = 0
     repeat {

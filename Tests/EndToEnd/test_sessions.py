@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -14,8 +15,10 @@ import types
 import urllib.parse
 import uuid
 
+import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import harness
 from harness import Account, Server, problem
@@ -304,3 +307,32 @@ def test_use_is_paid_by_report_until_the_hold_is_used_up(place):
     assert (last["session"]["state"], last["session"]["reason"]) == ("failed", "tokens_depleted")
     problem(report(3, 1), 409, "invalid_transition")
     assert user.get("/v1/tokens/balance").json()["availableMicrotokens"] == 990_000_000
+
+
+# Assertions in place of the API key
+
+def test_an_assertion_by_pyjwt_stands_for_the_key(place):
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private.public_key()))
+    answer = place.provider.put("/v1/provider/key-set", {"keys": [{**public, "kid": "one", "use": "sig"}]})
+    assert answer.status_code == 200 and [key["kid"] for key in answer.json()["keys"]] == ["one"], answer.text
+    secret = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(private)), "kid": "two"}
+    problem(place.provider.put("/v1/provider/key-set", {"keys": [secret]}), 422, "validation_failed")
+    user = Account.register(place.server)
+    launch = launch_token(user.confirm(propose(user, "alpha-trial")["id"]).json())
+
+    def body(**changes):
+        now = int(time.time())
+        claims = {"iss": "alpha", "sub": "alpha", "aud": place.server.url, "iat": now, "exp": now + 60,
+                  "jti": uuid.uuid4().hex, **changes}
+        assertion = jwt.encode(claims, private, algorithm="ES256", headers={"kid": "one"})
+        return {"token": launch, "clientAssertion": assertion,
+                "clientAssertionType": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
+
+    validate = place.server.url + "/v1/sessions/validate"
+    problem(requests.post(validate, json=body(aud="https://other.example"), timeout=30), 401, "token_invalid")
+    problem(requests.post(validate, json={**body(), "clientAssertionType": "password"}, timeout=30), 422, "validation_failed")
+    first = requests.post(validate, json=body(), timeout=30)
+    assert first.status_code == 200 and first.json()["state"] == "active", first.text
+    again = place.provider.post("/v1/sessions/validate", {"token": launch})
+    assert again.content == first.content, "the key and the assertion are the same caller"

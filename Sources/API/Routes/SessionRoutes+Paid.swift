@@ -107,6 +107,36 @@ extension SessionRoutes {
     }
   }
 
+  /// The provider that the caller has proved to be, by its key or by an assertion that it signed (RFC 7523).
+  func provenProvider(_ context: Context, _ body: JSON) async throws -> String? {
+    guard body["clientAssertion"] != nil || body["clientAssertionType"] != nil else {
+      return context.principal.providerID
+    }
+    guard let assertion = body["clientAssertion"]?.string,
+      body["clientAssertionType"] == .string(SessionDesk.assertionType)
+    else {
+      throw Refusal(
+        .validationFailed, "A client assertion is not complete.",
+        fields: [
+          .init("/clientAssertion", "must be text"),
+          .init("/clientAssertionType", "must be " + SessionDesk.assertionType),
+        ])
+    }
+    return try await services.sessions.provider(assertion: assertion)
+  }
+
+  func keySet(_ context: Context) async throws -> Response {
+    .json(try await services.sessions.keySet(of: try context.provider()))
+  }
+
+  func putKeySet(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let body = try context.json()
+    try context.known(body, ["keys"])
+    try await services.sessions.register(keySet: body, of: provider)
+    return .json(try await services.sessions.keySet(of: provider))
+  }
+
   /// The launch token of a first heartbeat: the bearer itself, or beside the provider's own credential.
   func launchToken(_ context: Context, _ body: JSON) throws(Refusal) -> String? {
     if case .launch(let token)? = context.session { return token }

@@ -144,13 +144,13 @@ struct SessionRoutes: Sendable {
 
   func validate(_ context: Context) async throws -> Response {
     let body = try context.json()
-    try context.known(body, ["token"])
+    try context.known(body, ["token", "clientAssertion", "clientAssertionType"])
     guard let token = body["token"]?.string else {
       throw Refusal(
         .validationFailed, "Send the launch token.", fields: [.init("/token", "is missing")])
     }
     let view = try await services.sessions.validate(
-      token: token, provider: context.principal.providerID,
+      token: token, provider: try await provenProvider(context, body),
       origin: context.request.header("origin"))
     return .json(.object(view))
   }
@@ -158,7 +158,8 @@ struct SessionRoutes: Sendable {
   func heartbeat(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let body = try context.json()
-    try context.known(body, ["seq", "active", "launchToken"])
+    try context.known(
+      body, ["seq", "active", "launchToken", "clientAssertion", "clientAssertionType"])
     guard let seq = body["seq"]?.int, seq > 0, let isActive = body["active"]?.bool else {
       throw Refusal(
         .validationFailed, "A heartbeat has seq (from 1) and active.",
@@ -170,7 +171,7 @@ struct SessionRoutes: Sendable {
       return .json(
         .object(
           try await services.sessions.firstHeartbeat(
-            id, token: token, provider: context.principal.providerID,
+            id, token: token, provider: try await provenProvider(context, body),
             origin: context.request.header("origin"), seq: seq, isActive: isActive)))
     }
     guard let actor = try liveActors(context).first else {
