@@ -11,11 +11,19 @@ extension SessionDesk {
   ) async throws -> JSONObject {
     let now = clock.now
     let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
-    var reply = liveView(record, at: now)
-    if case .bearer(_, let age) = actor, age != .fresh, !record.state.phase.isTerminal {
-      reply["token"] = .string(tokens.session(record, at: now, random: random))
+    return renewed(liveView(record, at: now), record, actor, at: now)
+  }
+
+  /// With a fresh session token where the caller's nears its end, or woke the session after it.
+  private func renewed(
+    _ view: JSONObject, _ record: SessionRecord, _ actor: SessionActor, at now: Timestamp
+  ) -> JSONObject {
+    guard case .bearer(_, let age) = actor, age != .fresh, !record.state.phase.isTerminal else {
+      return view
     }
-    return reply
+    var view = view
+    view["token"] = .string(tokens.session(record, at: now, random: random))
+    return view
   }
 
   /// A session as its provider's app goes on with it.
@@ -35,7 +43,8 @@ extension SessionDesk {
     _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event
   ) async throws -> JSONObject {
     let now = clock.now
-    return try await change(id, by: actor, event, at: now).json(at: now)
+    let record = try await change(id, by: actor, event, at: now)
+    return renewed(record.json(at: now), record, actor, at: now)
   }
 
   /// The same under an idempotency key.
@@ -44,7 +53,8 @@ extension SessionDesk {
     key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     try await keyed(id, by: actor, key: key, refused: refused) { now, connection in
-      try apply(id, by: actor, event, at: now, on: connection).json(at: now)
+      let record = try apply(id, by: actor, event, at: now, on: connection)
+      return renewed(record.json(at: now), record, actor, at: now)
     }
   }
 

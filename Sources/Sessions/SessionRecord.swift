@@ -67,6 +67,7 @@ public struct SessionRecord: Sendable {
       "paidBy": .string(kind == "trial" ? "platform" : "user"), "paidTo": .string(providerID),
       "activeSeconds": .int(state.active / 1_000),
       "remainingSeconds": .int(state.remaining(at: now.milliseconds) / 1_000),
+      "flagged": .bool(isFlagged),
       "createdAt": .string(Timestamp(milliseconds: state.createdAt).rfc3339),
       "startedAt": .optional(state.startedAt.map { Timestamp(milliseconds: $0).rfc3339 }),
       "endsAt": .optional(end.map { Timestamp(milliseconds: $0).rfc3339 }),

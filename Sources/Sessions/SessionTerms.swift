@@ -82,6 +82,9 @@ public struct SessionTerms: Sendable, Equatable {
     let service = stored.service
     guard service.isPublic else { throw Refusal(.notFound, "There is no such service.") }
     let offer = wish.offerID.map { service.offer($0) } ?? service.offers.first
+    if wish.isPaid, service.providerID.hasPrefix("unclaimed-") {
+      throw SessionTerms.invalid("/serviceId", "has no known provider that could be paid")
+    }
     // A listing without offers has one by default, which costs nothing that is known.
     if offer == nil, let id = wish.offerID, !(service.offers.isEmpty && id == "default") {
       throw SessionTerms.invalid("/offerId", "is no offer of this service")

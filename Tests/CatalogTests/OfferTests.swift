@@ -19,6 +19,12 @@ private let refused: [(String, String)] = [
   (#"[{"monthlyFeeNano":9007199254740992}]"#, "/offers/0/monthlyFeeNano"),
   (#"[{"tokenRatePerHour":1000000001}]"#, "/offers/0/tokenRatePerHour"),
   (#"[{"tokenRatePerHour":"5"}]"#, "/offers/0/tokenRatePerHour"),
+  (#"[{"unitPriceMicrotokens":0}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":1.5}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":1000000000000001}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":5,"tokenRatePerHour":5}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":5,"unit":""}]"#, "/offers/0/unit"),
+  (#"[{"unitPriceMicrotokens":5,"unit":7}]"#, "/offers/0/unit"),
 ]
 
 /// A price's JSON text, and the member at fault.

@@ -153,6 +153,30 @@ struct LiveSessionTests {
     #expect(reply.text("token") != "absent")
   }
 
+  @Test("a late token resumes and brings a fresh one, and does nothing else")
+  func lateResume() async throws {
+    let stage = try await Stage.open()
+    let (session, token) = try await stage.startActive()
+    _ = try await stage.desk.transition(session.id, by: .user(.anna), .pause)
+    stage.clock.move(seconds: 1_500)
+    let actor = try stage.desk.bearer(token)
+    #expect(actor == SessionActor.bearer(session.id, .late))
+    for event in [SessionState.Event.complete(by: "provider"), .fail, .pause] {
+      let code = try await refusal {
+        try await stage.desk.transition(session.id, by: actor, event)
+      }
+      #expect(code == ProblemCode.tokenExpired)
+    }
+    let view = try await stage.desk.transition(session.id, by: actor, .resume)
+    #expect(view.text("state") == "active")
+    let next = try stage.desk.bearer(view.text("token"))
+    #expect(next == SessionActor.bearer(session.id))
+    let active = try await refusal {
+      try await stage.desk.transition(session.id, by: actor, .pause)
+    }
+    #expect(active == ProblemCode.tokenExpired)
+  }
+
   // MARK: Actors
 
   @Test("whom a session does not concern does not find it")

@@ -60,8 +60,10 @@ extension SessionRoutes {
     let key = try key(context, "/v1/sessions/\(id.text)/extend", body)
     try context.known(body, ["minutes", "maxTokens"])
     var reader = BodyReader(body)
-    if body["minutes"] == nil { reader.fail("minutes", "is missing") }
     let minutes = reader.integer("minutes") ?? 0
+    if !(1...175).contains(minutes) {
+      reader.fail("minutes", "must be a whole number from 1 to 175")
+    }
     let maxTokens = reader.integer("maxTokens")
     try reader.finish("An extension has minutes.")
     return response(
