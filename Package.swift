@@ -31,7 +31,9 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0008-extend-ledger.sql"),
         .embedInCode("Migrations/m0009-extend-session.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -62,6 +64,11 @@ let package = Package(
         "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Payments",
+      dependencies: [
+        "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
       name: "Chat",
       dependencies: [
         "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
@@ -70,14 +77,15 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
-        "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
+        "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
     .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
@@ -91,6 +99,12 @@ let package = Package(
       name: "SessionsTests",
       dependencies: [
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
+        "Primitives",
+      ]),
+    .testTarget(
+      name: "PaymentsTests",
+      dependencies: [
+        "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),

@@ -28,7 +28,7 @@ MODULES = {
     "Audit": "SQLite Cryptography Index", "Ledger": "SQLite Cryptography Index",
     "Identity": "Audit Cryptography SQLite Index HTTPClient",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
-    "Payments": "Ledger Identity HTTPClient SQLite Index",
+    "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
     "Delivery": "HTTPClient Cryptography SQLite Index",
     "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",

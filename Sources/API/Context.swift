@@ -110,12 +110,15 @@ package struct Route: Sendable {
   /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
   package enum BodyLimit: Sendable {
     case anyone(Int)
+    /// Whoever sends the header of a signature over the body.
+    case signed(header: String, Int)
     case provider(Int)
     case admin(Int)
 
     var byteCount: Int {
       switch self {
-      case .anyone(let count), .provider(let count), .admin(let count): count
+      case .anyone(let count), .signed(_, let count), .provider(let count), .admin(let count):
+        count
       }
     }
   }
@@ -129,12 +132,14 @@ package struct Route: Sendable {
   package let summary: String
   package let budget: Budget
   package let bodyLimit: BodyLimit
+  /// Whether the handler computes for milliseconds, and so runs on `SearchThreads`.
+  let isSearch: Bool
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
-    body: BodyLimit = .anyone(Route.bodyByteCountMax),
+    body: BodyLimit = .anyone(Route.bodyByteCountMax), isSearch: Bool = false,
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
@@ -142,6 +147,7 @@ package struct Route: Sendable {
     self.summary = summary
     self.budget = budget
     bodyLimit = body
+    self.isSearch = isSearch
     self.handler = handler
     segments = path.split(separator: "/")
   }

@@ -9,8 +9,12 @@ package enum RouteTable {
       system(services, metrics) + catalog(services, search) + accounts(services)
       + sessions(services) + chat(services)
     routes += DiscoveryRoutes(services: services, search: search).routes
+    routes += LedgerRoutes(services: services).routes
+    routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
+    routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
+    routes += TuneRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }
@@ -29,9 +33,10 @@ package enum RouteTable {
   private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     return [
-      Route("POST", "/v1/providers/search", "search", handler: search.search),
+      Route("POST", "/v1/providers/search", "search", isSearch: true, handler: search.search),
       Route(
-        "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+        "GET", "/v1/providers/search", "search by query parameters", isSearch: true,
+        handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),
@@ -67,8 +72,6 @@ package enum RouteTable {
   private static func sessions(_ services: Services) -> [Route] {
     let sessions = SessionRoutes(services: services)
     return [
-      Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),
-      Route("GET", "/v1/tokens/transactions", "movements", handler: sessions.transactions),
       Route("POST", "/v1/proposals", "propose a session", handler: sessions.propose),
       Route("GET", "/v1/proposals/{id}", "one proposal", handler: sessions.proposal),
       Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
@@ -88,7 +91,6 @@ package enum RouteTable {
       Route(
         "PUT", "/v1/provider/key-set", "register keys that sign assertions",
         handler: sessions.putKeySet),
-      Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
     ]
   }
 

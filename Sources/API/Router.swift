@@ -111,6 +111,9 @@ package struct Router: Sendable {
     if let announced, announced <= Route.bodyByteCountMax {
       return .body(byteCountMax: Route.bodyByteCountMax)
     }
+    if case .signed(let header, _) = route.bodyLimit, head.header(header) != nil {
+      return .body(byteCountMax: byteCountMax)
+    }
     do throws(Refusal) {
       guard let bearer = Router.bearer(of: head) else {
         throw Refusal(.unauthenticated, "Sign in first.")
@@ -159,7 +162,11 @@ package struct Router: Sendable {
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
       session: caller.session, address: caller.address)
-    var response = try await route.handler(context)
+    var response = try await withTaskExecutorPreference(
+      route.isSearch ? SearchThreads.shared : nil
+    ) {
+      try await route.handler(context)
+    }
     if let verdict, let limiter = limiters[route.budget] {
       response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
       response.headers.append(

@@ -1,5 +1,7 @@
 package import Chat
 package import Identity
+package import Ledger
+package import Payments
 package import Primitives
 package import SQLite
 package import Search
@@ -19,9 +21,13 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
+  package let tuner: MarketplaceTuner
+  package let payments: PaymentDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
+  /// Verifies the ledger and writes its checkpoints.
+  package let auditor: LedgerAuditor
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -29,7 +35,7 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    configuration: Configuration
+    tuner: MarketplaceTuner, payments: PaymentDesk, configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -43,7 +49,11 @@ package struct Services: Sendable {
     self.sessions = sessions
     self.chat = chat
     self.feedback = feedback
+    self.tuner = tuner
+    self.payments = payments
     self.configuration = configuration
+    auditor = LedgerAuditor(
+      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
   }
 
   /// What the command says about the server.
@@ -56,6 +66,8 @@ package struct Services: Sendable {
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none
+    /// The platform's share of captures of paid use, in ten-thousandths.
+    package var feeBasisPoints: Int64 = 2_000
     package var version = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }

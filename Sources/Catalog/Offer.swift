@@ -44,9 +44,15 @@ public struct Offer: Sendable {
   /// The plans.
   public static let plans = ["usage", "hybrid", "bundle", "time", "tiered", "free"]
 
+  /// The most characters of a name and of a region, and the most bytes of an offer as JSON.
+  private static let nameMax = 200
+  private static let regionMax = 80
+  private static let byteMax = 16_384
+
   /// Reads a stored or incoming offer, collecting what is wrong under the pointer.
-  static func read(_ value: JSON, at pointer: String, into fields: inout [Refusal.Field]) -> Offer?
-  {
+  static func read(
+    _ value: JSON, at pointer: String, isStored: Bool, into fields: inout [Refusal.Field]
+  ) -> Offer? {
     guard let object = value.object else {
       fields.append(.init(pointer, "must be an object"))
       return nil
@@ -74,6 +80,7 @@ public struct Offer: Sendable {
       fields.append(.init(pointer + "/tokenRatePerHour", "must be at most 1000000000"))
     }
     let unitPrice = unitPrice(of: object, hasRate: rate != nil, at: pointer, into: &fields)
+    if !isStored { checkTexts(object, at: pointer, into: &fields) }
     guard fields.count == before else { return nil }
     var document = object
     document["id"] = .string(id)
@@ -97,12 +104,37 @@ public struct Offer: Sendable {
       fields.append(.init(place, "must be a whole number from 1 to 1000000000000000"))
     }
     if hasRate { fields.append(.init(place, "must not stand beside tokenRatePerHour")) }
-    if let unit = object["unit"], unit != .null,
-      !(1...40).contains(unit.string?.utf8.count ?? 0)
-    {
-      fields.append(.init(pointer + "/unit", "must name the unit in at most 40 bytes"))
+    if let unit = object["unit"], unit != .null {
+      // It stands in the text that a user agrees to.
+      let text = unit.string ?? ""
+      if text.utf8.count > 40 || LineText.isBlank(text) || LineText.reason(text) != nil {
+        fields.append(.init(pointer + "/unit", "must name the unit in one line of 40 bytes"))
+      }
     }
     return price
+  }
+
+  private static func checkTexts(
+    _ offer: JSONObject, at pointer: String, into fields: inout [Refusal.Field]
+  ) {
+    for (name, max) in [("name", nameMax), ("region", regionMax)] {
+      guard let value = offer[name], value != .null else { continue }
+      let text = value.string ?? ""
+      let reason = FieldCheck.reason(value, for: .text(max: max)) ?? LineText.reason(text)
+      if let reason {
+        fields.append(.init("\(pointer)/\(name)", reason))
+      } else if name == "name", LineText.isBlank(text) {
+        fields.append(.init(pointer + "/name", "must not be blank"))
+      }
+    }
+    for (index, price) in (offer["prices"]?.array ?? []).enumerated() {
+      if let reason = price["meter"]?.string.flatMap(LineText.reason) {
+        fields.append(.init("\(pointer)/prices/\(index)/meter", reason))
+      }
+    }
+    if JSON.object(offer).bytes.count > byteMax {
+      fields.append(.init(pointer, "must be at most \(byteMax) bytes"))
+    }
   }
 
   private static func price(

@@ -4,6 +4,8 @@ import Chat
 import Cryptography
 import Embedding
 import Identity
+import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
@@ -18,10 +20,12 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
+    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
     try await indexer.load()
+    warn(of: indexer)
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
@@ -40,7 +44,8 @@ enum LiveServices {
     }
     let sessions = SessionDesk(
       database: folder.record, clock: clock, random: random, keys: keys, idempotency: idempotency,
-      policy: policy, publicURL: publicURL)
+      policy: policy, publicURL: publicURL, feeBasisPoints: Int64(arguments.integer("fee-bps")),
+      spending: requireSpendable)
     try await sessions.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
     try await sessions.sweep()
     let chat = ChatDesk(
@@ -60,6 +65,7 @@ enum LiveServices {
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(
@@ -67,7 +73,50 @@ enum LiveServices {
       refreshTokens: RefreshTokens(
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, configuration: configuration)
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      configuration: configuration)
+  }
+
+  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  @Sendable private static func requireSpendable(
+    _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try StandingStore.requireNotFrozen(user, on: connection)
+    try SpendingLimits.require(.user(user), amount, at: now, on: connection)
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
+    let clock = DataFolder.clock
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
+  }
+
+  /// Purchases; without a key of a payment processor nothing can be bought.
+  private static func payments(
+    _ arguments: Arguments, _ folder: DataFolder, _ idempotency: Idempotency, _ publicURL: String,
+    _ log: @escaping @Sendable (String) -> Void
+  ) throws -> PaymentDesk {
+    let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
+    var offer: PaymentDesk.Offer?
+    if key != nil || secret != nil {
+      offer = PaymentDesk.Offer(
+        processor: try StripeClient(
+          url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
+        price: try TokenPrice(
+          minorPerToken: Int64(arguments.integer("token-price")),
+          currency: arguments.text("token-currency") ?? ""))
+    }
+    return PaymentDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
+      offer: offer, publicURL: publicURL, log: log)
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {
