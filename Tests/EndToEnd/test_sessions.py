@@ -288,6 +288,22 @@ def test_a_paid_journey_charges_what_was_used_and_shares_it(place):
     assert place.admin.get("/v1/ledger/verify").json()["sound"] is True
 
 
+def test_the_users_own_limit_and_a_freeze_stop_a_paid_session(place):
+    user = buyer(place)
+    assert user.put("/v1/tokens/limits", {"dayMicrotokens": 700_000_000}).status_code == 200
+    _, session, _ = paid(place, user)
+    extend = f"/v1/sessions/{session['id']}/extend"
+    problem(user.post(extend, {"minutes": 5}, key="over"), 409, "spending_limit_reached")
+    assert user.post(extend, {"minutes": 1}, key="within").status_code == 200
+    freeze = f"/v1/admin/accounts/{user.get('/v1/me').json()['id']}/freeze"
+    assert place.admin.post(freeze, {"reason": "test"}).status_code == 200
+    assert user.put("/v1/tokens/limits", {"dayMicrotokens": None}).status_code == 200
+    problem(user.confirm(propose(user, "alpha-hours", kind="paid", durationMinutes=5)["id"]), 409, "account_frozen")
+    assert user.confirm(propose(user, "alpha-trial")["id"]).status_code == 201, "a trial is the platform's to pay"
+    ended = user.post(f"/v1/sessions/{session['id']}/complete", {}, key="end")
+    assert ended.status_code == 200, "what was reserved before is settled all the same"
+
+
 def test_use_is_paid_by_report_until_the_hold_is_used_up(place):
     user = buyer(place)
     problem(user.post("/v1/proposals", {"serviceId": "alpha-calls", "kind": "paid", "durationMinutes": 10}, key="x"), 422, "validation_failed")
