@@ -15,6 +15,8 @@ package enum RouteTable {
     routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
+    routes += WebhookRoutes(services: services).all
+    routes += UserEventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     return routes
   }
@@ -53,6 +55,9 @@ package enum RouteTable {
         handler: catalog.importLines),
       Route(
         "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+      Route(
+        "POST", "/v1/admin/backups", "copy the record",
+        handler: BackupRoutes(services: services).make),
     ]
   }
 

@@ -10,6 +10,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
@@ -41,6 +42,7 @@ enum LiveServices {
       settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.requestsPerMinute = arguments.integer("rate-limit")
@@ -58,6 +60,7 @@ enum LiveServices {
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
       configuration: configuration)
   }
 
@@ -127,6 +130,32 @@ enum LiveServices {
     return PaymentDesk(
       database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
       offer: offer, publicURL: publicURL, log: log)
+  }
+
+  private static func webhooks(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+  ) throws -> WebhookDesk {
+    WebhookDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system,
+      key: keys.derived(for: "webhooks"), idempotency: idempotency,
+      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
+  }
+
+  /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.
+  private static func webhookRules(
+    _ arguments: Arguments, publicURL: String
+  ) throws -> WebhookRules {
+    let text = arguments.text("webhook-ports") ?? ""
+    let words = text.split(separator: ",").map { String($0).trimmingPrefix { $0 == " " } }
+    let ports = words.compactMap { Int($0) }.filter { (1...65_535).contains($0) }
+    guard ports.count == words.count else {
+      throw Arguments.Mistake.badValue(
+        flag: "webhook-ports", value: text, expected: "ports from 1 to 65535, separated by commas")
+    }
+    return WebhookRules(
+      ports: Set(ports),
+      allowsLoopback: arguments.isSet("demo") && !publicURL.hasPrefix("https://"))
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

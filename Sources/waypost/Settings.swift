@@ -29,6 +29,9 @@ struct Setting: Sendable {
   static let all: [Setting] = [
     Setting("data", "WAYPOST_DATA", "./data", .text, "folder of the record and the index"),
     Setting("home", "WAYPOST_HOME", ".waypost", .text, "folder of the embedding model"),
+    Setting(
+      "journal", "WAYPOST_JOURNAL", nil, commands: ["serve", "restore"],
+      "wal or truncate: how the record is written; without it as the record was"),
     Setting("json", nil, nil, .flag, "answers (and logs of serve) as JSON"),
     Setting(
       "host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
@@ -88,6 +91,8 @@ struct Setting: Sendable {
     Setting(
       "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
       "currency of the price, ISO 4217"),
+      "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
+      "ports that webhooks may be sent to beside 443, separated by commas"),
     Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
@@ -97,10 +102,10 @@ struct Setting: Sendable {
       "key for that URL; from the environment only"),
     Setting(
       "server", "WAYPOST_SERVER", nil,
-      commands: ["import", "search", "chat", "reindex", "tune", "ledger"],
+      commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune", "ledger"],
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune", "ledger", "backup"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
