@@ -31,26 +31,10 @@ enum LiveServices {
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
       sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
-    var policy = TrialPolicy()
-    policy.perDayMax = Int64(arguments.integer("trials-per-day"))
-    policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
-    policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
-    if arguments.isSet("demo") {
-      policy.sandbox = Sandbox(publicURL: publicURL)
-      try await folder.record.write { connection in
-        try CatalogStore.putProvider(
-          id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: clock.now,
-          on: connection)
-      }
-    }
-    let sessions = SessionDesk(
-      database: folder.record, clock: clock, random: random, keys: keys, idempotency: idempotency,
-      policy: policy, publicURL: publicURL)
-    try await sessions.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
-    try await sessions.sweep()
+    let sessions = try await sessions(arguments, folder, keys, idempotency, publicURL)
     let chat = ChatDesk(
       database: folder.record, clock: clock, random: random, index: indexer.index,
-      guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
+      guide: Guide(engine: engine, hasSandbox: arguments.isSet("demo")),
       agent: agent(arguments, clock, random), sessions: sessions, log: log)
     try await chat.recover()
     let feedback = FeedbackDesk(
@@ -89,6 +73,41 @@ enum LiveServices {
     configuration.version = Main.version
     configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
     return configuration
+  }
+
+  /// The desk of sessions, with the trial budget posted and every deadline of the time away applied.
+  private static func sessions(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String
+  ) async throws -> SessionDesk {
+    let clock = DataFolder.clock
+    var policy = TrialPolicy()
+    policy.perDayMax = Int64(arguments.integer("trials-per-day"))
+    policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
+    policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
+    if arguments.isSet("demo") {
+      policy.sandbox = Sandbox(publicURL: publicURL)
+      try await folder.record.write { connection in
+        try CatalogStore.putProvider(
+          id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: clock.now,
+          on: connection)
+      }
+    }
+    let desk = SessionDesk(
+      database: folder.record, clock: clock, random: .system, keys: keys,
+      idempotency: idempotency, policy: policy, publicURL: publicURL,
+      feeBasisPoints: Int64(arguments.integer("fee-bps")), spending: requireSpendable)
+    try await desk.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
+    try await desk.sweep()
+    return desk
+  }
+
+  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  @Sendable private static func requireSpendable(
+    _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try StandingStore.requireNotFrozen(user, on: connection)
+    try SpendingLimits.require(.user(user), amount, at: now, on: connection)
   }
 
   /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
