@@ -108,6 +108,7 @@ struct Setting: Sendable {
     Setting(
       "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
       "currency of the price, ISO 4217"),
+    Setting(
       "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
       "ports that webhooks may be sent to beside 443, separated by commas"),
     Setting(
@@ -138,7 +139,8 @@ struct Setting: Sendable {
       "queries", nil, nil, commands: ["eval", "tune", "bench"],
       "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
-    Setting("pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
+    Setting(
+      "pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
     Setting(

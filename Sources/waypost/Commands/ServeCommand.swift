@@ -71,10 +71,7 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
-    await attempt("uses of keys", log) {
-      try await services.accounts.apiKeyStore.flush(to: services.record)
-    }
-    await attempt("failed sign-ins", log) { try await services.accounts.noteFailures() }
+    await tend(services, seconds: 0, log)
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
