@@ -6,7 +6,7 @@ ALTER TABLE transfer ADD COLUMN expires_ms INTEGER;
 ALTER TABLE transfer ADD COLUMN reference BLOB;
 -- Of a capture that closes its hold: what it releases beside. NULL where the hold stays open.
 ALTER TABLE transfer ADD COLUMN released INTEGER CHECK(released >= 0);
-CREATE INDEX transfer_by_hold ON transfer(hold_id, seq) WHERE hold_id IS NOT NULL;
+CREATE INDEX transfer_history ON transfer(hold_id, seq) WHERE hold_id IS NOT NULL;
 -- A hold ends once (L4), whatever a program does.
 CREATE UNIQUE INDEX transfer_ending ON transfer(hold_id) WHERE kind IN ('void','expire');
 
@@ -24,7 +24,6 @@ CREATE TABLE ledger_checkpoint(
   row_hash BLOB NOT NULL CHECK(length(row_hash) = 32),
   accounts_hash BLOB NOT NULL CHECK(length(accounts_hash) = 32),
   account_max INTEGER NOT NULL,
-  hold_count INTEGER NOT NULL CHECK(hold_count >= 0),
   at_ms INTEGER NOT NULL,
   key_id TEXT NOT NULL,
   signature BLOB NOT NULL
@@ -52,6 +51,7 @@ CREATE TABLE ledger_order(
   at_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX ledger_order_by_account ON ledger_order(account, seq);
+CREATE INDEX ledger_order_by_transfer ON ledger_order(transfer_id) WHERE transfer_id IS NOT NULL;
 CREATE TRIGGER ledger_order_no_update BEFORE UPDATE ON ledger_order
   BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER ledger_order_no_delete BEFORE DELETE ON ledger_order

@@ -7,13 +7,15 @@ internal import Primitives
 public struct Field: Sendable {
   /// What a field's value may be.
   public enum Kind: Sendable, Equatable {
-    /// One line or more of text, at most so many characters.
+    /// One line of text, at most so many characters, without control characters.
     case text(max: Int)
+    /// Text of any lines, at most so many characters.
+    case prose(max: Int)
     /// An https link of at most 2,000 characters.
     case url
     /// One of these words.
     case choice([String])
-    /// Texts, at most so many of at most so many characters.
+    /// Texts of one line, at most so many of at most so many characters.
     case list(countMax: Int, max: Int)
     /// Words of these.
     case choices([String])
@@ -50,6 +52,14 @@ public struct Field: Sendable {
     self.help = help
   }
 
+  /// Whether the value is texts of one line.
+  var isOneLine: Bool {
+    switch kind {
+    case .text, .list: true
+    default: false
+    }
+  }
+
   /// The kinds of services.
   public static let kinds = ["api", "model", "app", "tool"]
   /// What goes in and comes out.
@@ -62,7 +72,7 @@ public struct Field: Sendable {
     Field("name", .text(max: 200), filter: true, "what people call it"),
     Field("kind", .choice(kinds), facet: true, "api, model, app or tool"),
     Field("tagline", .text(max: 400), "one sentence"),
-    Field("description", .text(max: 20_000), "text or Markdown, shown as text"),
+    Field("description", .prose(max: 20_000), "text or Markdown, shown as text"),
     Field("does", .text(max: 400), "what it does"),
     Field("useWhen", .text(max: 400), "when to use it"),
     Field("limitations", .text(max: 400), "what it does not do"),
@@ -117,7 +127,7 @@ enum FieldCheck {
   /// nil where the value is allowed, else why not, in a few words.
   static func reason(_ value: JSON, for kind: Field.Kind) -> String? {
     switch kind {
-    case .text(let max): text(value, max: max)
+    case .text(let max), .prose(let max): text(value, max: max)
     case .url: url(value)
     case .choice(let words):
       words.contains(value.string ?? "") ? nil : "must be one of " + words.joined(separator: ", ")

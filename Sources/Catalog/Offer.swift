@@ -39,9 +39,15 @@ public struct Offer: Sendable {
   /// The plans.
   public static let plans = ["usage", "hybrid", "bundle", "time", "tiered", "free"]
 
+  /// The most characters of a name and of a region, and the most bytes of an offer as JSON.
+  private static let nameMax = 200
+  private static let regionMax = 80
+  private static let byteMax = 16_384
+
   /// Reads a stored or incoming offer, collecting what is wrong under the pointer.
-  static func read(_ value: JSON, at pointer: String, into fields: inout [Refusal.Field]) -> Offer?
-  {
+  static func read(
+    _ value: JSON, at pointer: String, isStored: Bool, into fields: inout [Refusal.Field]
+  ) -> Offer? {
     guard let object = value.object else {
       fields.append(.init(pointer, "must be an object"))
       return nil
@@ -68,6 +74,7 @@ public struct Offer: Sendable {
     if let rate, rate > 1_000_000_000 {
       fields.append(.init(pointer + "/tokenRatePerHour", "must be at most 1000000000"))
     }
+    if !isStored { checkTexts(object, at: pointer, into: &fields) }
     guard fields.count == before else { return nil }
     var document = object
     document["id"] = .string(id)
@@ -76,6 +83,29 @@ public struct Offer: Sendable {
       id: id, name: object["name"]?.string ?? plan, plan: plan, prices: prices,
       monthlyFee: fee.map { Money(amountNano: $0, currency: currency) }, tokenRatePerHour: rate,
       region: object["region"]?.string, document: document)
+  }
+
+  private static func checkTexts(
+    _ offer: JSONObject, at pointer: String, into fields: inout [Refusal.Field]
+  ) {
+    for (name, max) in [("name", nameMax), ("region", regionMax)] {
+      guard let value = offer[name], value != .null else { continue }
+      let text = value.string ?? ""
+      let reason = FieldCheck.reason(value, for: .text(max: max)) ?? LineText.reason(text)
+      if let reason {
+        fields.append(.init("\(pointer)/\(name)", reason))
+      } else if name == "name", LineText.isBlank(text) {
+        fields.append(.init(pointer + "/name", "must not be blank"))
+      }
+    }
+    for (index, price) in (offer["prices"]?.array ?? []).enumerated() {
+      if let reason = price["meter"]?.string.flatMap(LineText.reason) {
+        fields.append(.init("\(pointer)/prices/\(index)/meter", reason))
+      }
+    }
+    if JSON.object(offer).bytes.count > byteMax {
+      fields.append(.init(pointer, "must be at most \(byteMax) bytes"))
+    }
   }
 
   private static func price(

@@ -55,6 +55,8 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case searchIDInvalid = "search_id_invalid"
   case searchIDExpired = "search_id_expired"
   case serviceNotShown = "service_not_shown"
+  case purchasesNotOffered = "purchases_not_offered"
+  case paymentsUnavailable = "payments_unavailable"
 
   /// The HTTP status that carries this code.
   public var status: Int {
@@ -76,7 +78,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
       422
     case .rateLimited: 429
     case .internal: 500
-    case .storageUnavailable, .notSearchableYet, .shuttingDown: 503
+    case .storageUnavailable, .notSearchableYet, .shuttingDown, .paymentsUnavailable: 503
     default: 409
     }
   }

@@ -102,4 +102,9 @@ final class DataFolder: Sendable {
     try Indexer(
       record: record, encoder: encoder, dataFolder: path, threadCount: threadCount)
   }
+
+  /// - Parameter gate: The folder of judged needs that no tuning may spoil.
+  func tuner(_ indexer: Indexer, gate: String?) -> MarketplaceTuner {
+    MarketplaceTuner(record: record, indexer: indexer) { try JudgedFiles.gate(gate) }
+  }
 }

@@ -72,6 +72,10 @@ struct Command: Sendable {
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
+      name: "ledger", usage: "ledger verify|balance|statement|grant|payout",
+      summary: "verifies and reads the ledger, gives tokens, books payouts",
+      run: LedgerCommand.run),
+    Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),
     Command(
@@ -100,6 +104,10 @@ struct Command: Sendable {
     Command(
       name: "eval", usage: "eval --catalog F --queries F --qrels F",
       summary: "measures relevance on judged needs", run: EvalCommand.run),
+    Command(
+      name: "tune", usage: "tune --from feedback | --queries F --qrels F [--catalog F]",
+      summary: "learns ranking from judged needs or feedback, through a gate",
+      run: TuneCommand.run),
     Command(
       name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),

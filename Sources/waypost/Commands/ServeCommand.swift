@@ -7,10 +7,13 @@ import Embedding
 import Foundation
 import HTTPServer
 import Identity
+import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// `waypost serve`: builds every live object, answers until SIGTERM or SIGINT, drains.
 enum ServeCommand {
@@ -57,6 +60,8 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
+    // They would wait for events until the end of the grace.
+    services.webhooks.userEvents.closeAll()
     let isQuiet = await server.stop()
     for task in work { task.cancel() }
     let isDone = await within(seconds: 5) {
@@ -141,13 +146,31 @@ enum ServeCommand {
         if count % 3_600 == 1 { await prune(services, log) }
       }
     }
-    return [indexing, housekeeping]
+    let auditing = Task {
+      await audit("whole", log) { try await services.auditor.audit() }
+      while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil {
+        await audit("new rows", log) { try await services.auditor.tend() }
+      }
+    }
+    let webhooks = Task { await services.webhooks.sender.run() }
+    return [indexing, housekeeping, auditing, webhooks]
+  }
+
+  /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
+  private static func audit(
+    _ name: String, _ log: Log, _ work: () async throws -> LedgerReport
+  ) async {
+    await attempt("ledger, " + name, log) {
+      for fault in try await work().faults { log.words("THE LEDGER IS NOT SOUND: " + fault) }
+    }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
+    await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
       try await services.record.write {

@@ -63,7 +63,7 @@ struct SmallShop: Sendable {
       "tagline": "日本の天気をお知らせします",
     ],
     [
-      "id": "odd", "name": "\"><b>NOT\u{202E}\u{200D}é\u{301}' OR 1=1 --",
+      "id": "odd", "name": "\"><b>NOT\u{200E}\u{200D}é\u{301}' OR 1=1 --",
       "providerName": "a\"b\\c",
       "tagline": "👩‍👩‍👧 NEAR(\"* {tags}: ^x", "tags": ["a\u{301}\u{302}", "\"", "\\"],
     ],
