@@ -29,11 +29,11 @@ MODULES = {
     "Identity": "Audit Cryptography SQLite Index HTTPClient",
     "Authorization": "Identity HTTPClient Cryptography SQLite",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
-    "Payments": "Ledger Identity HTTPClient SQLite Index",
-    "Delivery": "HTTPClient Cryptography SQLite Index",
+    "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
+    "Webhooks": "Identity Ledger HTTPClient Cryptography SQLite",
     "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
-    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Delivery Insight Chat"
+    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Webhooks Insight Chat"
 }
 MODULES["waypost"] = " ".join(MODULES) + " Foundation"
 EVERYWHERE = {"Primitives", "Glibc", "Dispatch", "Synchronization"}
@@ -56,7 +56,7 @@ PRINT = re.compile(r"(?<![.\w])print\(")
 OWNERLESS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b(?!\(\w)")
 SQL = re.compile(r"\b(?:SELECT |INSERT INTO\b|UPDATE |DELETE FROM\b)")
 SQL_HOMES = re.compile("Store|Ledger|Desk|Accounts|Tokens|Idempotency|Proposal|Session|Draft"
-                       "|Verifier|Cache|Migration|Conversation")
+                       "|Verifier|Cache|Migration|Conversation|Audit")
 TOKEN = re.compile(
     r'(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<hashes>#*)(?P<quote>"""|")|[()]', re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(\s*<?([^)\s>]*)>?(?:\s+[\"'(][^)]*)?\)")

@@ -18,7 +18,8 @@ enum GrantRules {
       // A token for one part of the server must not be worth anything at another (RFC 8707).
       throw Refusal(.tokenInvalid, "This token is for \(part) only.")
     }
-    if route.path.hasPrefix("/v1/me") || route.path.hasPrefix("/v1/admin") {
+    let isOwn = route.path == "/v1/me" || route.path.hasPrefix("/v1/me/")
+    if isOwn || route.path.hasPrefix("/v1/admin/") {
       throw Refusal(.forbidden, "This is for people who have signed in, not for API keys.")
     }
     guard let scopes = grant.scopes else { return }

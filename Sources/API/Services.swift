@@ -1,10 +1,13 @@
 package import Authorization
 package import Chat
 package import Identity
+package import Ledger
+package import Payments
 package import Primitives
 package import SQLite
 package import Search
 package import Sessions
+package import Webhooks
 
 /// Every live object that routes need, built once by the command.
 package struct Services: Sendable {
@@ -21,6 +24,8 @@ package struct Services: Sendable {
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
   package let tuner: MarketplaceTuner
+  package let payments: PaymentDesk
+  package let webhooks: WebhookDesk
   package let authorization: AuthorizationServer
   package let hub: ProviderHub
   /// Sign-in through another service, where the operator has named one.
@@ -28,6 +33,8 @@ package struct Services: Sendable {
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
+  /// Verifies the ledger and writes its checkpoints.
+  package let auditor: LedgerAuditor
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -35,8 +42,9 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, authorization: AuthorizationServer, hub: ProviderHub,
-    openID: OpenIDClient?, configuration: Configuration
+    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    authorization: AuthorizationServer, hub: ProviderHub, openID: OpenIDClient?,
+    configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -51,10 +59,14 @@ package struct Services: Sendable {
     self.chat = chat
     self.feedback = feedback
     self.tuner = tuner
+    self.payments = payments
+    self.webhooks = webhooks
     self.authorization = authorization
     self.hub = hub
     self.openID = openID
     self.configuration = configuration
+    auditor = LedgerAuditor(
+      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
   }
 
   /// What the command says about the server.
@@ -67,7 +79,11 @@ package struct Services: Sendable {
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none
+    /// The platform's share of captures of paid use, in ten-thousandths.
+    package var feeBasisPoints: Int64 = 2_000
     package var version = ""
+    /// Where backups are made; empty for nowhere.
+    package var backupFolder = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

@@ -96,11 +96,31 @@ extension Accounts {
     try connection.run("DELETE FROM mail_token WHERE email = ?", [.text(known.email)])
     try Idempotency.erase(
       of: .user(user, known.role, providerID: known.providerID), on: connection)
-    // Consents and the tokens of an account go with it.
-    try connection.run("DELETE FROM user WHERE id = ?", [.blob(user.bytes)])
+    try Accounts.delete(user, at: now, on: connection)
     try AuditLog.record(
       "user.erased", on: "user:" + user.text, by: author, at: now, on: connection)
     return ended
+  }
+
+  /// Deletes the row; its consents and codes go with it. Where another table still needs the id, which tells
+  /// nobody anything, the row stays without anything else in it.
+  private static func delete(
+    _ user: ID<UserKind>, at now: Timestamp, on connection: Connection
+  ) throws {
+    do {
+      _ = try connection.savepoint {
+        try connection.run("DELETE FROM user WHERE id = ?", [.blob(user.bytes)])
+      }
+    } catch let error as SQLiteError where error.isConstraint {
+      for table in ["consent", "mail_token"] {
+        try connection.run("DELETE FROM \(table) WHERE user_id = ?", [.blob(user.bytes)])
+      }
+      try connection.run(
+        """
+        UPDATE user SET email = 'erased-' || lower(hex(id)), name = NULL, password_hash = '',
+        role = 'user', provider_id = NULL, verified_ms = NULL, frozen_ms = ? WHERE id = ?
+        """, [.int(now.milliseconds), .blob(user.bytes)])
+    }
   }
 
   /// Refuses the access tokens of logins that an erasure has ended.

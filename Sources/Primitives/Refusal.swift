@@ -27,6 +27,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case trialNotOffered = "trial_not_offered"
   case trialLimitReached = "trial_limit_reached"
   case trialBudgetExhausted = "trial_budget_exhausted"
+  case spendingLimitReached = "spending_limit_reached"
   case holdAlreadyCaptured = "hold_already_captured"
   case holdAlreadyVoided = "hold_already_voided"
   case holdAlreadyExpired = "hold_already_expired"
@@ -56,6 +57,8 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case searchIDInvalid = "search_id_invalid"
   case searchIDExpired = "search_id_expired"
   case serviceNotShown = "service_not_shown"
+  case purchasesNotOffered = "purchases_not_offered"
+  case paymentsUnavailable = "payments_unavailable"
 
   /// The HTTP status that carries this code.
   public var status: Int {
@@ -77,7 +80,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
       422
     case .rateLimited: 429
     case .internal: 500
-    case .storageUnavailable, .notSearchableYet, .shuttingDown: 503
+    case .storageUnavailable, .notSearchableYet, .shuttingDown, .paymentsUnavailable: 503
     default: 409
     }
   }

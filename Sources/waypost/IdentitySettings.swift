@@ -9,6 +9,16 @@ enum IdentitySettings {
   /// Debian's cracklib-runtime brings it; where it is there, it is used without being asked for.
   static let systemList = "/usr/share/dict/cracklib-small"
 
+  static func accounts(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ logins: RevokedLogins,
+    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+  ) throws -> Accounts {
+    Accounts(
+      database: folder.record, clock: DataFolder.clock, random: .system, keys: keys,
+      issuer: publicURL, passwords: try passwords(arguments), logins: logins,
+      mail: try mail(arguments, DataFolder.clock, .system, log))
+  }
+
   /// The operator's list, or the system's, or the hundred that we know.
   /// - Throws: `Refusal` where the operator's file cannot be read.
   static func passwords(_ arguments: Arguments) throws -> PasswordList {

@@ -19,6 +19,7 @@ struct AccountRoutes: Sendable {
       Route(
         "POST", "/v1/auth/reset/confirm", "choose a new password", budget: .login, handler: reset),
       Route("GET", "/v1/auth/sessions", "devices signed in", handler: devices),
+      Route("GET", "/v1/auth/sessions/{id}", "one device", handler: device),
       Route("DELETE", "/v1/auth/sessions", "sign other devices out", handler: endOthers),
       Route("DELETE", "/v1/auth/sessions/{id}", "sign one device out", handler: endDevice),
       Route(
@@ -26,6 +27,7 @@ struct AccountRoutes: Sendable {
       Route("POST", "/v1/me/verify", "prove the account's address", handler: requestProof),
       Route("GET", "/v1/me/keys", "API keys", handler: keys),
       Route("POST", "/v1/me/keys", "make an API key", handler: makeKey),
+      Route("GET", "/v1/me/keys/{id}", "one API key", handler: key),
       Route("DELETE", "/v1/me/keys/{id}", "revoke an API key", handler: revokeKey),
       Route(
         "GET", "/v1/provider/launch-tokens", "how launch tokens are signed", handler: signing),
@@ -86,14 +88,25 @@ struct AccountRoutes: Sendable {
 
   func devices(_ context: Context) async throws -> Response {
     let user = try context.user()
-    let rows = try await services.accounts.devices(of: user).map { login -> JSON in
-      [
-        "id": .string(login.id.text), "client": .string(login.client),
-        "startedAt": .string(login.startedAt.rfc3339), "usedAt": .string(login.usedAt.rfc3339),
-        "current": .bool(login.id == context.login),
-      ]
-    }
+    let rows = try await services.accounts.devices(of: user).map { view($0, context) }
     return .json(["sessions": .array(rows)])
+  }
+
+  func device(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let all = try await services.accounts.devices(of: user)
+    guard let login = all.first(where: { $0.id.text == context.parameter("id") }) else {
+      throw Refusal(.notFound, "There is no such device.")
+    }
+    return .json(view(login, context))
+  }
+
+  private func view(_ login: Login, _ context: Context) -> JSON {
+    [
+      "id": .string(login.id.text), "client": .string(login.client),
+      "startedAt": .string(login.startedAt.rfc3339), "usedAt": .string(login.usedAt.rfc3339),
+      "current": .bool(login.id == context.login),
+    ]
   }
 
   func endDevice(_ context: Context) async throws -> Response {
@@ -134,6 +147,17 @@ struct AccountRoutes: Sendable {
       try services.accounts.apiKeyStore.keys(of: owner, limit: 200, on: $0)
     }
     return .json(["keys": .array(keys.map { .object(AccountRoutes.view($0)) })])
+  }
+
+  func key(_ context: Context) async throws -> Response {
+    let owner = try owner(context)
+    let found = try await services.record.read {
+      try services.accounts.apiKeyStore.keys(of: owner, limit: 1_000, on: $0)
+    }
+    guard let key = found.first(where: { $0.id.text == context.parameter("id") }) else {
+      throw Refusal(.notFound, "There is no such API key.")
+    }
+    return .json(.object(AccountRoutes.view(key)))
   }
 
   func makeKey(_ context: Context) async throws -> Response {

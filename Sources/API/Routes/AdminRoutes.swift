@@ -161,7 +161,8 @@ struct AdminRoutes: Sendable {
     }
     let now = services.clock.now
     let entry = try services.keys.rotate(algorithm, at: now)
-    try await note("signing_key.rotated", entry.id, context.author)
+    // Keys are files: the note follows the change, which must not wait where there is an emergency.
+    try await services.note("signing_key.rotated", on: "signing_key:" + entry.id, by: context)
     return .json([
       "kid": .string(entry.id), "algorithm": .string(algorithm.rawValue),
       "activeFrom": .string(entry.activeFrom.rfc3339),
@@ -173,17 +174,8 @@ struct AdminRoutes: Sendable {
     try context.known(try context.json(), [])
     let id = context.parameter("id")
     try services.keys.remove(id, at: services.clock.now)
-    try await note("signing_key.removed", id, context.author)
+    try await services.note("signing_key.removed", on: "signing_key:" + id, by: context)
     return .json(["kid": .string(id)])
-  }
-
-  /// Keys are files: the note follows the change, which must not wait where there is an emergency.
-  private func note(_ action: String, _ id: String, _ author: AuditLog.Author) async throws {
-    let now = services.clock.now
-    try await services.record.write { connection in
-      try AuditLog.record(
-        action, on: "signing_key:" + id, by: author, at: now, on: connection)
-    }
   }
 
   // MARK: Audit log
@@ -219,5 +211,18 @@ struct AdminRoutes: Sendable {
       "sound": .bool(report.isSound), "rows": .number(report.rowCount),
       "faults": .strings(report.faults),
     ])
+  }
+}
+
+extension Services {
+  /// Notes in the audit log what has been done outside a transaction, such as work on files.
+  func note(
+    _ action: String, on subject: String, detail: String = "", by context: Context
+  ) async throws {
+    let now = clock.now
+    try await record.write { connection in
+      try AuditLog.record(
+        action, on: subject, detail: detail, by: context.author, at: now, on: connection)
+    }
   }
 }

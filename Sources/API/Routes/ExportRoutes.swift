@@ -86,7 +86,8 @@ private struct Export: Sendable {
     try put(text)
     var sessions: Set<String> = []
     try await list("sessions") { (last: ID<SessionKind>?) in
-      let rows = try await services.sessions.sessions(of: user, before: last, limit: Export.page)
+      let rows = try await services.sessions.sessions(
+        of: .user(user), before: last, limit: Export.page)
       for row in rows { if let id = row["id"]?.string { sessions.insert(id) } }
       return (rows.map(JSON.object), Export.next(rows.last?["id"], rows.count))
     }

@@ -92,10 +92,10 @@ struct ProviderHubRoutes: Sendable {
   private func parties(
     of actor: SessionActor?, for context: Context
   ) async throws -> SessionParties {
-    guard case .bearer(let id, let isLate)? = actor else {
+    guard case .bearer(let id, let age)? = actor else {
       throw Refusal(.unauthenticated, "Send the session's token.")
     }
-    guard !isLate else { throw Refusal(.tokenExpired, "The token has expired.") }
+    guard age != .late else { throw Refusal(.tokenExpired, "The token has expired.") }
     let parties = try await services.sessions.parties(of: id)
     if let provider = context.principal.providerID, provider != parties.providerID {
       throw Refusal(.notFound, "There is no such session.")
