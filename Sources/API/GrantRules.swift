@@ -25,10 +25,12 @@ enum GrantRules {
     guard let scopes = grant.scopes else { return }
     let needed = needed(route.method, route.path)
     guard !scopes.isDisjoint(with: needed) else {
-      let words = needed.map(\.rawValue).sorted().joined(separator: " or ")
+      let words = needed.map(\.rawValue).sorted().joined(separator: " ")
       throw Refusal(
         .forbidden,
-        needed.isEmpty ? "This is not for API keys." : "The key needs the scope \(words).")
+        needed.isEmpty
+          ? "This is not for API keys or programs." : "This needs the scope \(words).",
+        facts: needed.isEmpty ? [:] : ["scope": .string(words)])
     }
   }
 

@@ -140,7 +140,8 @@ extension AuthorizationServer {
         return .ended(try GrantStore.end([used], at: now, on: connection))
       }
       guard code.clientID == client.id, redirect == nil || redirect == code.redirectURI,
-        now < code.expires, isVerifier(verifier, of: code.challenge), try isLive(code.userID, on: connection)
+        now < code.expires, isVerifier(verifier, of: code.challenge),
+        try isLive(code.userID, on: connection)
       else { return .refused(invalid) }
       guard asked == nil || asked == code.resource else {
         return .refused(OAuthError(.invalidTarget, "The code is for another resource."))

@@ -17,7 +17,8 @@ public struct OpenIDSettings: Sendable {
       !address.rest.hasSuffix("/"), address.scheme == "https" || address.isLoopback
     else {
       throw Refusal(
-        .validationFailed, "--oidc-issuer must be an https address without query or slash at the end.")
+        .validationFailed,
+        "--oidc-issuer must be an https address without query or slash at the end.")
     }
     guard (1...255).contains(clientID.utf8.count) else {
       throw Refusal(.validationFailed, "--oidc-client-id must have 1 to 255 characters.")

@@ -12,7 +12,8 @@ extension Accounts {
     link: @escaping @Sendable (User, Connection) throws -> Void
   ) async throws -> User {
     let password = BytesText.base64url(random.bytes(32))
-    let (prepared, hash) = try await prepare(Registration(email: email, password: password, name: name))
+    let (prepared, hash) = try await prepare(
+      Registration(email: email, password: password, name: name))
     let now = clock.now
     var user = prepared
     user.verifiedAt = now

@@ -40,7 +40,8 @@ struct OpenIDRoutes: Sendable {
     let attempt = try await client.begin(
       returningTo: try OpenIDRoutes.place(context.request.query("returnTo")))
     var response = OAuthRoutes.redirect(attempt.address)
-    response.headers.append(cookie(attempt.cookie, maxAge: OpenIDClient.attemptMilliseconds / 1_000))
+    response.headers.append(
+      cookie(attempt.cookie, maxAge: OpenIDClient.attemptMilliseconds / 1_000))
     return response
   }
 
