@@ -228,7 +228,12 @@ public struct Accounts: Sendable {
   /// Who an access token belongs to, without a look at the record.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`.
   public func principal(accessToken bearer: String) throws(Refusal) -> Principal {
-    try credential(accessToken: bearer).principal
+    let found = try credential(accessToken: bearer)
+    // A third party's token has bounds, and here nobody looks at them.
+    guard found.grant == nil else {
+      throw Refusal(.tokenInvalid, "A program's token is not for this.")
+    }
+    return found.principal
   }
 
   private func credential(accessToken bearer: String) throws(Refusal) -> Credential {
