@@ -31,6 +31,7 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0008-extend-ledger.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),

@@ -132,12 +132,14 @@ package struct Route: Sendable {
   package let summary: String
   package let budget: Budget
   package let bodyLimit: BodyLimit
+  /// Whether the handler computes for milliseconds, and so runs on `SearchThreads`.
+  let isSearch: Bool
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
-    body: BodyLimit = .anyone(Route.bodyByteCountMax),
+    body: BodyLimit = .anyone(Route.bodyByteCountMax), isSearch: Bool = false,
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
@@ -145,6 +147,7 @@ package struct Route: Sendable {
     self.summary = summary
     self.budget = budget
     bodyLimit = body
+    self.isSearch = isSearch
     self.handler = handler
     segments = path.split(separator: "/")
   }

@@ -9,6 +9,8 @@ package enum RouteTable {
       system(services, metrics) + catalog(services, search) + accounts(services)
       + sessions(services) + chat(services)
     routes += DiscoveryRoutes(services: services, search: search).routes
+    routes += LedgerRoutes(services: services).routes
+    routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
     routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
@@ -30,9 +32,10 @@ package enum RouteTable {
   private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     return [
-      Route("POST", "/v1/providers/search", "search", handler: search.search),
+      Route("POST", "/v1/providers/search", "search", isSearch: true, handler: search.search),
       Route(
-        "GET", "/v1/providers/search", "search by query parameters", handler: search.searchByQuery),
+        "GET", "/v1/providers/search", "search by query parameters", isSearch: true,
+        handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),
@@ -68,8 +71,6 @@ package enum RouteTable {
   private static func sessions(_ services: Services) -> [Route] {
     let sessions = SessionRoutes(services: services)
     return [
-      Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),
-      Route("GET", "/v1/tokens/transactions", "movements", handler: sessions.transactions),
       Route("POST", "/v1/proposals", "propose a trial", handler: sessions.propose),
       Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
       Route("POST", "/v1/sessions", "confirm a proposal", handler: sessions.confirm),
@@ -81,7 +82,6 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/{id}/pause", "pause", handler: sessions.pause),
       Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
       Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
-      Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
     ]
   }
 

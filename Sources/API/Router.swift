@@ -162,7 +162,11 @@ package struct Router: Sendable {
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
       session: caller.session, address: caller.address)
-    var response = try await route.handler(context)
+    var response = try await withTaskExecutorPreference(
+      route.isSearch ? SearchThreads.shared : nil
+    ) {
+      try await route.handler(context)
+    }
     if let verdict, let limiter = limiters[route.budget] {
       response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
       response.headers.append(

@@ -1,5 +1,6 @@
 package import Chat
 package import Identity
+package import Ledger
 package import Payments
 package import Primitives
 package import SQLite
@@ -24,6 +25,8 @@ package struct Services: Sendable {
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
+  /// Verifies the ledger and writes its checkpoints.
+  package let auditor: LedgerAuditor
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -47,6 +50,8 @@ package struct Services: Sendable {
     self.feedback = feedback
     self.payments = payments
     self.configuration = configuration
+    auditor = LedgerAuditor(
+      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
   }
 
   /// What the command says about the server.
@@ -59,6 +64,8 @@ package struct Services: Sendable {
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none
+    /// The platform's share of captures of paid use, in ten-thousandths.
+    package var feeBasisPoints: Int64 = 2_000
     package var version = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }

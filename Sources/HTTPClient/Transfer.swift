@@ -8,6 +8,8 @@ public struct OutboundRequest: Sendable {
   public var headers: [(name: String, value: String)]
   /// The body of a POST.
   public var body: [UInt8]
+  /// Whether it is a GET, without the body.
+  public var isRead = false
   /// Seconds to connect.
   public var connectSeconds = 5
   /// Seconds of silence that end the transfer.

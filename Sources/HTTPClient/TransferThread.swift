@@ -160,6 +160,8 @@ private final class EasyTransfer {
       _ = ccurl_set_pointer(
         handle, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
     }
+    // Last: the options of a body above make it a POST.
+    if request.isRead { _ = ccurl_set_long(handle, CURLOPT_HTTPGET, 1) }
     for header in request.headers {
       let isClean = !(header.name + header.value).utf8.contains { $0 < 0x20 || $0 == 0x7F }
       if isClean { headers = curl_slist_append(headers, "\(header.name): \(header.value)") }

@@ -4,6 +4,8 @@ internal import CSQLite
 public final class Connection {
   private let handle: OpaquePointer
   private var statements: [String: Statement] = [:]
+  /// Writes that outlive a rollback, in order; see `remember`.
+  private var kept: [(Connection) throws -> Void] = []
 
   /// How a connection may touch its file.
   public enum Mode: Sendable {
@@ -107,27 +109,51 @@ public final class Connection {
 
   /// Runs the body in one transaction: all of it or nothing.
   public func transaction<T>(immediate: Bool = true, _ body: () throws -> T) throws -> T {
+    kept = []
     try execute(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
     do {
       let result = try body()
       try execute("COMMIT")
+      kept = []
       return result
     } catch {
       // After some failures SQLite has rolled back by itself; then there is nothing left to undo.
       if sqlite3_get_autocommit(handle) == 0 { try execute("ROLLBACK") }
+      try commitKept(after: error)
       throw error
     }
   }
 
+  /// Runs a write that stands although what it belongs to is undone: at once, and again after each rollback that
+  /// takes it away, of a savepoint or of the whole transaction. It must do no harm when it runs twice.
+  ///
+  /// What was refused for good is remembered so: the refusal undoes its transaction, and must not undo the memory.
+  /// Only a failure of the storage itself loses it; then the caller has not heard of the refusal either.
+  public func remember(_ write: @escaping (Connection) throws -> Void) throws {
+    try write(self)
+    kept.append(write)
+  }
+
+  private func commitKept(after error: any Error) throws {
+    let writes = kept
+    kept = []
+    if writes.isEmpty || error is SQLiteError { return }
+    try transaction { for write in writes { try write(self) } }
+  }
+
   /// Runs the body so that its effect can be undone alone inside a running transaction.
   public func savepoint<T>(_ body: () throws -> T) throws -> T {
+    let before = kept.count
     try execute("SAVEPOINT part")
     do {
       let result = try body()
       try execute("RELEASE part")
       return result
     } catch {
-      if sqlite3_get_autocommit(handle) == 0 { try execute("ROLLBACK TO part; RELEASE part") }
+      if sqlite3_get_autocommit(handle) == 0 {
+        try execute("ROLLBACK TO part; RELEASE part")
+        for write in kept.dropFirst(before) { try write(self) }
+      }
       throw error
     }
   }

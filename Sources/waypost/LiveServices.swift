@@ -4,6 +4,7 @@ import Chat
 import Cryptography
 import Embedding
 import Identity
+import Ledger
 import Payments
 import Primitives
 import SQLite
@@ -19,6 +20,10 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
+    // Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
@@ -61,6 +66,7 @@ enum LiveServices {
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(

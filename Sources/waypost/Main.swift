@@ -72,6 +72,10 @@ struct Command: Sendable {
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
+      name: "ledger", usage: "ledger verify|balance|statement|grant|payout",
+      summary: "verifies and reads the ledger, gives tokens, books payouts",
+      run: LedgerCommand.run),
+    Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),
     Command(

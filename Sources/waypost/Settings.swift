@@ -61,6 +61,9 @@ struct Setting: Sendable {
       .integer(0...1_000_000_000), commands: ["serve"],
       "whole tokens posted to the trial account at the very first start"),
     Setting(
+      "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(2_000...2_500), commands: ["serve"],
+      "the platform's share of captures of paid use, in ten-thousandths"),
+    Setting(
       "trials-per-day", "WAYPOST_TRIALS_PER_DAY", "5", .integer(0...1_000_000),
       commands: ["serve"], "trials a user may start in 24 hours"),
     Setting(
@@ -93,10 +96,11 @@ struct Setting: Sendable {
       "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
       "key for that URL; from the environment only"),
     Setting(
-      "server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat", "reindex"],
+      "server", "WAYPOST_SERVER", nil,
+      commands: ["import", "search", "chat", "reindex", "ledger"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex"],
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "ledger"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -124,8 +128,8 @@ struct Setting: Sendable {
       "feedback-days", "WAYPOST_FEEDBACK_DAYS", "180", .integer(1...3_650), commands: ["serve"],
       "days that events of searches are kept"),
     Setting(
-      "from", nil, "judged", commands: ["tune"],
-      "judged (--queries and --qrels) or feedback (the record's events)"),
+      "from", nil, "judged", commands: ["tune", "ledger"],
+      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"),
     Setting(
       "folds", nil, "5", .integer(2...20), commands: ["tune"], "parts of the needs kept apart"),
     Setting(
@@ -157,6 +161,16 @@ struct Setting: Sendable {
       "threads", "WAYPOST_THREADS", "2", .integer(1...64),
       commands: ["serve", "import", "reindex", "tune", "bench"],
       "threads for bulk embedding; serve takes one unless told"),
+    Setting(
+      "account", nil, nil, commands: ["ledger"],
+      "user:ID, provider:ID, or a platform account such as platform_fees"),
+    Setting("to", nil, nil, commands: ["ledger"], "a date or time where a statement ends"),
+    Setting("at", nil, nil, commands: ["ledger"], "a time, or a number of the ledger's sequence"),
+    Setting("csv", nil, nil, .flag, commands: ["ledger"], "a statement as CSV"),
+    Setting("tokens", nil, nil, commands: ["ledger"], "an amount in tokens, such as 12.5"),
+    Setting("reason", nil, nil, commands: ["ledger"], "why, in 1 to 200 characters"),
+    Setting(
+      "reference", nil, nil, commands: ["ledger"], "the bank's reference of a payout, used once"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),

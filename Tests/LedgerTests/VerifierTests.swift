@@ -92,7 +92,7 @@ struct VerifierTests {
     ("UPDATE hold SET captured = captured - 1 WHERE captured = 300", "I3"),
     ("UPDATE hold SET amount = amount + 1 WHERE amount = 120", "I3"),
     ("UPDATE hold SET state = 'voided' WHERE amount = 120", "I4"),
-    ("UPDATE hold SET state = 'captured' WHERE amount = 120", "I7"),
+    ("UPDATE hold SET state = 'captured' WHERE amount = 120", "I4"),
     ("UPDATE hold SET state = 'open' WHERE amount = 200", "I4"),
     ("UPDATE hold SET state = 'captured' WHERE amount = 200", "I4"),
     ("UPDATE hold SET state = 'expired' WHERE amount = 200", "I4"),

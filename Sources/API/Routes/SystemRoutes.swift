@@ -1,6 +1,7 @@
 internal import Catalog
 internal import HTTPServer
 internal import Identity
+internal import Ledger
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -33,6 +34,10 @@ struct SystemRoutes: Sendable {
       (
         "waypost_vectors_complete", "1 where every service has a vector.",
         snapshot.hasVectors ? 1 : 0
+      ),
+      (
+        "waypost_ledger_sound", "1 where the last verification of the ledger found nothing.",
+        services.auditor.report?.isSound == false ? 0 : 1
       ),
     ])
     return Response(

@@ -59,18 +59,20 @@ enum BenchLoad {
       }
     }
 
-    /// Changes so many listings a second until the end, and waits for each to be searchable.
-    func change(perSecond: Int, token: String) {
-      let interval = 1_000_000 / Int64(perSecond)
-      var due = DataFolder.microseconds()
-      var number = 0
+    /// One of several that together change so many listings a second until the end; each change is waited for
+    /// until it is searchable, and each listing has one writer.
+    func change(_ writer: Int, of count: Int, perSecond: Int, token: String) {
+      let step = 1_000_000 / Int64(perSecond)
+      let interval = step * Int64(count)
+      var due = DataFolder.microseconds() + step * Int64(writer)
+      var number = writer - count
       while !isOver {
         do {
           var client = try BenchClient(port: port)
           while !isOver {
             usleep(UInt32(clamping: max(0, due - DataFolder.microseconds())))
             due += interval
-            number += 1
+            number += count
             try changeOnce(&client, number, token)
           }
         } catch {
@@ -94,6 +96,8 @@ enum BenchLoad {
   }
 
   private static let provider = "waypost-bench"
+  /// A divisor of the number of changed listings, so that each has one writer.
+  private static let writerCount = 10
 
   static func rows(_ inputs: BenchInputs) async throws -> [BenchRow] {
     var rows: [BenchRow] = []
@@ -119,7 +123,11 @@ enum BenchLoad {
     var work: [@Sendable () -> Void] = (0..<arguments.integer("clients")).map { _ in
       { load.search() }
     }
-    if let token { work.append { load.change(perSecond: changesPerSecond, token: token) } }
+    if let token {
+      work += (0..<writerCount).map { writer in
+        { load.change(writer, of: writerCount, perSecond: changesPerSecond, token: token) }
+      }
+    }
     run(work)
     let taken = Double(DataFolder.microseconds() - start) / 1e6
     return rows(load.result, size: catalog.size, seconds: taken, load.requests, inputs)

@@ -7,6 +7,7 @@ import Embedding
 import Foundation
 import HTTPServer
 import Identity
+import Ledger
 import Payments
 import Primitives
 import SQLite
@@ -126,7 +127,22 @@ enum ServeCommand {
         if count % 3_600 == 1 { await prune(services, log) }
       }
     }
-    return [indexing, housekeeping]
+    let auditing = Task {
+      await audit("whole", log) { try await services.auditor.audit() }
+      while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil {
+        await audit("new rows", log) { try await services.auditor.tend() }
+      }
+    }
+    return [indexing, housekeeping, auditing]
+  }
+
+  /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
+  private static func audit(
+    _ name: String, _ log: Log, _ work: () async throws -> LedgerReport
+  ) async {
+    await attempt("ledger, " + name, log) {
+      for fault in try await work().faults { log.words("THE LEDGER IS NOT SOUND: " + fault) }
+    }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
