@@ -20,6 +20,11 @@ let package = Package(
       name: "CKernels", path: "Sources/C/CKernels",
       cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra"])],
       linkerSettings: [.linkedLibrary("m")]),
+    // For tests alone: a disk that crashes, as a SQLite VFS.
+    .target(
+      name: "CCrashDisk", path: "Sources/C/CCrashDisk",
+      cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2", "-Wall", "-Wextra"])],
+      linkerSettings: [.linkedLibrary("sqlite3")]),
 
     .target(
       name: "Index", path: "Index",
@@ -32,6 +37,8 @@ let package = Package(
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
+        .embedInCode("Migrations/m0009-extend-session.sql"),
+        .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
@@ -68,6 +75,11 @@ let package = Package(
         "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Webhooks",
+      dependencies: [
+        "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
+      ]),
+    .target(
       name: "Chat",
       dependencies: [
         "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
@@ -76,24 +88,26 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments",
+        "Webhooks", "Chat",
         "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Sessions", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra",
+        "Index",
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
-    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
+    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "CCrashDisk", "Primitives"]),
     .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Primitives"]),
     .testTarget(
       name: "CatalogTests", dependencies: ["Catalog", "SQLite", "Index", "Primitives"]),
     .testTarget(
       name: "LedgerTests",
-      dependencies: ["Ledger", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: ["Ledger", "Cryptography", "SQLite", "CCrashDisk", "Index", "Primitives"]),
     .testTarget(
       name: "SessionsTests",
       dependencies: [
@@ -105,6 +119,12 @@ let package = Package(
       dependencies: [
         "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
+      ]),
+    .testTarget(
+      name: "WebhooksTests",
+      dependencies: [
+        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
+        "Index", "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(

@@ -6,6 +6,7 @@ package import Primitives
 package import SQLite
 package import Search
 package import Sessions
+package import Webhooks
 
 /// Every live object that routes need, built once by the command.
 package struct Services: Sendable {
@@ -21,7 +22,9 @@ package struct Services: Sendable {
   package let sessions: SessionDesk
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
+  package let tuner: MarketplaceTuner
   package let payments: PaymentDesk
+  package let webhooks: WebhookDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -34,7 +37,8 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    payments: PaymentDesk, configuration: Configuration
+    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -48,7 +52,9 @@ package struct Services: Sendable {
     self.sessions = sessions
     self.chat = chat
     self.feedback = feedback
+    self.tuner = tuner
     self.payments = payments
+    self.webhooks = webhooks
     self.configuration = configuration
     auditor = LedgerAuditor(
       database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
@@ -67,6 +73,8 @@ package struct Services: Sendable {
     /// The platform's share of captures of paid use, in ten-thousandths.
     package var feeBasisPoints: Int64 = 2_000
     package var version = ""
+    /// Where backups are made; empty for nowhere.
+    package var backupFolder = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

@@ -225,7 +225,7 @@ public enum CatalogStore {
       throw SQLiteError(code: 11, message: "a stored service is no object")
     }
     return StoredService(
-      service: try Service.read(object), revision: row.int(1),
+      service: try Service.read(object, isStored: true), revision: row.int(1),
       createdAt: Timestamp(milliseconds: row.int(2)),
       updatedAt: Timestamp(milliseconds: row.int(3)),
       isProviderVerified: row.int(4) == 1)

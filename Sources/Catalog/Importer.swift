@@ -234,7 +234,7 @@ public struct Importer: Sendable {
     guard let row = try JSON.parse(bytes).object else {
       throw Refusal(.validationFailed, "", fields: [.init("/line", "must be a JSON object")])
     }
-    let shaped = SourceShape.matches(row) ? SourceShape.convert(row) : row
+    let shaped = LineText.onOneLine(SourceShape.matches(row) ? SourceShape.convert(row) : row)
     do {
       return try Service.read(shaped)
     } catch {
@@ -250,7 +250,9 @@ public struct Importer: Sendable {
   private static func value(of pointer: String, in row: JSONObject) -> String {
     let name = String(pointer.dropFirst().split(separator: "/").first ?? "")
     guard let value = row[name] else { return "" }
-    let text = value.text.unicodeScalars.map { $0.value < 0x20 ? " " : String($0) }.prefix(80)
+    let text = value.text.unicodeScalars.prefix(80).map {
+      LineText.isForbidden($0) ? " " : String($0)
+    }
     return ", got " + text.joined()
   }
 

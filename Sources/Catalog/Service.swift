@@ -62,9 +62,14 @@ public struct Service: Sendable {
 
   /// Reads a document in Waypost's own shape.
   ///
-  /// - Parameter id: The id where the caller knows it already, as from a path.
+  /// - Parameters:
+  ///   - id: The id where the caller knows it already, as from a path.
+  ///   - isStored: Whether the document was checked when it was written; then texts of one line, figures of
+  ///     use, and names and sizes of offers are taken as they are.
   /// - Throws: `Refusal` `validation_failed` with every field at fault.
-  public static func read(_ document: JSONObject, id: String? = nil) throws(Refusal) -> Service {
+  public static func read(
+    _ document: JSONObject, id: String? = nil, isStored: Bool = false
+  ) throws(Refusal) -> Service {
     var faults: [Refusal.Field] = []
     let serviceID = id ?? document["id"]?.string ?? ""
     if !Slug.isValid(serviceID) {
@@ -73,7 +78,8 @@ public struct Service: Sendable {
     let provider = providerReference(document, &faults)
     let fields = knownFields(document, &faults)
     if (document["name"]?.string ?? "").isEmpty { faults.append(.init("/name", "is missing")) }
-    let offers = offerList(document["offers"], &faults)
+    if !isStored { checkTexts(document, &faults) }
+    let offers = offerList(document["offers"], isStored: isStored, &faults)
     checkTrial(document["trial"], &faults)
     checkLinks(document["redirectUris"], &faults)
     checkDepth(document, &faults)
@@ -137,7 +143,9 @@ public struct Service: Sendable {
   /// What a field is where a document does not say.
   private static let fallbacks: [String: JSON] = ["kind": "api", "status": "active"]
 
-  private static func offerList(_ value: JSON?, _ faults: inout [Refusal.Field]) -> [Offer] {
+  private static func offerList(
+    _ value: JSON?, isStored: Bool, _ faults: inout [Refusal.Field]
+  ) -> [Offer] {
     guard let value, value != .null else { return [] }
     guard let list = value.array, list.count <= 50 else {
       faults.append(.init("/offers", "must be a list of at most 50 offers"))
@@ -145,7 +153,10 @@ public struct Service: Sendable {
     }
     var seen: Set<String> = []
     return list.enumerated().compactMap { index, value in
-      guard let offer = Offer.read(value, at: "/offers/\(index)", into: &faults) else { return nil }
+      let pointer = "/offers/\(index)"
+      guard let offer = Offer.read(value, at: pointer, isStored: isStored, into: &faults) else {
+        return nil
+      }
       if !seen.insert(offer.id).inserted {
         faults.append(.init("/offers/\(index)/id", "must be unique in its service"))
       }
@@ -165,7 +176,7 @@ public struct Service: Sendable {
 
   private static func checkLinks(_ value: JSON?, _ faults: inout [Refusal.Field]) {
     for (index, link) in (value?.array ?? []).enumerated() {
-      if let reason = FieldCheck.url(link) {
+      if let reason = FieldCheck.redirect(link) {
         faults.append(.init("/redirectUris/\(index)", reason))
       }
     }

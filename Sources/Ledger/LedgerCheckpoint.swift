@@ -13,7 +13,8 @@ public struct ChainSeal: Sendable {
   /// A seal of two closures.
   public init(
     sign: @escaping @Sendable ([UInt8]) -> (keyID: String, signature: [UInt8]),
-    verifies: @escaping @Sendable (_ keyID: String, _ signature: [UInt8], _ message: [UInt8]) -> Bool?
+    verifies:
+      @escaping @Sendable (_ keyID: String, _ signature: [UInt8], _ message: [UInt8]) -> Bool?
   ) {
     self.sign = sign
     self.verifies = verifies

@@ -184,7 +184,8 @@ public struct LedgerReplay: Sendable {
   private func isOver(
     _ hold: OpenHold, _ id: [UInt8], at moment: Int64, on connection: Connection
   ) throws -> Bool {
-    let stored = try hold.expiresAt
+    let stored =
+      try hold.expiresAt
       ?? connection.first("SELECT expires_ms FROM hold WHERE id = ?", [.blob(id)]) { $0.int(0) }
     return moment >= stored ?? Int64.max
   }

@@ -10,6 +10,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
@@ -20,18 +21,66 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    // Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
-    try await LedgerAuditor(
-      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
-    ).start()
+    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
     try await indexer.load()
+    warn(of: indexer)
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
       sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
+    let sessions = try await sessions(arguments, folder, keys, idempotency, publicURL)
+    let chat = ChatDesk(
+      database: folder.record, clock: clock, random: random, index: indexer.index,
+      guide: Guide(engine: engine, hasSandbox: arguments.isSet("demo")),
+      agent: agent(arguments, clock, random), sessions: sessions, log: log)
+    try await chat.recover()
+    let feedback = FeedbackDesk(
+      database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
+      settings: try learning(arguments))
+    return Services(
+      record: folder.record, clock: clock, random: random, keys: keys,
+      accounts: Accounts(
+        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
+      refreshTokens: RefreshTokens(
+        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
+      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      configuration: try configuration(arguments, folder, publicURL))
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  private static func configuration(
+    _ arguments: Arguments, _ folder: DataFolder, _ publicURL: String
+  ) throws -> Services.Configuration {
+    var configuration = Services.Configuration(publicURL: publicURL)
+    configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
+    configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
+      String.init)
+    configuration.requestsPerMinute = arguments.integer("rate-limit")
+    configuration.loginsPerMinute = arguments.integer("login-limit")
+    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
+    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
+    configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
+    return configuration
+  }
+
+  /// The desk of sessions, with the trial budget posted and every deadline of the time away applied.
+  private static func sessions(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String
+  ) async throws -> SessionDesk {
+    let clock = DataFolder.clock
     var policy = TrialPolicy()
     policy.perDayMax = Int64(arguments.integer("trials-per-day"))
     policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
@@ -44,39 +93,29 @@ enum LiveServices {
           on: connection)
       }
     }
-    let sessions = SessionDesk(
-      database: folder.record, clock: clock, random: random, keys: keys, idempotency: idempotency,
-      policy: policy, publicURL: publicURL)
-    try await sessions.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
-    try await sessions.sweep()
-    let chat = ChatDesk(
-      database: folder.record, clock: clock, random: random, index: indexer.index,
-      guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
-      agent: agent(arguments, clock, random), sessions: sessions, log: log)
-    try await chat.recover()
-    let feedback = FeedbackDesk(
-      database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
-      settings: try learning(arguments))
-    var configuration = Services.Configuration(publicURL: publicURL)
-    configuration.isDemo = arguments.isSet("demo")
-    configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
-      String.init)
-    configuration.requestsPerMinute = arguments.integer("rate-limit")
-    configuration.loginsPerMinute = arguments.integer("login-limit")
-    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
-    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
-    configuration.version = Main.version
-    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
-    return Services(
-      record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
-      refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
-      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback,
-      payments: try payments(arguments, folder, idempotency, publicURL, log),
-      configuration: configuration)
+    let desk = SessionDesk(
+      database: folder.record, clock: clock, random: .system, keys: keys,
+      idempotency: idempotency, policy: policy, publicURL: publicURL,
+      feeBasisPoints: Int64(arguments.integer("fee-bps")), spending: requireSpendable)
+    try await desk.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
+    try await desk.sweep()
+    return desk
+  }
+
+  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  @Sendable private static func requireSpendable(
+    _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try StandingStore.requireNotFrozen(user, on: connection)
+    try SpendingLimits.require(.user(user), amount, at: now, on: connection)
+  }
+
+  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
+    let clock = DataFolder.clock
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
   }
 
   /// Purchases; without a key of a payment processor nothing can be bought.
@@ -97,6 +136,32 @@ enum LiveServices {
     return PaymentDesk(
       database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
       offer: offer, publicURL: publicURL, log: log)
+  }
+
+  private static func webhooks(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+  ) throws -> WebhookDesk {
+    WebhookDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system,
+      key: keys.derived(for: "webhooks"), idempotency: idempotency,
+      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
+  }
+
+  /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.
+  private static func webhookRules(
+    _ arguments: Arguments, publicURL: String
+  ) throws -> WebhookRules {
+    let text = arguments.text("webhook-ports") ?? ""
+    let words = text.split(separator: ",").map { String($0).trimmingPrefix { $0 == " " } }
+    let ports = words.compactMap { Int($0) }.filter { (1...65_535).contains($0) }
+    guard ports.count == words.count else {
+      throw Arguments.Mistake.badValue(
+        flag: "webhook-ports", value: text, expected: "ports from 1 to 65535, separated by commas")
+    }
+    return WebhookRules(
+      ports: Set(ports),
+      allowsLoopback: arguments.isSet("demo") && !publicURL.hasPrefix("https://"))
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

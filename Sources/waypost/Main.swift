@@ -79,6 +79,14 @@ struct Command: Sendable {
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),
     Command(
+      name: "backup", usage: "backup TO",
+      summary: "copies the record into a file, also while it is served",
+      run: BackupCommand.run),
+    Command(
+      name: "restore", usage: "restore FROM",
+      summary: "puts a verified backup in the record's place",
+      run: RestoreCommand.run),
+    Command(
       name: "search", usage: "search WORDS...", summary: "searches the catalog from the terminal",
       run: SearchCommand.run),
     Command(
@@ -97,7 +105,11 @@ struct Command: Sendable {
       name: "eval", usage: "eval --catalog F --queries F --qrels F",
       summary: "measures relevance on judged needs", run: EvalCommand.run),
     Command(
-      name: "bench", usage: "bench embed|text|vectors|search|http|index...|counts",
+      name: "tune", usage: "tune --from feedback | --queries F --qrels F [--catalog F]",
+      summary: "learns ranking from judged needs or feedback, through a gate",
+      run: TuneCommand.run),
+    Command(
+      name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",

@@ -29,6 +29,9 @@ struct Setting: Sendable {
   static let all: [Setting] = [
     Setting("data", "WAYPOST_DATA", "./data", .text, "folder of the record and the index"),
     Setting("home", "WAYPOST_HOME", ".waypost", .text, "folder of the embedding model"),
+    Setting(
+      "journal", "WAYPOST_JOURNAL", nil, commands: ["serve", "restore"],
+      "wal or truncate: how the record is written; without it as the record was"),
     Setting("json", nil, nil, .flag, "answers (and logs of serve) as JSON"),
     Setting(
       "host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
@@ -89,6 +92,9 @@ struct Setting: Sendable {
       "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
       "currency of the price, ISO 4217"),
     Setting(
+      "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
+      "ports that webhooks may be sent to beside 443, separated by commas"),
+    Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
       "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
@@ -97,10 +103,11 @@ struct Setting: Sendable {
       "key for that URL; from the environment only"),
     Setting(
       "server", "WAYPOST_SERVER", nil,
-      commands: ["import", "search", "chat", "reindex", "ledger"],
+      commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "ledger"],
+      "token", "WAYPOST_TOKEN", nil, .secret,
+      commands: ["import", "reindex", "tune", "ledger", "backup"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -109,15 +116,19 @@ struct Setting: Sendable {
     Setting("filter", nil, nil, commands: ["search"], "filter expression"),
     Setting("limit", nil, "10", .integer(1...100), commands: ["search"], "hits to print"),
     Setting(
-      "catalog", nil, nil, commands: ["eval", "bench"],
-      "catalog to evaluate on (JSON Lines or a folder)"),
+      "catalog", nil, nil, commands: ["eval", "tune", "bench"],
+      "catalog to measure on (JSON Lines or a folder); tune then writes nothing"),
     Setting(
       "queries", nil, nil, commands: ["eval", "tune", "bench"],
       "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
-    Setting("pool", nil, nil, commands: ["eval"], "ids of the catalog to keep, one a line"),
+    Setting(
+      "pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
+    Setting(
+      "compare", nil, nil, commands: ["eval"],
+      "another ranking configuration, or a tuned model's folder, for a paired test"),
     Setting(
       "first", nil, "0", .integer(0...1_000_000), commands: ["eval"],
       "only the first so many needs; 0 for all"),
@@ -129,12 +140,16 @@ struct Setting: Sendable {
       "days that events of searches are kept"),
     Setting(
       "from", nil, "judged", commands: ["tune", "ledger"],
-      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"),
+      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"
+    ),
     Setting(
       "folds", nil, "5", .integer(2...20), commands: ["tune"], "parts of the needs kept apart"),
     Setting(
       "seed", nil, "7", .integer(0...1_000_000_000), commands: ["tune"],
       "the same seed on the same needs learns the same"),
+    Setting(
+      "gate", "WAYPOST_GATE", "Fixtures/judged", commands: ["tune", "serve"],
+      "folder of judged needs that no tuning may spoil, where the catalog is theirs"),
     Setting("rollback", nil, nil, .flag, commands: ["tune"], "puts the model before in use"),
     Setting(
       "defaults", nil, nil, commands: ["tune"],

@@ -10,7 +10,7 @@ struct RandomListing {
   init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
   mutating func document(id: String) -> JSONObject {
-    var document: JSONObject = ["id": .string(id), "providerId": "acme", "name": .string(text())]
+    var document: JSONObject = ["id": .string(id), "providerId": "acme", "name": .string(line())]
     if chance() { document["providerName"] = "Acme" }
     for field in Field.all where chance() {
       if let found = value(of: field) { document[field.name] = found }
@@ -22,10 +22,8 @@ struct RandomListing {
 
   private mutating func value(of field: Field) -> JSON? {
     switch field.kind {
-    case .text(let max):
-      var cut = String.UnicodeScalarView()
-      cut.append(contentsOf: text().unicodeScalars.prefix(max))
-      return .string(String(cut))
+    case .text(let max): return .string(String(line().unicodeScalars.prefix(max)))
+    case .prose(let max): return .string(String(text().unicodeScalars.prefix(max)))
     case .url: return .string("https://example.com/" + String(below(1_000)))
     case .choice(let words): return .string(words[below(words.count)])
     case .list(let countMax, _):
@@ -62,12 +60,20 @@ struct RandomListing {
     return .array(offers)
   }
 
+  private static let parts = [
+    "plain", "Ünïcödé", "日本語", "👩‍👩‍👧", "\"quoted\"", "back\\slash", "</script>", "\u{200D}",
+    "e\u{301}", "a, b", "'",
+  ]
+
   private mutating func text() -> String {
-    let parts = [
-      "plain", "Ünïcödé", "日本語", "👩‍👩‍👧", "\"quoted\"", "back\\slash", "tab\t", "line\n", "</script>",
-      "\u{202E}", "e\u{301}", "\u{7F}", "a, b", "'",
-    ]
-    return (0...below(4)).map { _ in parts[below(parts.count)] }.joined(separator: " ")
+    text(of: RandomListing.parts + ["tab\t", "line\n", "\u{202E}", "\u{7F}"])
+  }
+
+  /// A text of one line, with something to be seen.
+  private mutating func line() -> String { "a" + text(of: RandomListing.parts) }
+
+  private mutating func text(of parts: [String]) -> String {
+    (0...below(4)).map { _ in parts[below(parts.count)] }.joined(separator: " ")
   }
 
   private mutating func below(_ limit: Int) -> Int { Int(random.next() % UInt64(max(limit, 1))) }

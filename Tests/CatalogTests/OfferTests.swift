@@ -19,6 +19,26 @@ private let refused: [(String, String)] = [
   (#"[{"monthlyFeeNano":9007199254740992}]"#, "/offers/0/monthlyFeeNano"),
   (#"[{"tokenRatePerHour":1000000001}]"#, "/offers/0/tokenRatePerHour"),
   (#"[{"tokenRatePerHour":"5"}]"#, "/offers/0/tokenRatePerHour"),
+  (#"[{"unitPriceMicrotokens":0}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":1.5}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":1000000000000001}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":5,"tokenRatePerHour":5}]"#, "/offers/0/unitPriceMicrotokens"),
+  (#"[{"unitPriceMicrotokens":5,"unit":""}]"#, "/offers/0/unit"),
+  (#"[{"unitPriceMicrotokens":5,"unit":7}]"#, "/offers/0/unit"),
+  (#"[{"unitPriceMicrotokens":5,"unit":"a\u202eb"}]"#, "/offers/0/unit"),
+  (#"[{"name":5}]"#, "/offers/0/name"),
+  (#"[{"name":""}]"#, "/offers/0/name"),
+  (#"[{"name":" \u00a0"}]"#, "/offers/0/name"),
+  (#"[{"name":"\u200b\ufeff"}]"#, "/offers/0/name"),
+  (#"[{"name":"a\nb"}]"#, "/offers/0/name"),
+  (#"[{"name":"a\u202eb"}]"#, "/offers/0/name"),
+  (#"[{"name":"a\u0000"}]"#, "/offers/0/name"),
+  (#"[{},{"id":"b","region":["eu"]}]"#, "/offers/1/region"),
+  (#"[{"region":"e\u0085u"}]"#, "/offers/0/region"),
+  (
+    #"[{"prices":[{"meter":"c\u001ball","per":1,"amountNano":1,"currency":"USD"}]}]"#,
+    "/offers/0/prices/0/meter"
+  ),
 ]
 
 /// A price's JSON text, and the member at fault.
@@ -58,6 +78,24 @@ struct OfferTests {
   func wrongOffer(text: String, pointer: String) throws {
     let found = try pointers(text)
     #expect(found == [pointer])
+  }
+
+  @Test("a name and a region take exactly their limit", arguments: [("name", 200), ("region", 80)])
+  func texts(member: String, max: Int) throws {
+    for character in ["x", "é", "😀"] {
+      let full = String(repeating: character, count: max)
+      #expect(try pointers(#"[{"\#(member)":"\#(full)"}]"#) == [])
+      #expect(try pointers(#"[{"\#(member)":"\#(full)x"}]"#) == ["/offers/0/" + member])
+    }
+  }
+
+  @Test("an offer takes exactly its limit of bytes")
+  func size() throws {
+    // The object {"x":"…"} has eight bytes beside the text.
+    let full = String(repeating: "x", count: 16_384 - 8)
+    #expect(try pointers(#"[{"x":"\#(full)"}]"#) == [])
+    let found = faults(document(["offers": [["x": .string(full + "x")]]]))
+    #expect(found == [Refusal.Field("/offers/0", "must be at most 16384 bytes")])
   }
 
   @Test("a wrong price is refused where it is wrong", arguments: refusedPrices)

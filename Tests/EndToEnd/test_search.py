@@ -300,6 +300,45 @@ def test_conditions_in_words_are_understood_with_their_span(server):
     assert server.search(q=query, understand="off")["understood"] == []
 
 
+def test_an_understood_condition_is_left_out_by_its_key_or_label(server):
+    query = "image input model under $0.50 per 1M input tokens"
+    answer = server.search(q=query)
+    chips = answer["understood"]
+    assert len({chip["key"] for chip in chips}) == len(chips) >= 2
+    price = next(chip for chip in chips if "inputPrice" in chip["filter"])
+    rest = [chip["key"] for chip in chips if chip is not price]
+    for name in (price["key"], price["label"]):
+        without = server.search(q=query, ignored=[name, "no such condition"])
+        assert [chip["key"] for chip in without["understood"]] == rest
+        assert without["total"] >= answer["total"]
+    for given in (price["key"], json.dumps([price["key"]])):
+        got = server.get("/v1/providers/search", params={"q": query, "ignored": given}).json()
+        assert [chip["key"] for chip in got["understood"]] == rest
+
+
+def test_notes_say_what_became_no_condition_and_that_a_query_was_cut(server):
+    assert server.search(q="translate")["notes"] == []
+    notes = server.search(q="text to speech under $5 per 1M characters")["notes"]
+    assert any("characters" in note for note in notes)
+    assert any("1000" in note for note in server.search(q="translate " * 150)["notes"])
+
+
+def test_few_hits_say_what_to_drop_and_where_the_bound_would_have_to_be(server):
+    filter = "kind = model AND inputPrice > 0 AND contextWindow > 900000000"
+    answer = server.search(filter=filter)
+    assert answer["total"] == 0
+    one = next(one for one in answer["relaxations"] if one["keys"] == ["contextWindow > 900000000"])
+    without = server.search(filter="kind = model AND inputPrice > 0", limit=0)
+    assert one["total"] == without["total"] > one["loosened"]["total"] > 0
+    moved = server.search(filter=one["loosened"]["filter"], limit=100)
+    assert moved["total"] == one["loosened"]["total"]
+    # The nearest bound: those found are the ones with the largest window.
+    largest = server.search(filter="kind = model AND inputPrice > 0", sort=["contextWindow:desc"], limit=1)
+    window = largest["hits"][0]["service"]["contextWindow"]
+    assert {hit["service"]["contextWindow"] for hit in moved["hits"]} == {window}
+    assert server.search(filter="kind = model", limit=0)["relaxations"] == []
+
+
 def test_get_and_post_give_the_same_answer(server):
     bodies = [
         {"q": "image", "filter": "kind = model AND inputPrice < 2", "limit": 5, "offset": 3},
@@ -343,7 +382,8 @@ def test_a_bad_cursor_is_refused(server):
     ({"limit": 101}, "/limit"), ({"limit": -1}, "/limit"), ({"limit": "5"}, "/limit"), ({"limit": 1.5}, "/limit"),
     ({"offset": 10_001}, "/offset"), ({"facetLimit": 0}, "/facetLimit"), ({"semantic": 2}, "/semantic"),
     ({"sort": ["sideways"]}, "/sort"), ({"sort": "name"}, "/sort"), ({"q": 5}, "/q"), ({"highlight": "yes"}, "/highlight"),
-    ({"understand": "maybe"}, "/understand"), ({"wrong": 1}, "/wrong"), ({"facets": ["no-such-field"]}, "/facets")])
+    ({"understand": "maybe"}, "/understand"), ({"ignored": "price"}, "/ignored"), ({"ignored": ["a"] * 51}, "/ignored"),
+    ({"ignored": ["a" * 201]}, "/ignored"), ({"wrong": 1}, "/wrong"), ({"facets": ["no-such-field"]}, "/facets")])
 def test_a_bad_search_is_refused_with_its_field(server, body, pointer):
     answer = problem(server.post("/v1/providers/search", body), 422, "validation_failed")
     assert pointer in [error["pointer"] for error in answer["errors"]]

@@ -54,7 +54,9 @@ struct World: Sendable {
     return world
   }
 
-  mutating func fault(_ text: String) { faults.append("WAYPOST_SEED=\(seed) step \(steps): \(text)") }
+  mutating func fault(_ text: String) {
+    faults.append("WAYPOST_SEED=\(seed) step \(steps): \(text)")
+  }
 
   private mutating func step(on connection: Connection) throws {
     steps += 1

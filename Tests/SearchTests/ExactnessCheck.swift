@@ -34,7 +34,7 @@ struct SearchCheck {
     if first.unapplied.map(\.label) != search.unapplied {
       faults.append("not applied \(first.unapplied.map(\.label)), expected \(search.unapplied)")
     }
-    let drops = first.relaxations.map { ReferenceSearch.Drop(dropped: $0.dropped, total: $0.total) }
+    let drops = first.relaxations.map(ReferenceSearch.Drop.init)
     if drops != search.drops { faults.append("to drop \(drops), expected \(search.drops)") }
     if first.facets.map(\.field) != request.facets { faults.append("other facets") }
     for facet in first.facets { faults += search.faults(of: facet, limit: request.facetLimit) }

@@ -124,7 +124,7 @@ struct RandomRequests {
       request.conditions = (0..<(1 + random.below(3))).map { _ in
         random.chance(70) ? filters.leaf() : filters.condition(levels: 2)
       }
-      // Beyond ten conditions the engine does not try every set of them when nothing is found.
+      // The brute force tries every subset of them.
       request.conditions = Array(request.conditions.flatMap(\.conjuncts).prefix(6))
     }
     if random.chance(10) { request.chips = [filters.leaf()] }

@@ -17,6 +17,20 @@ struct ReferenceSearch {
   struct Drop: Equatable {
     let dropped: [String]
     let total: Int
+    /// The condition with its bound moved, and its total.
+    let loosened: String?
+
+    init(dropped: [String], total: Int, loosened: String?) {
+      self.dropped = dropped
+      self.total = total
+      self.loosened = loosened
+    }
+
+    init(_ relaxation: Relaxation) {
+      dropped = relaxation.dropped
+      total = relaxation.total
+      loosened = relaxation.loosened.map { "\($0.expression.range): \($0.total)" }
+    }
   }
 
   let facts: FactTable
@@ -24,7 +38,8 @@ struct ReferenceSearch {
   let base: [Bool]
   private(set) var parts: [Part]
   /// Labels of spoken conditions that are not applied, since nothing would be left.
-  private(set) var unapplied: [String] = []
+  var unapplied: [String] { demoted.map(\.label) }
+  private var demoted: [Part] = []
 
   init(_ facts: FactTable, base: [Bool], parts all: [Part]) {
     self.facts = facts
@@ -44,7 +59,7 @@ struct ReferenceSearch {
     }
     var kept = explicit
     for part in parts where part.isSpoken {
-      if total(of: kept + [part]) > 0 { kept.append(part) } else { unapplied.append(part.label) }
+      if total(of: kept + [part]) > 0 { kept.append(part) } else { demoted.append(part) }
     }
     parts = kept
   }
@@ -69,32 +84,50 @@ struct ReferenceSearch {
 
   var ids: [String] { groups(parts).map { facts.services[$0.service].id } }
 
-  /// The fewest conditions whose removal leaves something: every set of that size that does, the most
-  /// first, at most five. Where spoken conditions gave way, each of them with what is left.
+  /// Spoken conditions that gave way, each with what is left; then, at fewer than three hits, the fewest
+  /// conditions whose removal finds something more: every set of that size, the most first. At most five.
   var drops: [Drop] {
-    if !unapplied.isEmpty {
-      let left = total(of: parts)
-      return unapplied.map { Drop(dropped: [$0], total: left) }
+    let left = total(of: parts)
+    let spoken = demoted.map { part in
+      Drop(
+        dropped: [part.label], total: left,
+        loosened: loosened(part.condition, others: parts, base: 0))
     }
-    guard !parts.isEmpty, total(of: parts) == 0 else { return [] }
+    guard left < 3, !parts.isEmpty else { return Array(spoken.prefix(5)) }
     for size in 1...parts.count {
       let found = (0..<(1 << parts.count)).filter { $0.nonzeroBitCount == size }
-        .map { mask in drop(mask) }.filter { $0.total > 0 }
+        .map { mask in drop(mask, base: left) }.filter { $0.total > left }
       guard !found.isEmpty else { continue }
       let sorted = found.sorted { left, right in
         left.total == right.total
           ? left.dropped.joined() < right.dropped.joined() : left.total > right.total
       }
-      return Array(sorted.prefix(5))
+      return Array((spoken + sorted).prefix(5))
     }
-    return []
+    return Array(spoken.prefix(5))
   }
 
-  private func drop(_ mask: Int) -> Drop {
-    let indices = Array(parts.indices)
+  private func drop(_ mask: Int, base: Int) -> Drop {
+    let dropped = parts.indices.filter { mask >> $0 & 1 == 1 }.map { parts[$0] }
+    let kept = parts.indices.filter { mask >> $0 & 1 == 0 }.map { parts[$0] }
     return Drop(
-      dropped: indices.filter { mask >> $0 & 1 == 1 }.map { parts[$0].label },
-      total: total(of: indices.filter { mask >> $0 & 1 == 0 }.map { parts[$0] }))
+      dropped: dropped.map(\.label), total: total(of: kept),
+      loosened: dropped.count == 1
+        ? loosened(dropped[0].condition, others: kept, base: base) : nil)
+  }
+
+  /// Every value of the field is tried as the bound, the nearest first.
+  private func loosened(_ condition: Condition, others: [Part], base: Int) -> String? {
+    guard let range = NumberRange(condition) else { return nil }
+    let figures = facts.figures(range)
+    for wider in range.wider(figures) {
+      let truth = figures.map { $0.map(wider.contains) }
+      let part = Part(
+        condition: condition, canonical: "", label: "", isSpoken: false, truth: truth)
+      let total = total(of: others + [part])
+      if total > base { return wider.isSayable ? "\(wider.text): \(total)" : nil }
+    }
+    return nil
   }
 }
 

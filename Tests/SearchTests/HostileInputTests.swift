@@ -117,14 +117,17 @@ struct HostileInputTests {
       "extra": ["note": .string(text)],
     ]
     for field in Field.all {
-      if case .text(let max) = field.kind, document[field.name] == nil {
-        document[field.name] = .string(start(text, max))
+      guard document[field.name] == nil else { continue }
+      switch field.kind {
+      case .text(let max), .prose(let max): document[field.name] = .string(start(text, max))
+      default: break
       }
     }
     return document
   }
 
-  /// A listing for each text; one with NUL is refused with its fields, and stored with U+FFFD in its place.
+  /// A listing for each text; one with control characters, or with nothing to be seen, is refused with its
+  /// fields, and stored with a letter before it and U+FFFD in their place.
   private func listings(_ texts: [String]) -> [Service] {
     texts.enumerated().compactMap { number, text -> Service? in
       do throws(Refusal) {
@@ -134,10 +137,13 @@ struct HostileInputTests {
           !error.fields.isEmpty
           && error.fields.allSatisfy { $0.pointer.hasPrefix("/") && !$0.reason.isEmpty }
         #expect(isExplained, "\(shown(text))")
-        let scalars = text.unicodeScalars.map { $0 == "\u{0}" ? "\u{FFFD}" : $0 }
-        var clean = String.UnicodeScalarView()
-        clean.append(contentsOf: scalars)
-        return try? Service.read(document(number, String(clean)))
+        let clean = text.unicodeScalars.map { scalar -> Character in
+          switch scalar.value {
+          case 0...0x1F, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069: "\u{FFFD}"
+          default: Character(scalar)
+          }
+        }
+        return try? Service.read(document(number, "x" + String(clean)))
       }
     }
   }
@@ -191,7 +197,9 @@ struct HostileInputTests {
         "figure-\(number)",
         [
           "metrics": [["name": "latencyP95Ms", "value": value]],
-          "usage": ["stars": value, "runs": value],
+          "usage": [
+            "stars": .double(abs(value.double ?? 0)), "runs": .double(abs(value.double ?? 0)),
+          ],
         ])
     }
     let world = try await World(services)

@@ -1,18 +1,23 @@
+import LinearAlgebra
 import Primitives
 import Search
 import Testing
 
 @Suite("Pairs out of feedback")
 struct LearningPairTests {
-  private let now = Moment.first + 200 * 86_400_000
-  private func words(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+  private let now = Moment.first + 80 * 86_400_000
 
   private func pairs(
-    _ records: [FeedbackRecord], _ adjust: (inout FeedbackPairs.Settings) -> Void = { _ in }
+    _ records: [FeedbackRecord], providers: [[UInt8]: String] = [:],
+    _ adjust: (inout FeedbackPairs.Settings) -> Void = { _ in }
   ) -> [FeedbackPair] {
     var settings = FeedbackPairs.Settings()
     adjust(&settings)
-    return FeedbackPairs(settings: settings, terms: words).pairs(from: records, at: now)
+    return FeedbackPairs(settings: settings).pairs(from: records, providers: providers, at: now)
+  }
+
+  private func id(_ user: Int) -> [UInt8] {
+    (0..<16).map { UInt8(truncatingIfNeeded: user >> (8 * ($0 % 4))) }
   }
 
   private func event(
@@ -20,32 +25,31 @@ struct LearningPairTests {
     position: Int = 1, provider: String = "acme", day: Int64 = 0, isSeen: Bool = true,
     isVisitor: Bool = false
   ) -> FeedbackRecord {
-    let bytes = (0..<16).map { UInt8(truncatingIfNeeded: user >> (8 * ($0 % 4))) }
-    return FeedbackRecord(
-      searchID: bytes, need: need, serviceID: service, providerID: provider, kind: kind,
-      isSeenByServer: isSeen, position: position, actor: isVisitor ? .visitor(bytes) : .user(bytes),
+    FeedbackRecord(
+      searchID: id(user), need: need, serviceID: service, providerID: provider, kind: kind,
+      isSeenByServer: isSeen, position: position,
+      actor: isVisitor ? .visitor(id(user)) : .user(id(user)),
       at: Moment.first + day * 86_400_000)
   }
 
-  @Test("a pair counts from three people on, however often two of them say it")
-  func support() throws {
-    let two = (0..<2).flatMap { user in (0..<50).map { event(user, "a b", "s", day: Int64($0)) } }
-    #expect(pairs(two).isEmpty)
-    let crowd = (0..<500).map { event($0, "a b", "s", isVisitor: true) }
-    #expect(pairs(two + crowd).isEmpty)
-    let pair = try #require(pairs(two + [event(2, "b a", "s")]).first)
-    #expect(pair.userCount == 3)
-    #expect(pair.need == "a b")
-    #expect(abs(pair.weight - 3.0.squareRoot()) < 1e-12)
-    #expect(pair.grade == 3)
+  @Test("somebody has one pair a service: the strongest choice, of equals the earliest")
+  func one() throws {
+    let records = [
+      event(1, "later", "s", day: 5), event(1, "first", "s", day: 2),
+      event(1, "weak", "s", .opened, day: 1), event(1, "other", "t", .tried, day: 3),
+    ]
+    let found = pairs(records)
+    #expect(found.map(\.serviceID) == ["s", "t"])
+    #expect(found.map(\.need) == ["first", "other"])
+    #expect(found.map(\.grade) == [3, 2])
+    #expect(Set(found.map(\.id)).count == 2)
+    #expect(pairs(records.reversed()) == found)
   }
 
   @Test("kept is worth more than tried, and tried more than opened; shown is worth nothing")
   func kinds() {
     func weight(_ kind: FeedbackKind, isSeen: Bool = true) -> Double {
-      let records = (0..<3).map { event($0, "a", "s", kind, isSeen: isSeen) }
-      let weight = pairs(records).first?.weight ?? 0
-      return weight * weight / 3
+      pairs([event(1, "a", "s", kind, isSeen: isSeen)]).first?.weight ?? 0
     }
     #expect(weight(.shown) == 0)
     #expect(abs(weight(.opened) - 0.2) < 1e-9)
@@ -53,15 +57,13 @@ struct LearningPairTests {
     #expect(abs(weight(.kept) - 1) < 1e-9)
     // What only a client has said is an opened card.
     #expect(abs(weight(.kept, isSeen: false) - 0.2) < 1e-9)
-    #expect(abs(weight(.tried, isSeen: false) - 0.2) < 1e-9)
+    #expect(pairs([event(1, "a", "s", isSeen: false)]).first?.grade == 1)
   }
 
   @Test("a click far down says more, up to a limit")
   func positions() {
     func weight(_ position: Int) -> Double {
-      let records = (0..<3).map { event($0, "a", "s", .opened, position: position) }
-      let weight = pairs(records).first?.weight ?? 0
-      return weight * weight / 3
+      pairs([event(1, "a", "s", .opened, position: position)]).first?.weight ?? 0
     }
     #expect(abs(weight(1) - 0.2) < 1e-9)
     #expect(abs(weight(2) - 0.4) < 1e-9)
@@ -69,159 +71,177 @@ struct LearningPairTests {
     #expect(abs(weight(100) - 0.6) < 1e-9)
   }
 
-  @Test("visitors add a little, and never more than half of what users say")
-  func visitors() {
-    let users = (0..<3).map { event($0, "a", "s") }
-    func total(_ visitorCount: Int) -> Double {
-      let crowd = (0..<visitorCount).map { event(1_000 + $0, "a", "s", isVisitor: true) }
-      let weight = pairs(users + crowd).first?.weight ?? 0
-      return weight * weight
-    }
-    #expect(abs(total(5) - 3.5) < 1e-9)
-    #expect(abs(total(5_000) - 4.5) < 1e-9)
+  @Test("visitors say nothing, and neither do events of the future or of long ago")
+  func outside() {
+    let honest = pairs([event(1, "a", "s", day: 10)])
+    let others = [
+      event(2, "a", "s", isVisitor: true), event(3, "a", "s", day: 81),
+      event(4, "a", "s", day: -11),
+    ]
+    #expect(honest.count == 1)
+    #expect(pairs([event(1, "a", "s", day: 10)] + others) == honest)
   }
 
-  @Test("a user has so many pairs a day; the first ones count, on other days others do")
-  func daily() {
-    // Two digits each: events of one moment go by their text.
-    let others = (0..<2).flatMap { user in
-      (10..<30).map { event(user, "need\($0)", "s", day: 0) }
+  @Test("who says more than a person says is left out whole, at the very limit not")
+  func loud() {
+    func spread(_ count: Int) -> [FeedbackRecord] {
+      (0..<count).map { event(9, "a\($0)", "s\($0 % 50)", day: Int64($0 % 70)) }
     }
-    let eager = (10..<40).map { event(9, "need\($0)", "s", day: 1) }
-    #expect(pairs(others + eager) { $0.userPairsPerDay = 20 }.count == 20)
-    #expect(pairs(others + eager) { $0.userPairsPerDay = 7 }.count == 7)
-    #expect(pairs(others + eager) { $0.userPairsPerDay = 0 }.isEmpty)
-    let spread = (0..<20).map { event(9, "need\($0)", "s", day: Int64($0)) }
-    let slow = (0..<2).flatMap { user in
-      (0..<20).map { event(user, "need\($0)", "s", day: Int64($0)) }
-    }
-    #expect(pairs(slow + spread) { $0.userPairsPerDay = 1 }.count == 20)
+    #expect(pairs(spread(200)).count == 50)
+    #expect(pairs(spread(201)).isEmpty)
+    func single(_ count: Int) -> [FeedbackRecord] { (0..<count).map { event(9, "a\($0)", "s") } }
+    #expect(pairs(single(20)).count == 1)
+    #expect(pairs(single(21) + [event(9, "b", "t")]).isEmpty)
+    // Ten thousand clicks are as if they had not been.
+    let honest = (0..<5).map { event($0, "a", "s") }
+    #expect(pairs(honest + single(10_000)) == pairs(honest))
   }
 
-  @Test("no provider has more than its share, where there are enough of them")
+  @Test("all people of a provider are one, and say nothing of its own services")
   func providers() {
-    var records: [FeedbackRecord] = []
-    for provider in 0..<10 {
-      let count = provider == 0 ? 100 : 2
-      for need in 0..<count {
-        records += (0..<3).map {
-          event(
-            1_000 * provider + $0, "need\(need)of\(provider)", "s\(provider)",
-            provider: "p\(provider)", day: Int64(need / 20))
-        }
-      }
-    }
-    let all = pairs(records)
-    let total = all.reduce(0) { $0 + $1.weight }
-    let large = all.filter { $0.providerID == "p0" }.reduce(0) { $0 + $1.weight }
-    #expect(all.count == 118)
-    #expect(abs(large / total - 0.2) < 1e-9)
-    // The others keep theirs.
-    let small = all.filter { $0.providerID == "p1" }.reduce(0) { $0 + $1.weight }
-    #expect(abs(small - 2 * 3.0.squareRoot()) < 1e-9)
-    // Alone, a provider has everything.
-    let alone = pairs(records.filter { $0.providerID == "p0" })
-    #expect(alone.count == 100)
-    #expect(alone.allSatisfy { abs($0.weight - 3.0.squareRoot()) < 1e-9 })
+    let team = Dictionary(uniqueKeysWithValues: (10..<40).map { (id($0), "globex") })
+    let choices = (10..<30).map { event($0, "a", "s") }
+    #expect(pairs(choices, providers: team).count == 1)
+    #expect(pairs(choices + [event(30, "a", "s")], providers: team).isEmpty)
+    #expect(pairs([event(10, "a", "own", provider: "globex")], providers: team).isEmpty)
+    #expect(pairs([event(50, "a", "own", provider: "globex")], providers: team).count == 1)
   }
 
-  @Test("the order of events changes nothing, and those of the future do not count")
+  @Test("the newest pairs are kept, in an order that events do not decide")
   func order() {
     var random = SplitMix64(seed: 5)
     let records = (0..<400).map { _ in
       event(
-        random.below(12), "need\(random.below(6))", "s\(random.below(4))",
-        random.pick(FeedbackKind.allCases), position: 1 + random.below(9),
-        provider: "p\(random.below(4))", day: Int64(random.below(9)))
+        random.below(12), "need\(random.below(6))", "s\(random.below(9))",
+        random.pick(FeedbackKind.allCases), position: 1 + random.below(9), day: Int64(random.below(9)))
     }
     let straight = pairs(records)
-    #expect(!straight.isEmpty)
+    #expect(straight.count > 50)
     #expect(pairs(records.reversed()) == straight)
-    let late = (0..<3).map { event($0, "later", "s", day: 201) }
-    #expect(pairs(records + late) == straight)
+    let cut = pairs(records) { $0.pairCountMax = 10 }
+    #expect(cut.count == 10)
+    let oldest = cut.map(\.at.milliseconds).min() ?? 0
+    #expect(straight.count { $0.at.milliseconds > oldest } <= 10)
+  }
+}
+
+@Suite("Feedback that others agree with")
+struct FeedbackRuleTests {
+  private func words(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+
+  private func need(
+    _ number: Int, _ service: String, actor: String? = nil, provider: String? = nil
+  ) -> TuningNeed {
+    var need = TuningNeed(
+      id: "\(number)", text: "word\(number)", grades: [service: 1], weights: [service: 1])
+    need.actor = actor ?? "u\(number)"
+    need.providerID = provider ?? service
+    return need
   }
 
-  /// Ranks of the services for each need by the learnt terms over an even ground.
-  private func ranks(_ pairs: [FeedbackPair]) -> [String: [String]] {
-    let needs = TuningNeeds.needs(of: pairs, terms: words).map { (words($0.text), $0.weights) }
-    let learnt = LearnedTerms.learn(from: needs.map { (terms: $0.0, services: $0.1) })
-    var ranks: [String: [String]] = [:]
-    for need in 0..<8 {
-      let scored = (0..<6).map { service in
-        let terms = learnt.weights["s\(service)"] ?? [:]
-        return ("s\(service)", words("need\(need)").reduce(Float(0)) { $0 + (terms[$1] ?? 0) })
-      }
-      ranks["need\(need)"] = scored.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map(\.0)
-    }
-    return ranks
+  /// Unit rows at angles in degrees.
+  private func rows(_ angles: [Float]) -> Matrix {
+    Matrix(
+      columnCount: 2,
+      elements: angles.flatMap { angle -> [Float] in
+        let vector: [Float] = [1, angle]
+        return LearningWorld.unit(vector)
+      })
   }
 
-  @Test("one user who clicks ten thousand times moves nothing by more than a place")
-  func poison() {
-    var honest: [FeedbackRecord] = []
-    for need in 0..<8 {
-      for service in 0..<6 {
-        // One more person for each next service: the order is close everywhere.
-        for user in 0..<(3 + (need + service) % 6) {
-          honest.append(
-            event(
-              100 * service + user, "need\(need)", "s\(service)", provider: "p\(service)",
-              day: Int64(need)))
-        }
+  @Test("a pair counts where two others chose the same for a need like it, and weighs by how many")
+  func corroboration() {
+    // Two alike, one far away, one by a second account of an actor.
+    let needs = [need(0, "s"), need(1, "s"), need(2, "s"), need(3, "s", actor: "u1")]
+    let rules = FeedbackRules()
+    #expect(rules.weighed(needs, vectors: rows([0, 0, 50, 0]), terms: words).isEmpty)
+    let near = rules.weighed(needs, vectors: rows([0, 0, 0.5, 0]), terms: words)
+    #expect(near.map(\.id) == ["0", "1", "2", "3"])
+    #expect(near.allSatisfy { abs($0.rowWeight - 0.25) < 1e-9 })
+    let crowd = (0..<12).map { need($0, "s") }
+    let full = rules.weighed(crowd, vectors: rows([Float](repeating: 0, count: 12)), terms: words)
+    #expect(full.allSatisfy { abs($0.rowWeight - 1) < 1e-9 })
+    // Another service's choices say nothing for this one.
+    let split = (0..<4).map { need($0, "s\($0 % 2)") }
+    #expect(rules.weighed(split, vectors: rows([0, 0, 0, 0]), terms: words).isEmpty)
+  }
+
+  @Test("judged needs are trusted")
+  func judged() {
+    let need = TuningNeed(id: "q", text: "a", grades: ["s": 1], weights: ["s": 1])
+    #expect(FeedbackRules().weighed([need], vectors: rows([0]), terms: words) == [need])
+  }
+
+  @Test("no provider's services weigh more than a twentieth of all, where there are enough of them")
+  func providers() {
+    var needs: [TuningNeed] = []
+    for provider in 0..<40 {
+      for number in 0..<(provider == 0 ? 400 : 9) {
+        needs.append(need(1_000 * provider + number, "s\(provider)"))
       }
     }
-    let before = ranks(pairs(honest))
-    for target in 0..<6 {
-      let attack = (0..<10_000).map { number in
-        event(
-          9_999, "need\(number % 8)", "s\(target)", position: 90, provider: "p\(target)",
-          day: Int64(number % 100))
-      }
-      let after = ranks(pairs(honest + attack))
-      for (need, order) in before {
-        for (place, service) in order.enumerated() {
-          let moved = after[need]?.firstIndex(of: service) ?? 99
-          #expect(abs(moved - place) <= 1, "\(need) \(service) from \(place) to \(moved)")
-        }
-      }
-    }
-    // The same clicks from people who agree do move it: the ranks can tell.
-    let mob = (0..<800).map { number in
-      event(10_000 + number, "need\(number % 8)", "s0", provider: "p0", day: 1)
-    }
-    let after = ranks(pairs(honest + mob) { $0.providerShareMax = 1 })
-    #expect(before.contains { ($0.value.firstIndex(of: "s0") ?? 0) > 1 })
-    #expect(after.allSatisfy { $0.value.first == "s0" })
+    let vectors = rows([Float](repeating: 0, count: needs.count))
+    let weighed = FeedbackRules().weighed(needs, vectors: vectors, terms: words)
+    let total = weighed.reduce(0) { $0 + $1.rowWeight }
+    let large = weighed.filter { $0.providerID == "s0" }.reduce(0) { $0 + $1.rowWeight }
+    #expect(weighed.count == needs.count)
+    #expect(abs(large / total - 0.05) < 1e-9)
+    #expect(weighed.filter { $0.providerID == "s1" }.allSatisfy { $0.rowWeight == 1 })
   }
 }
 
 @Suite("Terms learnt for services")
 struct LearnedTermTests {
-  @Test("a term's weight grows with the needs and ends at its limit")
-  func weights() {
-    func weight(_ count: Int) -> Float {
-      let needs = (0..<count).map { _ in (terms: ["talk", "talk"], services: ["s": 1.0]) }
-      return LearnedTerms.learn(from: needs).weights["s"]?["talk"] ?? 0
-    }
-    #expect(weight(0) == 0)
-    #expect(abs(weight(1) - 0.5) < 1e-6)
-    #expect(weight(10) > weight(2))
-    #expect(weight(100_000) < 1)
+  private func learn(
+    _ needs: [([String], [String: Double])], _ settings: LearnedTerms.Settings = .judged,
+    idf: (String) -> Float? = { _ in 0 }
+  ) -> LearnedTerms {
+    LearnedTerms.learn(
+      from: needs.map { LearnedTerms.Need(terms: $0.0, services: $0.1) }, settings: settings,
+      idf: idf)
   }
 
-  @Test("chance words and too many words stay out")
-  func limits() {
-    var needs = (0..<200).map { number in
-      (terms: ["common", "word\(number)"], services: ["s": 1.0])
+  @Test("the first need says nothing, of feedback the first two; then the impact grows to its limit")
+  func weights() {
+    func weight(_ count: Int, _ settings: LearnedTerms.Settings) -> Float {
+      let needs = (0..<count).map { _ in (["talk", "talk"], ["s": 1.0]) }
+      return learn(needs, settings).weights["s"]?["talk"] ?? 0
     }
-    needs.append((terms: ["nothing"], services: ["t": 0]))
-    let learnt = LearnedTerms.learn(from: needs)
+    #expect(weight(1, .judged) == 0)
+    #expect(abs(weight(2, .judged) - 0.5) < 1e-6)
+    #expect(weight(10, .judged) > weight(3, .judged))
+    #expect(weight(100_000, .judged) < 1)
+    #expect(weight(2, .feedback) == 0)
+    #expect(abs(weight(3, .feedback) - 0.25) < 1e-6)
+  }
+
+  @Test("a service with many needs takes more of them to have the same impact")
+  func normalisation() {
+    let many = (0..<30).map { (["talk", "word\($0)"], ["s": 1.0]) }
+    let few = (0..<10).map { _ in (["talk"], ["t": 1.0]) }
+    let learnt = learn(many.map { ($0.0 + ["x"], $0.1) } + few)
+    // n = 30 and 10, mean 20: half is 1.25 and 0.75.
+    #expect(abs((learnt.weights["s"]?["x"] ?? 0) - 29 / 30.25) < 1e-5)
+    #expect(abs((learnt.weights["t"]?["talk"] ?? 0) - 9 / 9.75) < 1e-5)
+  }
+
+  @Test("words that no listing has stay out, common ones of needs count no more than there")
+  func rarity() {
+    let needs = (0..<40).map { number in
+      (number % 2 == 0 ? ["common", "slang"] : ["common"], ["s": 1.0])
+    }
+    let learnt = learn(needs) { $0 == "slang" ? nil : 2 }
     #expect(learnt.weights["s"].map { Set($0.keys) } == ["common"])
-    #expect(learnt.weights["t"] == nil)
-    var settings = LearnedTerms.Settings()
-    settings.shareMin = 0
+    // In 40 of 40 needs: its inverse frequency there is about .012, against 2 in the catalog.
+    #expect((learnt.weights["s"]?["common"] ?? 1) < 0.01)
+  }
+
+  @Test("of too many words the heaviest stay")
+  func limits() {
+    let needs = (0..<200).map { number in (["word\(number % 20)", "common"], ["s": 1.0]) }
+    var settings = LearnedTerms.Settings.judged
     settings.termCountMax = 10
-    let cut = LearnedTerms.learn(from: needs, settings: settings)
+    let cut = learn(needs + [(["nothing"], ["t": 0])], settings)
     #expect(cut.termCount == 10)
     #expect(cut.weights["s"]?["common"] != nil)
     #expect(cut.serviceCount == 1)

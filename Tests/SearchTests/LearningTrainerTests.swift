@@ -215,7 +215,8 @@ struct LearningFusionTests {
     for need in all {
       let sorted = need.candidates.map { candidate in
         let share = learnt.vectorShare[.name] ?? 0
-        let mix = (1 - share) * candidate.text + share * candidate.vector
+        let legs = FusionTrainer.factors(share)
+        let mix = legs.text * candidate.text + legs.vector * candidate.vector
         return (candidate.serviceID, mix + candidate.features[0])
       }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }
       #expect(trainer.ndcg(need, learnt) == Measures.ndcg10(sorted.map(\.0), need.grades))

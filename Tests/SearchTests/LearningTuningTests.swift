@@ -96,14 +96,25 @@ struct LearningTuningTests {
     let world = LearningWorld()
     // Its needs live in the very dimensions that the marketplace learns to leave out.
     let opposite = LearningWorld(seed: 8, isReversed: true)
-    let free = try await run(world)
-    let report = try await run(world, shipped: opposite)
+    var settings = TuningRun.Settings.small
+    settings.shippedLossMax = 1
+    let free = try await run(world, settings, shipped: opposite)
     let whole = try #require(free.model.adapter)
-    let used = try #require(report.model.adapter)
-    #expect(used.distance < 0.6 * whole.distance)
-    #expect(used == whole.weakened(to: 0.5) || used == whole.weakened(to: 0.25))
+    let loss =
+      try #require(free.model.record.shippedBefore) - #require(free.model.record.shippedAfter)
+    #expect(loss > 0.05)
+    settings.shippedLossMax = loss / 2
+    let report = try await run(world, settings, shipped: opposite)
+    #expect(report.verdict == .publish)
+    #expect([0.5, 0.25, 0.125].contains { report.model.adapter == whole.weakened(to: $0) })
+    #expect(report.model.record.heldOutAfter > report.model.record.heldOutBefore)
     #expect(whole.weakened(to: 0) == .identity(LearningWorld.dimension))
     #expect(whole.weakened(to: 1).distance == whole.distance)
+    // Where no part of it will do, nothing is published.
+    settings.shippedLossMax = -1
+    let none = try await run(world, settings, shipped: opposite)
+    #expect(none.verdict == .shippedLoss)
+    #expect(none.model.adapter == whole.weakened(to: 0.125))
   }
 
   @Test("too few needs are refused")

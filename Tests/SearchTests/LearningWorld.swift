@@ -57,6 +57,8 @@ struct LearningWorld: TuningBench {
 
   func terms(of text: String) -> [String] { text.split(separator: " ").map(String.init) }
 
+  func idf(_ term: String) -> Float? { 0 }
+
   func serviceVectors() async throws -> Matrix? { vectors.isEmpty ? nil : services }
 
   func needVectors(of texts: [String]) async throws -> Matrix? {
@@ -82,14 +84,16 @@ struct LearningWorld: TuningBench {
     }
   }
 
-  func ndcg(of needs: [TuningNeed], under model: TunedModel?) async throws -> [Double] {
-    let trainer = FusionTrainer()
+  func rankings(
+    of needs: [TuningNeed], under model: TunedModel?, count: Int
+  ) async throws -> [[String]] {
     let used = model?.weights ?? weights
-    return zip(needs, try await legs(of: needs, under: model)).map { need, legs in
-      trainer.ndcg(
-        FusionTrainer.Need(
-          set: "world", queryClass: legs.queryClass, candidates: legs.candidates,
-          grades: need.grades), used)
+    return try await legs(of: needs, under: model).map { legs in
+      let factors = FusionTrainer.factors(used.vectorShare[legs.queryClass] ?? 0.5)
+      let scored = legs.candidates.map { one in
+        (one.serviceID, factors.text * one.text + factors.vector * one.vector)
+      }
+      return scored.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(count).map(\.0)
     }
   }
 
@@ -114,7 +118,7 @@ extension TuningRun.Settings {
     settings.adapter.rate = 0.01
     settings.adapter.stepCount = 60
     settings.adapter.batchCount = 64
-    settings.terms.half = 1
+    settings.terms = LearnedTerms.Settings(less: 0, half: 1)
     return settings
   }
 }

@@ -89,7 +89,7 @@ struct CatalogRoutes: Sendable {
       let stored = try CatalogStore.service(id: id, on: connection)
       var named = try PlatformFields.keep(in: service.document, from: stored?.service)
       named["providerName"] = .string(name)
-      let complete = try Service.read(named, id: id)
+      let complete = try Service.read(named, id: id, isStored: true)
       return try CatalogStore.put(complete, at: now, expected: expected, on: connection)
     }
     let isSearchable = try await makeSearchable(context, outcome.revision)

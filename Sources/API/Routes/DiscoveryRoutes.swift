@@ -192,7 +192,7 @@ struct DiscoveryRoutes: Sendable {
   func facets(_ context: Context) async throws -> Response {
     let body = try context.json()
     let own: Set<String> = ["field", "q", "query", "limit", "filter", "understand", "semantic"]
-    try context.known(body, own.union(["minRevision", "prefix"]))
+    try context.known(body, own.union(["minRevision", "prefix", "ignored"]))
     var reader = DiscoveryShapes.Reader(body: body)
     let name = reader.text("field", characterMax: 64)
     let typed = reader.text("q", characterMax: 200) ?? ""
@@ -205,7 +205,7 @@ struct DiscoveryRoutes: Sendable {
     var object: JSONObject = [
       "q": body["query"] ?? .null, "facets": .strings([name ?? ""]), "limit": 0,
     ]
-    for name in ["filter", "understand", "semantic", "minRevision", "prefix"] {
+    for name in ["filter", "understand", "ignored", "semantic", "minRevision", "prefix"] {
       object[name] = body[name]
     }
     var incoming = try SearchShapes.read(.object(object))

@@ -27,6 +27,9 @@ struct SearchRoutes: Sendable {
       switch name {
       case "facets", "sort":
         body[name] = .strings(value.split(separator: ",").map(String.init))
+      case "ignored":
+        // Conditions have commas of their own: a list in JSON, or one text.
+        body[name] = (try? JSON.parse(value)) ?? .strings([value])
       case "limit", "offset", "facetLimit", "minRevision", "semantic", "highlight", "explain",
         "prefix", "usage":
         body[name] = (try? JSON.parse(value)) ?? .string(value)

@@ -8,8 +8,12 @@ enum SearchShapes {
   static let fields: Set<String> = [
     "q", "understand", "filter", "facets", "facetLimit", "sort", "limit", "offset", "cursor",
     "semantic", "usage", "highlight", "explain", "minRevision", "prefix",
-    "diversify",
+    "diversify", "ignored",
   ]
+
+  /// The most understood conditions that a search may leave out, and the characters of each.
+  private static let ignoredCountMax = 50
+  private static let ignoredCharacterMax = 200
 
   /// A search read from a body; the cursor and the awaited revision come beside it.
   struct Incoming {
@@ -53,6 +57,7 @@ enum SearchShapes {
     incoming.request.understands = understands(body["understand"], &faults)
     let filter = text("filter")
     incoming.request.facets = list("facets", max: SearchRequest.facetMax)
+    incoming.request.ignored = ignored(list("ignored", max: ignoredCountMax), &faults)
     incoming.request.facetLimit = Int(integer("facetLimit", 1...200, 20))
     let sort = list("sort", max: 5)
     incoming.request.limit = Int(integer("limit", 0...Int64(SearchRequest.limitMax), 20))
@@ -62,14 +67,8 @@ enum SearchShapes {
     incoming.request.highlights = flag("highlight")
     incoming.request.explains = flag("explain")
     incoming.request.isPrefix = flag("prefix")
-    if let value = body["semantic"], value != .null {
-      if let share = value.double, (0...1).contains(share) {
-        incoming.request.semantic = share
-      } else {
-        faults.append(.init("/semantic", "must be a number from 0 to 1"))
-      }
-    }
-    incoming.request.usage = usage(body["usage"], &faults)
+    incoming.request.semantic = semantic(body["semantic"], &faults)
+    incoming.request.usage = usage(body, &faults)
     incoming.request.diversify = diversifies(body["diversify"], &faults)
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The search is not valid.", fields: faults)
@@ -89,6 +88,23 @@ enum SearchShapes {
       faults.append(.init("/understand", "must be auto or off"))
       return true
     }
+  }
+
+  private static func ignored(
+    _ names: [String], _ faults: inout [Refusal.Field]
+  ) -> Set<String> {
+    if names.contains(where: { $0.unicodeScalars.count > ignoredCharacterMax }) {
+      faults.append(
+        .init("/ignored", "must have texts of at most \(ignoredCharacterMax) characters"))
+    }
+    return Set(names)
+  }
+
+  private static func semantic(_ value: JSON?, _ faults: inout [Refusal.Field]) -> Double? {
+    guard let value, value != .null else { return nil }
+    if let share = value.double, (0...1).contains(share) { return share }
+    faults.append(.init("/semantic", "must be a number from 0 to 1"))
+    return nil
   }
 
   private static func sortKeys(
@@ -114,17 +130,12 @@ enum SearchShapes {
     }
   }
 
-  private static func usage(_ value: JSON?, _ faults: inout [Refusal.Field]) -> Usage? {
-    guard let value, value != .null else { return nil }
-    let range: ClosedRange<Int64> = 0...1_000_000_000_000
-    let prompt = value["promptTokens"]?.int ?? 0
-    let completion = value["completionTokens"]?.int ?? 0
-    guard value.object != nil, range.contains(prompt), range.contains(completion) else {
-      faults.append(
-        .init("/usage", "must have promptTokens and completionTokens from 0 to 1000000000000"))
-      return nil
-    }
-    return Usage(promptTokens: prompt, completionTokens: completion)
+  /// What is expected of each meter, in the shape of `POST /v1/cost`.
+  private static func usage(_ body: JSON, _ faults: inout [Refusal.Field]) -> UsageProfile? {
+    var reader = DiscoveryShapes.Reader(body: body)
+    let usage = DiscoveryShapes.usage(&reader)
+    faults += reader.faults
+    return usage?.expected
   }
 
   private static func fingerprint(_ body: JSON) -> String {
@@ -161,7 +172,8 @@ enum SearchShapes {
   }
 
   static func json(_ answer: SearchAnswer, cursor: String?, searchID: String? = nil) -> JSON {
-    var object: JSONObject = [
+    let cut = answer.isCut ? ["The query was cut at 1000 characters."] : []
+    return [
       "hits": .array(hits(answer.hits)), "total": .number(answer.total),
       "facets": .object(
         answer.facets.reduce(into: JSONObject()) { $0[$1.field] = facet($1) }),
@@ -170,8 +182,8 @@ enum SearchShapes {
           constraint(
             $0, isApplied: !answer.unapplied.contains($0))
         }),
-      "relaxations": .array(
-        answer.relaxations.map { ["dropped": .strings($0.dropped), "total": .number($0.total)] }),
+      "notes": .strings(cut + answer.notes),
+      "relaxations": .array(answer.relaxations.map(relaxation)),
       "didYouMean": .optional(answer.didYouMean), "filter": .optional(answer.filter?.canonical),
       "asOf": .int(answer.revision), "generation": .string(answer.generation),
       "degraded": .strings(answer.degraded), "nextCursor": .optional(cursor),
@@ -179,16 +191,29 @@ enum SearchShapes {
       "took": .object(
         answer.took.reduce(into: JSONObject()) { $0[$1.stage + "Us"] = .int($1.microseconds) }),
     ]
-    if answer.isCut { object["notes"] = ["the query was cut at 1000 characters"] }
-    return .object(object)
   }
 
   private static func constraint(_ constraint: Constraint, isApplied: Bool) -> JSON {
     [
-      "label": .string(constraint.label), "filter": .string(constraint.expression.canonical),
+      "key": .string(constraint.key), "label": .string(constraint.label),
+      "filter": .string(constraint.expression.canonical),
       "start": .number(constraint.span.lowerBound), "end": .number(constraint.span.upperBound),
       "applied": .bool(isApplied),
     ]
+  }
+
+  private static func relaxation(_ relaxation: Relaxation) -> JSON {
+    var object: JSONObject = [
+      "dropped": .strings(relaxation.dropped), "keys": .strings(relaxation.keys),
+      "total": .number(relaxation.total),
+    ]
+    if let loosened = relaxation.loosened {
+      object["loosened"] = [
+        "filter": .string(loosened.filter), "label": .string(loosened.label),
+        "total": .number(loosened.total),
+      ]
+    }
+    return .object(object)
   }
 
   /// Hits in order; where they are explained, each says why it stands above the next of the page.
@@ -212,9 +237,7 @@ enum SearchShapes {
         "text": .double(rounded(hit.textScore)), "vector": .double(rounded(hit.vectorScore)),
       ],
     ]
-    if let cost = hit.cost {
-      object["cost"] = ["amountNano": .int(cost.amountNano), "currency": .string(cost.currency)]
-    }
+    if let cost = hit.cost { object["cost"] = .object(CostShape.money(cost)) }
     if let label = hit.label { object["label"] = .string(label.rawValue) }
     if let highlights = hit.highlights { object["highlights"] = highlights }
     if let explanation = hit.explanation { object["explain"] = explanation }

@@ -78,7 +78,7 @@ package final class SearchBench {
     var sink = try FileSink(path: path)
     let average = builder.averageLength
     try builder.write(
-      to: &sink, averageLength: average, space: nil, adapter: nil, configuration)
+      to: &sink, averageLength: average, beside: nil, adapter: nil, configuration)
     try sink.finish(["revision": 1, "averageLength": .double(Double(average))])
   }
 

@@ -13,6 +13,7 @@ package enum RankingDisclosure {
       "generation": .string(snapshot.generation), "asOf": .int(snapshot.revision),
       "services": .number(snapshot.liveCount), "model": .optional(modelID),
       "vectors": .bool(snapshot.hasVectors), "signals": signals(snapshot.configuration),
+      "tuned": tuned(snapshot.tuning),
       "rules": .array(
         rules.map { ["name": .string($0.name), "says": .string($0.says)] }),
       "placements": [
@@ -32,6 +33,24 @@ package enum RankingDisclosure {
         ),
       ],
       "notUsed": ["who asks", "what a provider pays, but for labelled placements", "the hour"],
+    ]
+  }
+
+  /// The tuned model, with what it was measured to be worth; null for the shipped ranking.
+  private static func tuned(_ tuning: IndexTuning) -> JSON {
+    if let fault = tuning.fault {
+      return ["model": .null, "fault": .string(fault.words)]
+    }
+    guard let number = tuning.number, let record = tuning.model?.record else { return .null }
+    return [
+      "model": .number(number), "source": .string(record.source),
+      "createdAt": .string(record.createdAt.rfc3339), "needs": .number(record.needCount),
+      "pairs": .number(record.pairCount),
+      "heldOutBefore": .double(TuningReport.rounded(record.heldOutBefore)),
+      "heldOutAfter": .double(TuningReport.rounded(record.heldOutAfter)),
+      "says": .string(
+        "Learnt from needs of this marketplace and measured on needs kept apart; one command "
+          + "puts the model before in use."),
     ]
   }
 
@@ -58,10 +77,15 @@ package enum RankingDisclosure {
         "says": "The share of the vectors in the score, by the query's class; the rest is text.",
         "vectorShare": .object(shares.reduce(into: JSONObject()) { $0[$1.0] = $1.1 }),
       ],
+      "learnedTerms": [
+        "says": "Words of needs that led others to a service, beside the listing's own words.",
+        "weight": .double(decimal(configuration.learnedWeight)),
+      ],
       "name": [
         "says": "Added where the query is the very name or id of a service.",
         "bonus": .double(decimal(configuration.nameBonus)),
       ],
+      "quality": quality(configuration.quality),
       "set": [
         "says": "Who belongs to the result: enough of the query's words, or near in meaning.",
         "textShare": .double(decimal(configuration.textShare)),
@@ -70,11 +94,31 @@ package enum RankingDisclosure {
     ]
   }
 
+  private static func quality(_ quality: RankingConfiguration.Quality) -> JSON {
+    [
+      "says": .string(
+        "Among hits whose scores lie in one range of the width of a bucket, the better prior goes "
+          + "first: 0.5 for nothing known, up to 1 and down to 0 by rating and measured uptime. "
+          + "Nothing that a provider says of itself counts, and no date does."),
+      "bucket": .double(decimal(quality.bucket)),
+      "rating": [
+        "weight": .double(decimal(quality.ratingWeight)),
+        "usual": .double(decimal(quality.ratingMean)),
+        "reviews": .double(decimal(quality.reviews)),
+      ],
+      "uptime": [
+        "weight": .double(decimal(quality.uptimeWeight)),
+        "usual": .double(decimal(quality.uptimeUsual)),
+        "worst": .double(decimal(quality.uptimeWorst)),
+      ],
+    ]
+  }
+
   private static let rules: [(name: String, says: String)] = [
     ("filters", "A filter decides who can be found, and never who stands first."),
     ("unknown", "A fact that a listing does not state never passes a filter and sorts last."),
     ("offers", "A hit shows the cheapest of its matching offers and says why."),
-    ("ties", "Equal scores are ordered by id."),
+    ("ties", "What is equal in bucket, prior and score is ordered by id."),
     (
       "explain",
       "With explain, a search shows the parts of every score, and why each precedes the next."

@@ -72,12 +72,13 @@ package enum Similarity {
 package enum PairwiseWhy {
   /// The parts of two explanations set against each other.
   ///
-  /// - Returns: The difference of each part, their sum, and the part that decides; nil where one of the two
-  ///   has no explanation, or where the lower hit has the higher score: then another sort decides.
+  /// - Returns: The difference of each part, their sum, and what decides: a part, or `quality` where both scores
+  ///   lie in one range; nil where one of the two has no explanation, or where neither puts the upper one first:
+  ///   then another sort decides.
   package static func why(_ upper: Hit, over lower: Hit) -> JSON? {
-    guard let a = upper.explanation, let b = lower.explanation, upper.score >= lower.score else {
-      return nil
-    }
+    guard let a = upper.explanation, let b = lower.explanation else { return nil }
+    let isByQuality = isBetter(a["quality"], b["quality"])
+    guard upper.score >= lower.score || isByQuality else { return nil }
     let names = (a.object?.members ?? []).filter { member in
       member.key != "sum" && member.key != "vectorShare" && member.value.double != nil
         && b[member.key]?.double != nil
@@ -93,7 +94,17 @@ package enum PairwiseWhy {
       "over": .string(lower.id),
       "by": .double(((upper.score - lower.score) * 1e6).rounded() / 1e6),
       "parts": .object(parts),
-      "mostly": .string(upper.score == lower.score ? "id" : deciding?.name ?? "id"),
+      "mostly": .string(
+        isByQuality
+          ? "quality" : upper.score == lower.score ? "id" : deciding?.name ?? "id"),
     ]
+  }
+
+  /// Whether the first of two in one range of scores has the higher prior.
+  private static func isBetter(_ one: JSON?, _ other: JSON?) -> Bool {
+    guard let bucket = one?["bucket"]?.double, bucket == other?["bucket"]?.double,
+      let prior = one?["prior"]?.double, let second = other?["prior"]?.double
+    else { return false }
+    return prior > second
   }
 }

@@ -28,11 +28,6 @@ package struct UsageProfile: Sendable, Equatable {
     self.months = months
   }
 
-  /// The profile of a search's `usage`.
-  package init(_ usage: Usage) {
-    self.init(["inputToken": usage.promptTokens, "outputToken": usage.completionTokens])
-  }
-
   /// The meters that are used, sorted by name, with their counts above 0.
   package var used: [(meter: String, count: Int64)] {
     counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

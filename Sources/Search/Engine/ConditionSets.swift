@@ -1,22 +1,34 @@
 /// The conditions of a search, each evaluated once over every row, to be combined with or without some of them.
 struct ConditionSets {
+  /// Where a condition comes from.
+  enum Source {
+    /// The filter as it was written.
+    case filter
+    /// A constraint that the caller gave beside it, as a chat does.
+    case caller
+    /// The words of the query.
+    case query
+  }
+
   struct Part {
+    /// What tells it from the others: two conditions may have one label.
+    let number: Int
     let expression: FilterExpression
     let label: String
-    /// Read out of the query, and not written as a filter.
-    let isUnderstood: Bool
+    let source: Source
     /// Rows for which it is true, by segment.
     let rows: [Bitset]
+
+    var isUnderstood: Bool { source == .query }
   }
 
   private(set) var parts: [Part]
 
-  init(_ conditions: [(FilterExpression, label: String, isUnderstood: Bool)], on snapshot: Snapshot)
-  {
-    parts = conditions.map { expression, label, isUnderstood in
+  init(_ conditions: [(FilterExpression, label: String, source: Source)], on snapshot: Snapshot) {
+    parts = conditions.enumerated().map { number, condition in
       Part(
-        expression: expression, label: label, isUnderstood: isUnderstood,
-        rows: snapshot.segments.map { FilterEvaluator(segment: $0).truth(expression).yes })
+        number: number, expression: condition.0, label: condition.label, source: condition.source,
+        rows: snapshot.segments.map { FilterEvaluator(segment: $0).truth(condition.0).yes })
     }
   }
 
@@ -41,42 +53,19 @@ struct ConditionSets {
       $0 + FilterEvaluator(segment: $1.0).services(of: $1.1).population
     }
   }
-
-  /// The smallest sets of conditions whose removal leaves something, by rising size: the first size that
-  /// gives anything, at most five sets, the most results first.
-  func relaxations(_ snapshot: Snapshot, _ matching: [Bitset]) -> [Relaxation] {
-    let count = parts.count
-    guard count > 0 else { return [] }
-    // Beyond ten conditions the subsets are too many: then one or two, or all of them.
-    let sizes = count <= 10 ? Array(1...count) : [1, 2, count]
-    for size in sizes {
-      var found: [Relaxation] = []
-      for dropped in ConditionSets.subsets(of: count, size: size) {
-        let labels = dropped.map { parts[$0].label }
-        let total = total(in: snapshot, within: matching) { part in labels.contains(part.label) }
-        if total > 0 { found.append(Relaxation(dropped: labels, total: total)) }
-      }
-      if !found.isEmpty {
-        return Array(
-          found.sorted { ($1.total, $0.dropped.joined()) < ($0.total, $1.dropped.joined()) }.prefix(
-            5))
-      }
-    }
-    return []
-  }
 }
 
 extension SearchRun {
   func conditionSets(_ understanding: Understanding) -> ConditionSets {
-    var conditions: [(FilterExpression, label: String, isUnderstood: Bool)] = []
+    var conditions: [(FilterExpression, label: String, source: ConditionSets.Source)] = []
     for expression in request.filter?.conjuncts ?? [] {
-      conditions.append((expression, expression.canonical, false))
+      conditions.append((expression, expression.canonical, .filter))
     }
     for constraint in request.constraints {
-      conditions.append((constraint.expression, constraint.label, false))
+      conditions.append((constraint.expression, constraint.label, .caller))
     }
     for constraint in understanding.constraints {
-      conditions.append((constraint.expression, constraint.label, true))
+      conditions.append((constraint.expression, constraint.label, .query))
     }
     var seen: [FilterExpression] = []
     conditions.removeAll { condition in
@@ -87,13 +76,18 @@ extension SearchRun {
   }
 
   /// A condition that was only read out of the text and leaves nothing is said, and not applied.
-  mutating func demote(_ conditions: inout ConditionSets, _ relevance: Relevance) {
+  ///
+  /// - Returns: The conditions that are not applied.
+  mutating func demote(
+    _ conditions: inout ConditionSets, _ relevance: Relevance
+  ) -> [ConditionSets.Part] {
     guard conditions.parts.contains(where: \.isUnderstood),
       conditions.total(in: snapshot, within: relevance.matching) == 0
-    else { return }
+    else { return [] }
     let explicit = conditions.total(in: snapshot, within: relevance.matching) { $0.isUnderstood }
-    guard explicit > 0 else { return }
+    guard explicit > 0 else { return [] }
     var kept = conditions
+    var demoted: [ConditionSets.Part] = []
     kept.remove { $0.isUnderstood }
     // Put them back one by one, in order, as long as something is left.
     for part in conditions.parts where part.isUnderstood {
@@ -101,17 +95,15 @@ extension SearchRun {
       trial.append(part)
       if trial.total(in: snapshot, within: relevance.matching) > 0 {
         kept = trial
-      } else if let constraint = output.understood.first(where: { $0.expression == part.expression }
-      ) {
-        output.unapplied.append(constraint)
+      } else {
+        demoted.append(part)
       }
     }
-    output.relaxations = output.unapplied.map { constraint in
-      Relaxation(
-        dropped: [constraint.label],
-        total: kept.total(in: snapshot, within: relevance.matching))
+    output.unapplied = output.understood.filter { constraint in
+      demoted.contains { $0.expression == constraint.expression }
     }
     conditions = kept
+    return demoted
   }
 
   /// - Parameter rows: Rows for which every condition is true.
@@ -136,17 +128,6 @@ extension SearchRun {
 }
 
 extension ConditionSets {
-  /// The subsets of 0..<count of one size, in order.
-  static func subsets(of count: Int, size: Int) -> [[Int]] {
-    if size == count { return [Array(0..<count)] }
-    if size == 1 { return (0..<count).map { [$0] } }
-    return (0...(count - size)).flatMap { first in
-      subsets(of: count - first - 1, size: size - 1).map { rest in
-        [first] + rest.map { $0 + first + 1 }
-      }
-    }
-  }
-
   mutating func append(_ part: Part) { parts.append(part) }
 }
 

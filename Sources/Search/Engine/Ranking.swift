@@ -1,4 +1,4 @@
-package import Primitives
+internal import Primitives
 
 /// A service with its sort values, kept in a bounded heap.
 struct RankedService {
@@ -11,6 +11,8 @@ struct RankedService {
     /// Already turned so that less comes first; amounts of different currencies stay apart; unknown comes last.
     case number(Double, currency: Int8)
     case name(String, isDescending: Bool)
+    /// The greater first: the range of the score, inside it the quality prior, then the score.
+    case relevance(bucket: Float, prior: Float, score: Float)
 
     static let unknown = Key.number(.infinity, currency: .max)
 
@@ -18,6 +20,8 @@ struct RankedService {
       switch (self, other) {
       case (.number(let a, let left), .number(let b, let right)): (left, a) < (right, b)
       case (.name(let a, let isDescending), .name(let b, _)): isDescending ? a > b : a < b
+      case (.relevance(let a, let b, let c), .relevance(let d, let e, let f)):
+        (d, e, f) < (a, b, c)
       default: false
       }
     }
@@ -28,9 +32,30 @@ struct RankedService {
 struct RankOrder {
   let snapshot: Snapshot
   let sort: [SortKey]
-  let usage: Usage?
   /// Rows that match, by segment: only their offers count.
   let rows: [Bitset]
+  /// By segment; empty where nothing is sorted by cost.
+  private let costs: [CostColumns]
+  /// Whether relevance is the score alone.
+  private var isByScore = false
+
+  init(snapshot: Snapshot, sort: [SortKey], usage: UsageProfile?, rows: [Bitset]) {
+    self.snapshot = snapshot
+    self.sort = sort
+    self.rows = rows
+    if let usage, sort.contains(where: { $0.field == "cost" }) {
+      costs = snapshot.segments.map { CostColumns($0, usage: usage) }
+    } else {
+      costs = []
+    }
+  }
+
+  /// The same order without the quality prior.
+  var byScore: RankOrder {
+    var order = self
+    order.isByScore = true
+    return order
+  }
 
   func precedes(_ left: RankedService, _ right: RankedService) -> Bool {
     for (a, b) in zip(left.keys, right.keys) where a != b { return a.precedes(b) }
@@ -42,7 +67,12 @@ struct RankOrder {
   }
 
   func key(of sort: SortKey, _ place: Place, _ score: Float) -> RankedService.Key {
-    if sort.field == "relevance" { return .number(-Double(score), currency: 0) }
+    if sort.field == "relevance" {
+      if isByScore { return .number(-Double(score), currency: 0) }
+      return .relevance(
+        bucket: snapshot.configuration.bucket(of: score), prior: snapshot.prior(place),
+        score: score)
+    }
     let segment = snapshot.segments[place.segment]
     if sort.field == "name" {
       return .name(segment.name(place.index).lowercased(), isDescending: sort.isDescending)
@@ -51,16 +81,17 @@ struct RankOrder {
     var best = RankedService.Key.unknown
     // Of several offers the one that sorts first stands for the service.
     for row in segment.rows(of: place.index) where rows[row] {
-      guard let (value, currency) = value(sort.field, segment, row) else { continue }
+      guard let (value, currency) = value(sort.field, place.segment, row) else { continue }
       let key = RankedService.Key.number(sort.isDescending ? -value : value, currency: currency)
       if key.precedes(best) { best = key }
     }
     return best
   }
 
-  private func value(_ field: String, _ segment: Segment, _ row: Int) -> (Double, Int8)? {
-    if field == "cost" { return usage.flatMap { CostEstimate.cost($0, segment, row: row) } }
-    guard let column = segment.column(field), let value = column.number(row) else { return nil }
+  private func value(_ field: String, _ number: Int, _ row: Int) -> (Double, Int8)? {
+    if field == "cost" { return costs.isEmpty ? nil : costs[number].cost(row: row) }
+    guard let column = snapshot.segments[number].column(field), let value = column.number(row)
+    else { return nil }
     return (value, column.unit(row))
   }
 }
@@ -77,20 +108,22 @@ struct BoundedHeap {
   }
 
   /// Takes an item where it is among the first; most are refused by their first key alone.
-  mutating func insert(_ place: Place, _ score: Float) {
+  /// - Returns: What is not, or no longer, among the first: the item itself or the one that gave way to it.
+  @discardableResult
+  mutating func insert(_ place: Place, _ score: Float) -> (place: Place, score: Float)? {
     if items.count < capacity {
       items.append(order.ranked(place, score))
       siftUp(items.count - 1)
-      return
+      return nil
     }
     guard let worst = items.first, let key = order.sort.first,
       !worst.keys[0].precedes(order.key(of: key, place, score))
-    else { return }
+    else { return (place, score) }
     let item = order.ranked(place, score)
-    if order.precedes(item, worst) {
-      items[0] = item
-      siftDown(0)
-    }
+    guard order.precedes(item, worst) else { return (place, score) }
+    items[0] = item
+    siftDown(0)
+    return (worst.place, worst.score)
   }
 
   func sorted() -> [RankedService] { items.sorted(by: order.precedes) }
@@ -120,6 +153,40 @@ struct BoundedHeap {
   }
 }
 
+/// The head of an order whose best by score are scored again: those, in the order of their new scores, and
+/// behind them the others. Both parts depend on the whole set alone and not on the page.
+struct RankedHead {
+  private let order: RankOrder
+  private let rescoring: Rescoring?
+  private var best: BoundedHeap
+  private var others: BoundedHeap
+
+  /// - Parameters:
+  ///   - count: How long the head must be.
+  ///   - rescoring: nil where nothing is scored again.
+  init(count: Int, order: RankOrder, rescoring: Rescoring?, rescoredCount: Int) {
+    self.order = order
+    self.rescoring = rescoring
+    let again = rescoring == nil ? 0 : rescoredCount
+    // By the score alone: quality decides between hits, and not which of them are looked at closely.
+    best = BoundedHeap(capacity: again, order: order.byScore)
+    others = BoundedHeap(capacity: max(0, count - again), order: order)
+  }
+
+  mutating func insert(_ place: Place, _ score: Float) {
+    if let other = best.insert(place, score) { others.insert(other.place, other.score) }
+  }
+
+  func sorted() -> [RankedService] {
+    guard let rescoring else { return others.sorted() }
+    let again = best.sorted().map { item in
+      let gain = rescoring.gain(item.place)
+      return order.ranked(item.place, item.score + gain.sentence + gain.pair)
+    }
+    return again.sorted(by: order.precedes) + others.sorted()
+  }
+}
+
 extension SearchRun {
   /// Orders the set and fills the page.
   mutating func rank(_ matching: [Bitset], _ rows: [Bitset], _ relevance: Relevance) throws {
@@ -131,15 +198,15 @@ extension SearchRun {
     let isSpread = request.diversify && sort.first?.field == "relevance"
     let rescoring = Rescoring(snapshot, relevance)
     let isRescored = sort.first?.field == "relevance" && rescoring.isNeeded
-    let capacity = max(
-      end, isSpread ? Diversifier.window : 0, isRescored ? snapshot.configuration.rescoredCount : 0)
-    var heap = BoundedHeap(capacity: capacity, order: order)
+    var first = RankedHead(
+      count: max(end, isSpread ? Diversifier.window : 0), order: order,
+      rescoring: isRescored ? rescoring : nil, rescoredCount: snapshot.configuration.rescoredCount)
     var shown: [Place: RankedService] = [:]
     func take(_ place: Place, _ score: Float) {
       if placed.contains(where: { $0.place == place }) {
         shown[place] = order.ranked(place, score)
       } else {
-        heap.insert(place, score)
+        first.insert(place, score)
       }
     }
     let bonus = snapshot.configuration.nameBonus
@@ -155,8 +222,7 @@ extension SearchRun {
         take(place, relevance.named.contains(place) ? mixed + bonus : mixed)
       }
     }
-    var sorted = heap.sorted()
-    if isRescored { rescore(&sorted, order, rescoring) }
+    let sorted = first.sorted()
     let head = isSpread ? spread(sorted) : sorted
     let items = head.map { (ranked: $0, label: Placement.Label?.none) }
     let inserted = placed.compactMap { one in
@@ -185,16 +251,6 @@ extension SearchRun {
     return chosen.compactMap { one in snapshot.place(of: one.serviceID).map { (one, $0) } }
   }
 
-  /// Scores the best again by sentences and pairs. Their number does not depend on the page, so pages agree.
-  private func rescore(_ items: inout [RankedService], _ order: RankOrder, _ rescoring: Rescoring) {
-    let count = min(items.count, snapshot.configuration.rescoredCount)
-    let best = items[..<count].map { item in
-      let gain = rescoring.gain(item.place)
-      return order.ranked(item.place, item.score + gain.sentence + gain.pair)
-    }
-    items.replaceSubrange(..<count, with: best.sorted(by: order.precedes))
-  }
-
   private func spread(_ head: [RankedService]) -> [RankedService] {
     let providers = head.map { ranked -> String in
       let segment = snapshot.segments[ranked.place.segment]
@@ -215,9 +271,7 @@ extension SearchRun {
       id: segment.id(place.index), name: segment.name(place.index), place: place, service: service,
       offer: best.row.map(segment.offer(row:)) ?? [], offerReason: best.reason,
       score: Double(ranked.score), textScore: Double(text), vectorScore: Double(vector),
-      cost: request.usage.flatMap { usage in
-        best.row.flatMap { cost(segment.offer(row: $0), usage) }
-      },
+      cost: best.cost,
       highlights: request.highlights ? highlight(service) : nil,
       explanation: request.explains ? explain(ranked, relevance, text, vector) : nil)
   }
@@ -226,25 +280,37 @@ extension SearchRun {
   /// none states one.
   private func bestOffer(
     _ segment: Segment, _ place: Place, _ rows: Bitset
-  ) -> (row: Int?, reason: String?) {
+  ) -> (row: Int?, reason: String?, cost: CostTable.Quote?) {
     let matching = segment.rows(of: place.index).filter { rows[$0] && segment.hasOffer(row: $0) }
-    guard let first = matching.first else { return (nil, nil) }
-    let costs = matching.compactMap { row in
-      request.usage.flatMap { CostEstimate.cost($0, segment, row: row) }.map { (row, $0) }
+    guard let first = matching.first else { return (nil, nil, nil) }
+    let only = matching.count == 1 ? "the only matching offer" : nil
+    if let (row, quote) = cheapest(matching, segment) {
+      let reason = "the lowest cost for your usage of \(matching.count) matching offers"
+      return (row, only ?? reason, quote)
     }
     let prices = matching.compactMap { row -> (Int, (Double, Int8))? in
       guard let column = segment.column("price"), let price = column.number(row) else { return nil }
       return (row, (price, column.unit(row)))
     }
-    let known = costs.isEmpty ? prices : costs
     // Amounts of different currencies are not compared: those of the first currency stand before the others.
-    let best = known.min { ($0.1.1, $0.1.0, $0.0) < ($1.1.1, $1.1.0, $1.0) }
-    guard let best else {
-      return (first, matching.count == 1 ? "the only matching offer" : "price not stated")
+    let best = prices.min { ($0.1.1, $0.1.0, $0.0) < ($1.1.1, $1.1.0, $1.0) }
+    guard let best else { return (first, only ?? "price not stated", nil) }
+    return (best.0, only ?? "the lowest price of \(matching.count) matching offers", nil)
+  }
+
+  /// The row whose offer costs least for the caller's usage, in the order of currencies of a sort by cost.
+  private func cheapest(_ rows: [Int], _ segment: Segment) -> (row: Int, quote: CostTable.Quote)? {
+    guard let usage = request.usage else { return nil }
+    let quotes = rows.compactMap { row in
+      (try? JSON.parse(segment.offer(row: row)))
+        .flatMap { CostTable.answer(OfferTerms($0), usage: usage).quote }.map { (row, $0) }
     }
-    guard matching.count > 1 else { return (best.0, "the only matching offer") }
-    let what = costs.isEmpty ? "price" : "cost for your usage"
-    return (best.0, "the lowest \(what) of \(matching.count) matching offers")
+    func key(_ one: (row: Int, quote: CostTable.Quote)) -> (Int, String, Int64, Int) {
+      let code = one.quote.currency ?? ""
+      let known = IndexField.currencies.firstIndex(of: code) ?? IndexField.currencies.count
+      return (code.isEmpty ? -1 : known, code, one.quote.amountNano, one.row)
+    }
+    return quotes.min { key($0) < key($1) }
   }
 
   private func explain(
@@ -255,7 +321,7 @@ extension SearchRun {
     let base = relevance.mixed(text, vector) + bonus
     let isRescored = ranked.score != base
     let gain = isRescored ? Rescoring(snapshot, relevance).gain(ranked.place) : .init()
-    return [
+    var object: JSONObject = [
       "queryClass": .string(output.queryClass.rawValue),
       "weights": [
         "text": .double(Double(relevance.textWeight)),
@@ -265,6 +331,13 @@ extension SearchRun {
       "sentence": .double(Double(gain.sentence)), "pairs": .double(Double(gain.pair)),
       "name": .double(Double(bonus)), "sum": .double(Double(ranked.score)),
     ]
+    if request.sort.first.map({ $0.field == "relevance" }) ?? true {
+      object["quality"] = [
+        "prior": .double(Double(snapshot.prior(ranked.place))),
+        "bucket": .double(Double(snapshot.configuration.bucket(of: ranked.score))),
+      ]
+    }
+    return .object(object)
   }
 
   private func highlight(_ service: [UInt8]) -> JSON {
@@ -285,10 +358,6 @@ extension SearchRun {
     return .object(output)
   }
 
-  private func cost(_ offer: [UInt8], _ usage: Usage) -> Money? {
-    CostEstimate.cost(ofOffer: offer, usage: usage)
-  }
-
   static func unknownFacet(_ name: String) -> Refusal {
     let known = IndexField.all.filter(\.isFacet).map(\.name)
     let near = Spelling.nearest(to: String(name.prefix(64)), in: known)
@@ -305,50 +374,5 @@ enum HighlightText {
     return ["name", "tagline", "description"].compactMap { field in
       json[field]?.string.map { (field, $0) }
     }
-  }
-}
-
-/// What a month of use costs under an offer.
-package enum CostEstimate {
-  /// The cost in billionths as a sort value with the currency's code, or nil where a needed price is not stated.
-  static func cost(_ usage: Usage, _ segment: Segment, row: Int) -> (Double, Int8)? {
-    var total = 0.0
-    var currency: Int8?
-    for (field, count) in [
-      ("inputPrice", usage.promptTokens), ("outputPrice", usage.completionTokens),
-    ] where count > 0 {
-      guard let column = segment.column(field), let price = column.number(row),
-        currency == nil || currency == column.unit(row)
-      else { return nil }
-      currency = column.unit(row)
-      total += price * Double(count) / 1e6
-    }
-    return currency.map { (total, $0) }
-  }
-
-  /// The cost in billionths, or nil where a needed price is not stated or the sum does not fit.
-  package static func cost(ofOffer offer: [UInt8], usage: Usage) -> Money? {
-    guard let json = try? JSON.parse(offer) else { return nil }
-    let prices = json["prices"]?.array ?? []
-    var total: Int64 = 0
-    var currency: String?
-    for (meter, count) in [
-      ("inputToken", usage.promptTokens), ("outputToken", usage.completionTokens),
-    ]
-    where count > 0 {
-      guard let price = prices.first(where: { $0["meter"]?.string == meter }),
-        let nano = price["amountNano"]?.int, nano >= 0, let per = price["per"]?.int, per > 0,
-        let unit = price["currency"]?.string, currency == nil || currency == unit
-      else { return nil }
-      currency = unit
-      let wide = UInt64(nano).multipliedFullWidth(by: UInt64(count))
-      guard wide.high < UInt64(per),
-        let part = Int64(exactly: UInt64(per).dividingFullWidth(wide).quotient)
-      else { return nil }
-      let (sum, overflow) = total.addingReportingOverflow(part)
-      guard !overflow else { return nil }
-      total = sum
-    }
-    return currency.map { Money(amountNano: total, currency: $0) }
   }
 }

@@ -13,6 +13,26 @@ public struct RankingConfiguration: Sendable {
     var bodyCharacterMax: Int
   }
 
+  /// The quality prior: what it is made of, and how far it reaches.
+  public struct Quality: Sendable {
+    /// Hits whose scores lie in one range of this width are ordered by the prior; 0 leaves it out.
+    var bucket: Float
+    var ratingWeight: Float
+    /// The usual rating.
+    var ratingMean: Float
+    /// So many reviews weigh as much as the usual rating.
+    var reviews: Float
+    var uptimeWeight: Float
+    /// The uptime in percent that is neither good nor bad, and the one that is as bad as any below.
+    var uptimeUsual: Float
+    var uptimeWorst: Float
+
+    /// What the stored prior is made of.
+    var buildText: String {
+      "\(ratingWeight) \(ratingMean) \(reviews) \(uptimeWeight) \(uptimeUsual) \(uptimeWorst)"
+    }
+  }
+
   /// The classes of queries that have a mix of their own.
   public enum QueryClass: String, Sendable, CaseIterable {
     case name, keywords, sentence, task
@@ -30,15 +50,23 @@ public struct RankingConfiguration: Sendable {
   /// and with this weight of a pair.
   let pairWeight: Float
   /// Balance of the legs by class: 0 is text alone, 1 vectors alone, at 0.5 both count whole.
-  let vectorShare: [QueryClass: Float]
+  private(set) var vectorShare: [QueryClass: Float]
   /// Cosine from which a service belongs to the result set on meaning alone.
   let cosineCut: Float
   /// Share of a query's term weight from which a service belongs to the set on text alone.
   let textShare: Float
   /// How many of the best of each leg belong to the set in any case.
   let setFloor: Int
+  /// What a term that a marketplace has learnt for a service is worth beside one of the listing's own.
+  let learnedWeight: Float
   /// Added where the query is the service's very name or id.
   let nameBonus: Float
+  let quality: Quality
+
+  /// The number of the range of scores in which the quality prior may decide; a score of its own without ranges.
+  func bucket(of score: Float) -> Float {
+    quality.bucket > 0 ? (score / quality.bucket).rounded(.down) : score
+  }
 
   /// What a point of BM25 is worth for a need of so many distinct terms: the fewer, the more each says.
   func textFactor(termCount: Int) -> Float {
@@ -46,7 +74,7 @@ public struct RankingConfiguration: Sendable {
   }
 
   /// What a segment is built with: other numbers make other impacts.
-  var buildText: String { "\(fields) \(k1) \(b)" }
+  var buildText: String { "\(fields) \(k1) \(b) \(quality.buildText)" }
 
   /// The shipped configuration.
   public static let shipped = RankingConfiguration(text: IndexFiles.ranking)
@@ -85,5 +113,22 @@ public struct RankingConfiguration: Sendable {
     textShare = Float(number("textShare", default: 0.5))
     setFloor = Int(number("setFloor", default: 200))
     nameBonus = Float(number("nameBonus", default: 10))
+    learnedWeight = Float(number("learnedTerms", default: 0.5))
+    func quality(_ name: String, default fallback: Double) -> Float {
+      Float(max(0, number("quality", name, default: fallback)))
+    }
+    self.quality = Quality(
+      bucket: quality("bucket", default: 0.02), ratingWeight: quality("rating", default: 0.6),
+      ratingMean: quality("ratingMean", default: 4), reviews: quality("reviews", default: 10),
+      uptimeWeight: quality("uptime", default: 0.4),
+      uptimeUsual: quality("uptimeUsual", default: 99),
+      uptimeWorst: quality("uptimeWorst", default: 90))
+  }
+
+  /// The same with class weights that a marketplace has learnt.
+  func tuned(by weights: FusionTrainer.Weights?) -> RankingConfiguration {
+    var copy = self
+    for (name, share) in weights?.vectorShare ?? [:] { copy.vectorShare[name] = share }
+    return copy
   }
 }

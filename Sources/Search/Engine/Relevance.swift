@@ -141,7 +141,10 @@ struct Scorer {
     let configuration = snapshot.configuration
     let bound = max(configuration.textShare * weight, .leastNonzeroMagnitude)
     let found = snapshot.segments.indices.map { number in
-      TextLeg(segment: snapshot.segments[number], scratch: scratch).matches(
+      TextLeg(
+        segment: snapshot.segments[number], scratch: scratch,
+        learnedWeight: configuration.learnedWeight
+      ).matches(
         terms, live: snapshot.live[number], share: bound, best: configuration.setFloor,
         also: also?[number])
     }

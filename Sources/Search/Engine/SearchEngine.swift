@@ -103,7 +103,7 @@ struct SearchRun {
     let relevance = score(understanding, vectors)
     finish("score")
     var conditions = conditionSets(understanding)
-    demote(&conditions, relevance)
+    let demoted = demote(&conditions, relevance)
     let rows = conditions.all(in: snapshot, within: relevance.matching)
     let matching = zip(snapshot.segments, rows).map {
       FilterEvaluator(segment: $0).services(of: $1)
@@ -114,9 +114,10 @@ struct SearchRun {
     finish("facets")
     try rank(matching, rows, relevance)
     finish("rank")
-    if output.total == 0 {
-      output.relaxations += conditions.relaxations(snapshot, relevance.matching)
-    }
+    let relaxing = Relaxing(
+      snapshot: snapshot, conditions: conditions, relevant: relevance.matching, rows: rows,
+      found: matching)
+    output.relaxations = relaxing.relaxations(demoted: demoted)
     finish("relax")
     return output
   }

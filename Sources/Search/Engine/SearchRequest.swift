@@ -44,17 +44,6 @@ package struct SortKey: Sendable, Equatable {
   }
 }
 
-/// How much of what a caller uses in a month, for the cost of an offer.
-package struct Usage: Sendable, Equatable {
-  package var promptTokens: Int64
-  package var completionTokens: Int64
-
-  package init(promptTokens: Int64, completionTokens: Int64) {
-    self.promptTokens = promptTokens
-    self.completionTokens = completionTokens
-  }
-}
-
 /// One search.
 package struct SearchRequest: Sendable {
   package static let limitMax = 100
@@ -76,7 +65,8 @@ package struct SearchRequest: Sendable {
   package var offset = 0
   /// Share of the vector leg in place of the learnt one, 0...1.
   package var semantic: Double?
-  package var usage: Usage?
+  /// What the caller uses, for the cost of offers and the sort by it.
+  package var usage: UsageProfile?
   package var highlights = false
   package var explains = false
   /// Whether the last word may be the start of one.
@@ -105,7 +95,8 @@ package struct Hit: Sendable {
   package let score: Double
   package let textScore: Double
   package let vectorScore: Double
-  package let cost: Money?
+  /// What the caller's usage costs under that offer; nil where that is unknown or no usage was given.
+  package let cost: CostTable.Quote?
   package let highlights: JSON?
   package let explanation: JSON?
   /// What the hit is called where an operator placed it.
@@ -142,10 +133,31 @@ package struct FacetCounts: Sendable {
   package var ranges: [PriceRanges.Range] = []
 }
 
-/// The smallest set of conditions to drop, and how many services that gives.
+/// What a search with few hits may let go of, and how many services that finds.
 package struct Relaxation: Sendable, Equatable {
+  /// A search with as many hits has no need of one.
+  package static let hitCount = 3
+  package static let countMax = 5
+
+  /// A bound that is moved as far as it takes to find something more, with all other conditions kept.
+  package struct Loosened: Sendable, Equatable {
+    /// The condition in place of the one that is too tight.
+    package let expression: FilterExpression
+    /// For people: "input price per 1M tokens up to 0.02 USD".
+    package let label: String
+    /// The search's whole filter with that condition in it, canonical: what to send in its place.
+    package let filter: String
+    package let total: Int
+  }
+
+  /// The labels of a smallest set of conditions to drop.
   package let dropped: [String]
+  /// The same conditions as canonical texts, which tell two of one label apart.
+  package let keys: [String]
+  /// How many services are found without them.
   package let total: Int
+  /// Where the set is one comparison of numbers and a known value lies beyond its bound.
+  package let loosened: Loosened?
 }
 
 /// The answer to one search.
@@ -156,6 +168,7 @@ package struct SearchAnswer: Sendable {
   package var understood: [Constraint] = []
   /// Conditions that were understood but would leave nothing, so that they were not applied.
   package var unapplied: [Constraint] = []
+  /// At fewer than `Relaxation.hitCount` hits, at most `Relaxation.countMax`.
   package var relaxations: [Relaxation] = []
   /// What was seen in the query and could not become a condition.
   package var notes: [String] = []

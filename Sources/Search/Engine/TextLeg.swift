@@ -17,6 +17,8 @@ struct QueryTerm: Sendable {
 struct TextLeg {
   let segment: Segment
   let scratch: SearchScratch
+  /// What a learnt impact is worth beside one of the listing's own words.
+  var learnedWeight: Float = 0
 
   /// Services that match by share, are among the best by score, or belong already and have a term.
   ///
@@ -41,6 +43,7 @@ struct TextLeg {
             weight: term.idf * alternative.factor, share: term.idf, term: UInt32(number)))
       }
     }
+    if learnedWeight > 0, segment.learnedTerms.count > 0 { lists += learnedLists(terms) }
     guard !lists.isEmpty else { return TextKernel.Matches() }
     return live.words.withUnsafeBufferPointer { live in
       (also?.words ?? []).withUnsafeBufferPointer { also in
@@ -49,6 +52,21 @@ struct TextLeg {
           also: also.isEmpty ? nil : also.baseAddress, shareLeast: share,
           floor: min(best, TextKernel.floorMax))
       }
+    }
+  }
+
+  /// The learnt postings of each term as it is written: they add to its own, and give no share, so that a learnt
+  /// word alone makes nobody belong but among the best.
+  private func learnedLists(_ terms: [QueryTerm]) -> [PostingList] {
+    terms.enumerated().compactMap { number, term in
+      guard term.idf > 0, let form = term.alternatives.first,
+        let postings = segment.learnedPostings(form.text),
+        let services = postings.services.baseAddress, let impacts = postings.impacts.baseAddress
+      else { return nil }
+      return PostingList(
+        documents: services, impacts: impacts, count: postings.services.count,
+        weight: learnedWeight * term.idf * form.factor, share: 0,
+        term: UInt32(terms.count + number))
     }
   }
 }

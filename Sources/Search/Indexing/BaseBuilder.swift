@@ -8,19 +8,34 @@ internal import SQLite
 /// Builds the large segment from the record, and finds the one that is there already.
 struct BaseBuilder: Sendable {
   let record: Database
+  /// The shipped configuration with the class weights of the tuned model.
   let configuration: RankingConfiguration
+  let tuning: IndexTuning
+
+  init(record: Database, tuning: IndexTuning) {
+    self.record = record
+    self.tuning = tuning
+    configuration = RankingConfiguration.shipped.tuned(by: tuning.model?.weights)
+  }
 
   static let pageCount = 500
   /// What a segment's bytes mean; a change makes every base be built again.
-  private static let version = "6"
+  private static let version = "8"
 
   /// What a base was made with: another fingerprint makes it useless.
   var fingerprint: String {
     let fields = IndexField.all.map { "\($0.name):\($0.kind.rawValue)" }.joined(separator: ",")
-    let text = [BaseBuilder.version, configuration.buildText, fields].joined(separator: "\n")
+    let text = [BaseBuilder.version, configuration.buildText, fields, tuning.identity]
+      .joined(separator: "\n")
     return Digest.sha256(Array(text.utf8)).prefix(16).map { byte in
       String(UInt16(byte) + 256, radix: 16).dropFirst()
     }.joined()
+  }
+
+  /// What makes services ready for a base or a delta.
+  func preparation() throws -> TextPreparation {
+    try TextPreparation(
+      configuration, learned: tuning.model?.terms ?? LearnedTerms(weights: [:]))
   }
 
   /// The newest usable base of a generation, mapped; nil where there is none.
@@ -44,7 +59,7 @@ struct BaseBuilder: Sendable {
     _ cache: EmbeddingCache, path: String, averageLength: Float?
   ) async throws -> Segment {
     let revision = try await record.read { try CatalogStore.revision($0) }
-    let preparation = try TextPreparation(configuration)
+    let preparation = try self.preparation()
     var builder = SegmentBuilder()
     var after = ""
     while true {
@@ -62,7 +77,7 @@ struct BaseBuilder: Sendable {
     let kept = averageLength.flatMap { abs($0 - own) <= 0.1 * own ? $0 : nil } ?? own
     var sink = try FileSink(path: path)
     try builder.write(
-      to: &sink, averageLength: kept, space: nil, adapter: nil, configuration)
+      to: &sink, averageLength: kept, beside: nil, adapter: tuning.model?.adapter, configuration)
     try sink.finish([
       "revision": .int(revision), "averageLength": .double(Double(kept)),
       "fingerprint": .string(fingerprint),

@@ -13,12 +13,15 @@ package struct Generations: Sendable {
 
   private let folder: String
   private let modelID: String
+  /// What a marketplace has learnt, beside the generations.
+  package let tuned: TunedModels
 
   /// - Parameter dataFolder: The data folder.
   package init(dataFolder: String) throws {
     folder = dataFolder + "/index"
     modelID = (try JSON.parse(IndexFiles.model))["id"]?.string ?? "none"
     mkdir(folder, 0o755)
+    tuned = TunedModels(dataFolder: dataFolder, modelID: modelID)
   }
 
   /// The newest whole generation of this model and schema; else the newest that was begun; else nil.

@@ -5,7 +5,71 @@ internal import SQLite
 // Bases, merges, vectors and generations: work that runs beside the live changes, and what it ends in.
 extension Indexer {
   /// Builds a new base from the record beside the running one, then swaps.
-  func rebuildBase() async throws {
+  func rebuildBase() async throws { try await alone { try await self.rebuildAlone() } }
+
+  /// Takes the tuned model over that is named as the one in use, or the shipped ranking where none is: a new base
+  /// out of vectors that are known, then a swap. Searches go on meanwhile.
+  ///
+  /// - Returns: Whether anything changed.
+  /// - Throws: `Refusal` while another rebuild runs.
+  @discardableResult
+  package func retune() async throws -> Bool {
+    let fresh = BaseBuilder(record: record, tuning: IndexTuning(reading: generations.tuned))
+    guard fresh.fingerprint != builder.fingerprint else { return false }
+    guard !isReindexing else {
+      throw Refusal(.invalidTransition, "Another rebuild of the index is running.")
+    }
+    isReindexing = true
+    defer { isReindexing = false }
+    try await alone { try await self.retuneAlone(fresh) }
+    return true
+  }
+
+  private func retuneAlone(_ fresh: BaseBuilder) async throws {
+    let path = generations.nextBase(of: generation)
+    let average = base.count >= 1_000 ? base.averageLength : nil
+    let segment = try await fresh.build(cache, path: path, averageLength: average)
+    try await inOrder { try await self.adopt(segment, with: fresh) }
+    generations.pruneBases(of: generation, keeping: path)
+  }
+
+  /// The live catalog for tuning, with the vectors that are known by now.
+  ///
+  /// - Parameters:
+  ///   - ids: Services that must be in it.
+  ///   - countMax: Of more services a part is taken, by a sum of their ids, so that it is the same every time.
+  package func tuningBench(
+    including ids: Set<String>, countMax: Int
+  ) async throws -> EngineTuningBench {
+    let total = try await record.read { try CatalogStore.publicCount($0) }
+    var entries: [EngineTuningBench.Entry] = []
+    var after = ""
+    while true {
+      try Task.checkCancellation()
+      let page = try await record.read { [after] in
+        try CatalogStore.services(after: after, limit: BaseBuilder.pageCount, on: $0)
+      }
+      guard let last = page.last else { break }
+      after = last.service.id
+      let taken = page.filter { stored in
+        let id = stored.service.id
+        let sum = id.utf8.reduce(UInt32(7)) { $0 &* 0x0100_0193 ^ UInt32($1) } >> 8
+        return stored.service.isPublic
+          && (total <= countMax || ids.contains(id) || Int(sum) % total < countMax)
+      }
+      let keys = taken.map { EmbeddingCache.key(of: Analyzer.embeddingText(of: $0.service)) }
+      let known = try await cache.vectors(of: keys)
+      entries += zip(taken, keys).map { .init(stored: $0, vector: known[$1]) }
+    }
+    let embedder = entries.contains { $0.vector != nil } ? self.embedder : nil
+    let all = entries
+    return try await Offload.run { try EngineTuningBench(all, embedder: embedder) }
+  }
+
+  /// The tuned models of this data folder.
+  package nonisolated var tunedModels: TunedModels { generations.tuned }
+
+  private func rebuildAlone() async throws {
     let path = generations.nextBase(of: generation)
     let average = base.count >= 1_000 ? base.averageLength : nil
     let name = generation
@@ -23,13 +87,22 @@ extension Indexer {
     defer { isMerging = false }
     let sealed = Array(parts.dropFirst())
     let count = sealed.reduce(0) { $0 + $1.live.population }
-    guard count <= max(5_000, base.count / 10) else { return try await rebuildBase() }
+    guard count <= max(5_000, base.count / 10), !outgrows(sealed) else {
+      return try await rebuildBase()
+    }
     let ids = sealed.flatMap { part in part.live.integers.map { part.segment.id(Int($0)) } }
     let before = base
     let merged = try await Indexer.merged(ids, cache, builder, beside: before)
     try await inOrder {
       try await self.adopt(merged, replacing: sealed.count, ifBaseIs: before)
     }
+  }
+
+  /// Whether most vectors lie outside of the base, which says where vectors are compared: the mean of few, or of
+  /// none, is no mean of the catalog.
+  private func outgrows(_ sealed: [Part]) -> Bool {
+    let fresh = sealed.reduce(0) { $0 + $1.segment.hasVector.intersection($1.live).population }
+    return fresh > base.hasVector.population
   }
 
   private func adopt(_ merged: Segment, replacing count: Int, ifBaseIs before: Segment) async throws
@@ -42,7 +115,7 @@ extension Indexer {
   private nonisolated static func merged(
     _ ids: [String], _ cache: EmbeddingCache, _ builder: BaseBuilder, beside base: Segment
   ) async throws -> Segment {
-    let preparation = try TextPreparation(builder.configuration)
+    let preparation = try builder.preparation()
     var ready: [PreparedService] = []
     for start in stride(from: 0, to: ids.count, by: BaseBuilder.pageCount) {
       let page = ids[start..<min(start + BaseBuilder.pageCount, ids.count)]

@@ -39,9 +39,10 @@ package actor Indexer {
   let record: Database
   let embedder: TextEmbedder?
   let generations: Generations
-  let builder: BaseBuilder
+  /// Makes bases, with the tuned model in use.
+  private(set) var builder: BaseBuilder
   let threadCount: Int
-  private let preparation: TextPreparation
+  private var preparation: TextPreparation
   var cache: EmbeddingCache
   var generation: String
   /// The base first, then sealed segments from old to new.
@@ -51,6 +52,7 @@ package actor Indexer {
   /// Rises whenever scores may change without a change of the catalog: a new base, new vectors.
   private var build = 0
   private var tail: Task<Void, any Error>?
+  private var buildTail: Task<Void, any Error>?
   var isMerging = false
   var isReindexing = false
   /// What searches read.
@@ -68,20 +70,21 @@ package actor Indexer {
     self.record = record
     self.embedder = embedder
     self.threadCount = threadCount
-    let configuration = RankingConfiguration.shipped
     let generations = try Generations(dataFolder: dataFolder)
+    let builder = BaseBuilder(record: record, tuning: IndexTuning(reading: generations.tuned))
+    let configuration = builder.configuration
     let generation = try generations.newest() ?? generations.create()
     let empty = try Segment.inMemory([], configuration: configuration)
     self.generations = generations
     self.generation = generation
-    builder = BaseBuilder(record: record, configuration: configuration)
-    preparation = try TextPreparation(configuration)
+    self.builder = builder
+    preparation = try builder.preparation()
     cache = try EmbeddingCache(path: generations.path(generation) + "/index.db")
     parts = [Part(empty)]
     index = SearchIndex(
       Snapshot(
         segments: [empty], live: [Bitset(count: 0)], revision: 0, generation: generation,
-        configuration: configuration), microseconds: microseconds)
+        configuration: configuration, tuning: builder.tuning), microseconds: microseconds)
   }
 
   /// An indexer with the embedding model, or without vectors where there is none.
@@ -135,6 +138,33 @@ package actor Indexer {
     }
     tail = task
     try await task.value
+  }
+
+  /// Builds bases one after the other: each takes a core, and they share a folder.
+  func alone(_ build: @escaping @Sendable () async throws -> Void) async throws {
+    let previous = buildTail
+    let task = Task {
+      _ = await previous?.result
+      try await build()
+    }
+    buildTail = task
+    try await withTaskCancellationHandler {
+      try await task.value
+    } onCancel: {
+      task.cancel()
+    }
+  }
+
+  /// Takes a base over that was made with another tuned model; nothing changes where that fails.
+  func adopt(_ base: Segment, with fresh: BaseBuilder) async throws {
+    let before = (builder, preparation)
+    (builder, preparation) = (fresh, try fresh.preparation())
+    do {
+      try await adopt([Part(base)], from: base.revision)
+    } catch {
+      (builder, preparation) = before
+      throw error
+    }
   }
 
   /// Takes segments over and catches up with the log before anybody sees them: the revision never falls.
@@ -251,7 +281,7 @@ package actor Indexer {
     index.publish(
       Snapshot(
         segments: segments, live: live, revision: revision, generation: "\(generation)+\(build)",
-        configuration: builder.configuration))
+        configuration: builder.configuration, tuning: builder.tuning))
   }
 
   /// Live services without a vector.

@@ -47,9 +47,12 @@ package struct TextEmbedder: Sendable {
 /// Makes services ready for a segment: terms from their text, vectors from the cache.
 struct TextPreparation {
   let analyzer: Analyzer
+  private let learned: LearnedTerms
 
-  init(_ configuration: RankingConfiguration) throws {
+  /// - Parameter learned: The terms that a marketplace has learnt for services.
+  init(_ configuration: RankingConfiguration, learned: LearnedTerms) throws {
     analyzer = try Analyzer(weights: configuration.fields)
+    self.learned = learned
   }
 
   /// - Parameter embed: Embeds what the cache does not know; nil leaves it without a vector.
@@ -70,8 +73,9 @@ struct TextPreparation {
       if !entries.isEmpty { try? await cache.store(entries) }
     }
     return zip(services, keys).map { service, key in
-      PreparedService(
-        stored: service, terms: analyzer.terms(of: service.service), vector: known[key])
+      var terms = analyzer.terms(of: service.service)
+      terms.learned = learned.weights[service.service.id] ?? [:]
+      return PreparedService(stored: service, terms: terms, vector: known[key])
     }
   }
 }

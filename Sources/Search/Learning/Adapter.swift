@@ -43,6 +43,7 @@ package struct Adapter: Sendable, Equatable {
 
   /// Part of the way from the identity: 0 is the identity, 1 the map itself.
   package func weakened(to strength: Float) -> Adapter {
+    guard strength != 1 else { return self }
     let identity = Adapter.identity(dimension).elements
     return Adapter(
       dimension: dimension,

@@ -81,6 +81,14 @@ package enum FeedbackStore {
     return (rows.map(\.record), rows.count == limit ? rows.last?.sequence : nil)
   }
 
+  /// The provider that each provider's account acts for, by the account's 16 bytes.
+  package static func providers(_ connection: Connection) throws -> [[UInt8]: String] {
+    let rows = try connection.rows(
+      "SELECT id, provider_id FROM user WHERE provider_id IS NOT NULL"
+    ) { ($0.blob(0), $0.text(1)) }
+    return Dictionary(rows, uniquingKeysWith: { first, _ in first })
+  }
+
   /// How many events of each kind there are.
   package static func counts(_ connection: Connection) throws -> [FeedbackKind: Int] {
     let rows = try connection.rows("SELECT kind, count(*) FROM feedback_event GROUP BY kind") {

@@ -104,12 +104,18 @@ package struct FusionTrainer: Sendable {
     return weights
   }
 
+  /// What both legs are multiplied with at a share of the vectors: at 0.5 both count whole, as in a search.
+  package static func factors(_ share: Float) -> (text: Float, vector: Float) {
+    (min(1, 2 * (1 - share)), min(1, 2 * share))
+  }
+
   /// nDCG@10 of one need under weights.
   package func ndcg(_ need: Need, _ weights: Weights) -> Double {
     let share = weights.vectorShare[need.queryClass] ?? 0.5
+    let legs = FusionTrainer.factors(share)
     let factors = constants.map { weights.constants[$0.name] ?? 0 }
     return ndcg(need) { candidate in
-      var score = (1 - share) * candidate.text + share * candidate.vector
+      var score = legs.text * candidate.text + legs.vector * candidate.vector
       for (factor, feature) in zip(factors, candidate.features) { score += factor * feature }
       return score
     }

@@ -1,8 +1,24 @@
+internal import Dispatch
 internal import Primitives
 
 #if canImport(Glibc)
   internal import Glibc
 #endif
+
+/// Work that takes seconds, beside Swift's few pool threads.
+enum Offload {
+  private static let queue = DispatchQueue(
+    label: "waypost.learning", qos: .utility, attributes: .concurrent)
+
+  static func run<Value: Sendable>(
+    _ body: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
+    try Task.checkCancellation()
+    return try await withCheckedThrowingContinuation { continuation in
+      queue.async { continuation.resume(with: Result { try body() }) }
+    }
+  }
+}
 
 /// A base above zero to a power.
 func power(_ base: Double, _ exponent: Double) -> Double { Glibc.pow(base, exponent) }

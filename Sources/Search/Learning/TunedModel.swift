@@ -76,6 +76,20 @@ package enum TunedModelError: Error, Equatable, Sendable {
   package enum Fault: String, Sendable {
     case notJSON, fieldMissing, wrongSize, wrongSum, notFinite, outOfRange
   }
+
+  /// What happened, and what helps.
+  package var words: String {
+    switch self {
+    case .missing(let file): "A tuned model's \(file) is missing; waypost tune learns a new one."
+    case .unwritable(let file): "A tuned model's \(file) cannot be written."
+    case .otherVersion(let found):
+      "A tuned model has version \(found), this program reads \(TunedFiles.version); learn it anew."
+    case .foreign(let modelID, let expected):
+      "A tuned model belongs to the embedding model \(modelID), this program has \(expected)."
+    case .damaged(let file, let fault):
+      "A tuned model's \(file) is damaged (\(fault.rawValue)); waypost tune learns a new one."
+    }
+  }
 }
 
 /// The two files of a tuned model: `tuned.json`, and `adapter.f32` where there is a map, little-endian.

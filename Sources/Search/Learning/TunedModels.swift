@@ -38,7 +38,15 @@ package struct TunedModels: Sendable {
   /// One model.
   /// - Throws: `TunedModelError`.
   package func model(_ number: Int) throws(TunedModelError) -> TunedModel {
-    let path = folder + "/\(number)/"
+    try TunedModels.model(at: folder + "/\(number)", modelID: modelID)
+  }
+
+  /// The model in a folder.
+  /// - Throws: `TunedModelError`.
+  package static func model(
+    at folder: String, modelID: String
+  ) throws(TunedModelError) -> TunedModel {
+    let path = folder + "/"
     let document = try TunedModels.read(path + TunedFiles.document, max: TunedFiles.byteCountMax)
     return try TunedFiles.decode(document: document, modelID: modelID) {
       () throws(TunedModelError) in

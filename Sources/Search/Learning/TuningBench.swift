@@ -7,8 +7,14 @@ package struct TuningNeed: Sendable, Equatable {
   package let text: String
   /// 0...3 by service.
   package let grades: [String: Int]
-  /// How much each service weighs in training, above zero.
+  /// How much each service weighs beside the others of the need, above zero.
   package let weights: [String: Double]
+  /// How much the need weighs in training, 0...1.
+  package var rowWeight = 1.0
+  /// Who chose, where it comes from feedback; nil for judged needs, which are trusted.
+  package var actor: String?
+  /// The provider of the one service that was chosen, where it comes from feedback.
+  package var providerID: String?
 
   package init(id: String, text: String, grades: [String: Int], weights: [String: Double]) {
     self.id = id
@@ -44,14 +50,27 @@ package protocol TuningBench: Sendable {
   var constants: [FusionTrainer.Constant] { get }
   /// The search terms of a text, as the text index cuts it.
   func terms(of text: String) -> [String]
-  /// One unit row a service, as the embedding model gives it, without any adapter; nil without a model.
+  /// The inverse document frequency of a term, nil where no service has it.
+  func idf(_ term: String) -> Float?
+  /// One unit row a service, centred, as an adapter takes it; nil without a model.
   func serviceVectors() async throws -> Matrix?
-  /// One unit row a need, without any adapter; nil without a model.
+  /// One unit row a need, centred, as an adapter takes it; nil without a model.
   func needVectors(of texts: [String]) async throws -> Matrix?
   /// The leg scores of needs; the model's own fusion weights do not matter here.
   func legs(of needs: [TuningNeed], under model: TunedModel?) async throws -> [TuningLegs]
+  /// Ids of the first so many services of each need through the whole search.
+  func rankings(
+    of needs: [TuningNeed], under model: TunedModel?, count: Int
+  ) async throws -> [[String]]
+}
+
+extension TuningBench {
   /// nDCG@10 of each need through the whole search.
-  func ndcg(of needs: [TuningNeed], under model: TunedModel?) async throws -> [Double]
+  package func ndcg(of needs: [TuningNeed], under model: TunedModel?) async throws -> [Double] {
+    zip(needs, try await rankings(of: needs, under: model, count: 10)).map {
+      Measures.ndcg10($1, $0.grades)
+    }
+  }
 }
 
 /// Needs to tune by, from files or from feedback.
@@ -90,17 +109,16 @@ package enum TuningNeeds {
     return needs
   }
 
-  /// Pairs of feedback grouped by need: wordings with the same terms are one.
-  package static func needs(
-    of pairs: [FeedbackPair], terms: (String) -> [String]
-  ) -> [TuningNeed] {
-    let grouped = Dictionary(grouping: pairs) { FeedbackPairs.cluster(terms($0.need)) }
-    return grouped.sorted { $0.key < $1.key }.compactMap { key, pairs in
-      guard let text = pairs.map(\.need).min() else { return nil }
-      return TuningNeed(
-        id: key, text: text,
-        grades: Dictionary(pairs.map { ($0.serviceID, $0.grade) }, uniquingKeysWith: max),
-        weights: Dictionary(pairs.map { ($0.serviceID, $0.weight) }, uniquingKeysWith: +))
+  /// A need for each pair of feedback, in its actor's own words.
+  package static func needs(of pairs: [FeedbackPair]) -> [TuningNeed] {
+    pairs.map { pair in
+      var need = TuningNeed(
+        id: pair.id, text: pair.need, grades: [pair.serviceID: pair.grade],
+        weights: [pair.serviceID: 1])
+      need.rowWeight = pair.weight
+      need.actor = pair.actor
+      need.providerID = pair.providerID
+      return need
     }
   }
 

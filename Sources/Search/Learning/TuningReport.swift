@@ -10,6 +10,34 @@ package struct TuningReport: Sendable {
     package let after: Double
   }
 
+  /// What the needs kept apart say.
+  package struct Outcome: Sendable {
+    package let folds: [Fold]
+    package let before: Double
+    package let after: Double
+    /// 95 % interval of the gain of a need, by bootstrap.
+    package let interval: (low: Double, high: Double)
+    /// Needs whose services nobody has chosen in the other folds.
+    package let cold: Fold
+
+    init(_ trials: [TuningRun.Trial], seed: UInt64) {
+      func fold(_ pairs: [(Double, Double)]) -> Fold {
+        let count = Double(max(pairs.count, 1))
+        return Fold(
+          needCount: pairs.count, before: pairs.reduce(0) { $0 + $1.0 } / count,
+          after: pairs.reduce(0) { $0 + $1.1 } / count)
+      }
+      folds = trials.map { fold(Array(zip($0.before, $0.after))) }
+      let all = trials.flatMap { zip($0.before, $0.after) }
+      (before, after) = (fold(all).before, fold(all).after)
+      interval = Measures.interval(all.map { $1 - $0 }, seed: seed)
+      cold = fold(
+        trials.flatMap { trial in
+          zip(trial.isCold, zip(trial.before, trial.after)).filter(\.0).map(\.1)
+        })
+    }
+  }
+
   /// The gate's answer.
   package enum Verdict: Sendable, Equatable {
     case publish
@@ -17,31 +45,41 @@ package struct TuningReport: Sendable {
     case noGain
     /// The shipped judged needs fall too far.
     case shippedLoss
+    /// Needs for services that nobody has chosen yet fall too far.
+    case coldLoss
+    /// One actor still moves a rank by more than a place.
+    case unstable
   }
 
-  package private(set) var model: TunedModel
+  /// Cold needs below which their mean says nothing.
+  static let coldCountMin = 20
+
+  package internal(set) var model: TunedModel
   package let recipe: TuningRun.Recipe
-  package let folds: [Fold]
-  /// 95 % interval of the gain of a need, by bootstrap.
-  package let interval: (low: Double, high: Double)
+  package let outcome: Outcome
   /// Mean nDCG@10 of needs kept apart for each recipe.
   package let recipes: [(recipe: TuningRun.Recipe, mean: Double)]
   package let weightsBefore: FusionTrainer.Weights
-  package let shippedLossMax: Double
+  package let settings: TuningRun.Settings
+  /// Actors that were left out since each alone would have moved a rank by more than a place.
+  package internal(set) var droppedActors = 0
+  var isUnstable = false
 
   init(
-    model: TunedModel, recipe: TuningRun.Recipe, folds: [Fold],
-    interval: (low: Double, high: Double), recipes: [(recipe: TuningRun.Recipe, mean: Double)],
-    weightsBefore: FusionTrainer.Weights, shippedLossMax: Double
+    model: TunedModel, recipe: TuningRun.Recipe, outcome: Outcome,
+    recipes: [(recipe: TuningRun.Recipe, mean: Double)], weightsBefore: FusionTrainer.Weights,
+    settings: TuningRun.Settings
   ) {
     self.model = model
     self.recipe = recipe
-    self.folds = folds
-    self.interval = interval
+    self.outcome = outcome
     self.recipes = recipes
     self.weightsBefore = weightsBefore
-    self.shippedLossMax = shippedLossMax
+    self.settings = settings
   }
+
+  package var folds: [Fold] { outcome.folds }
+  package var interval: (low: Double, high: Double) { outcome.interval }
 
   /// The same with other figures, as the gate would judge them.
   package func with(_ record: TunedModel.Record) -> TuningReport {
@@ -50,15 +88,35 @@ package struct TuningReport: Sendable {
     return copy
   }
 
-  /// Publish only where the needs kept apart rise and the shipped ones do not fall.
+  /// Publish only where the needs kept apart rise, and neither the shipped ones nor the cold ones fall too far.
   package var verdict: Verdict {
     guard model.record.heldOutAfter > model.record.heldOutBefore else { return .noGain }
     if let before = model.record.shippedBefore, let after = model.record.shippedAfter,
-      after < before - shippedLossMax
+      after < before - settings.shippedLossMax
     {
       return .shippedLoss
     }
-    return .publish
+    let cold = outcome.cold
+    if cold.needCount >= TuningReport.coldCountMin,
+      cold.after < cold.before - settings.coldLossMax
+    {
+      return .coldLoss
+    }
+    return isUnstable ? .unstable : .publish
+  }
+
+  /// The verdict in words.
+  package var words: String {
+    switch verdict {
+    case .publish: "would be published"
+    case .noGain: "not published: the needs kept apart do not rise"
+    case .shippedLoss:
+      "not published: the shipped needs fall by more than \(settings.shippedLossMax)"
+    case .coldLoss:
+      "not published: needs for services that nobody has chosen yet fall by more than "
+        + "\(settings.coldLossMax)"
+    case .unstable: "not published: single users or providers move ranks by more than one place"
+    }
   }
 
   /// The figures as lines for a terminal.
@@ -77,6 +135,12 @@ package struct TuningReport: Sendable {
     lines.append(
       "gain of a need between \(TuningReport.text(interval.low)) and "
         + "\(TuningReport.text(interval.high)) (95 %)")
+    if outcome.cold.needCount > 0 {
+      lines.append(
+        TuningReport.row(
+          "cold (\(outcome.cold.needCount))", outcome.cold.before, outcome.cold.after))
+    }
+    if droppedActors > 0 { lines.append("\(droppedActors) actors left out by the guard") }
     if let before = record.shippedBefore, let after = record.shippedAfter {
       lines.append(TuningReport.row("shipped needs", before, after))
     }
@@ -133,6 +197,11 @@ package struct TuningReport: Sendable {
       "after": .double(TuningReport.rounded(record.heldOutAfter)),
       "gainLow": .double(TuningReport.rounded(interval.low)),
       "gainHigh": .double(TuningReport.rounded(interval.high)),
+      "cold": [
+        "needs": .number(outcome.cold.needCount),
+        "before": .double(TuningReport.rounded(outcome.cold.before)),
+        "after": .double(TuningReport.rounded(outcome.cold.after)),
+      ], "droppedActors": .number(droppedActors), "verdict": .string(words),
       "termServices": .number(model.terms.serviceCount), "terms": .number(model.terms.termCount),
       "adapterDistance": model.adapter.map { .double(TuningReport.rounded($0.distance)) } ?? .null,
     ]

@@ -8,11 +8,17 @@ package struct TuningRun: Sendable {
     package var foldCount = 5
     package var seed: UInt64 = 7
     package var adapter = AdapterTrainer.Settings()
-    package var terms = LearnedTerms.Settings()
+    /// Nil takes those of the needs' source.
+    package var terms: LearnedTerms.Settings?
+    package var feedback = FeedbackRules.Settings()
     /// Needs below which nothing is learnt.
     package var needCountMin = 50
     /// What the shipped judged needs may lose.
     package var shippedLossMax = 0.005
+    /// What needs may lose whose services nobody has chosen yet.
+    package var coldLossMax = 0.03
+    /// What class weights must gain on needs kept apart to be taken.
+    package var weightsGainMin = 0.002
 
     package init() {}
   }
@@ -33,6 +39,8 @@ package struct TuningRun: Sendable {
     /// `judged` or `feedback`.
     package let source: String
     package var shipped: (bench: any TuningBench, needs: [TuningNeed])?
+    /// Whether what one actor has moved is looked for. Takes a training an actor.
+    package var isGuarded: Bool { needs.contains { $0.actor != nil } }
 
     package init(
       bench: any TuningBench, needs: [TuningNeed], source: String,
@@ -46,23 +54,27 @@ package struct TuningRun: Sendable {
   }
 
   /// A fold with what was learnt from all the others.
-  private struct Trial {
+  struct Trial: Sendable {
     let needs: [TuningNeed]
-    let model: TunedModel
-    let scored: [FusionTrainer.Need]
+    var model: TunedModel
+    /// Whether nobody has chosen any of the need's services in the other folds.
+    let isCold: [Bool]
+    let before: [Double]
+    var after: [Double] = []
   }
 
-  private struct Measured {
+  struct Measured: Sendable {
     let recipe: Recipe
-    let folds: [TuningReport.Fold]
-    let differences: [Double]
-    let scored: [FusionTrainer.Need]
+    var trials: [Trial]
 
-    var mean: Double { TuningRun.mean(folds, \.after) }
+    var mean: Double {
+      let all = trials.flatMap(\.after)
+      return all.reduce(0, +) / Double(max(all.count, 1))
+    }
   }
 
-  /// Parts of the map that are tried where the whole of it spoils the shipped needs.
-  private static let strengths: [Float] = [0.5, 0.25]
+  /// Parts of the map that are tried where more of it spoils shipped or cold needs, or lets one actor move ranks.
+  private static let strengths: [Float] = [1, 0.5, 0.25, 0.125]
 
   package let settings: Settings
 
@@ -72,68 +84,140 @@ package struct TuningRun: Sendable {
   ///
   /// - Parameter report: Gets a line of words at each step.
   /// - Throws: `Refusal` `validation_failed` where there are too few needs; `AdapterTrainer.Diverged`.
-  /// - Complexity: `foldCount + 1` trainings, and twice as many runs over all needs for each recipe.
+  /// - Complexity: `foldCount + 1` trainings, and a run over all needs for each recipe; from feedback up to twenty
+  ///   trainings more for each round of the guard.
   package func run(
     _ input: Input, at now: Timestamp, report: @Sendable (String) -> Void = { _ in }
   ) async throws -> TuningReport {
     let bench = input.bench
     let known = Set(bench.serviceIDs)
-    let needs = input.needs.filter { need in need.weights.keys.contains { known.contains($0) } }
-    guard needs.count >= max(settings.needCountMin, 2 * settings.foldCount) else {
+    let found = input.needs.filter { need in need.weights.keys.contains { known.contains($0) } }
+    let learner = try await Learner(bench, found, settings)
+    let needs = learner.needs
+    let least = max(settings.needCountMin, 2 * settings.foldCount)
+    guard needs.count >= least else {
       throw Refusal(
         .validationFailed,
-        "Tuning needs at least \(max(settings.needCountMin, 2 * settings.foldCount)) needs whose "
-          + "services are in the catalog; there are \(needs.count).")
+        "Tuning needs at least \(least) needs whose services are in the catalog"
+          + (input.isGuarded ? " and that others agree with" : "") + "; there are \(needs.count).")
     }
-    let vectors = try await vectors(bench, needs)
-    let folds = TuningNeeds.folds(
-      needs, count: settings.foldCount, seed: settings.seed, terms: bench.terms(of:))
     let blank = blank(input, needs, now)
-    var before: [[Double]] = []
-    for fold in folds { before.append(try await bench.ndcg(of: fold, under: nil)) }
-    // Both recipes with an adapter share its training: it is what takes the time.
-    var adapters: [Adapter?] = []
-    for (index, fold) in folds.enumerated() {
-      let kept = Set(fold.map(\.id))
-      report("fold \(index + 1) of \(folds.count): learning")
-      adapters.append(try adapter(needs.filter { !kept.contains($0.id) }, vectors))
-    }
+    let trials = try await learnt(self.trials(bench, needs, blank), learner, report)
     var measured: [Measured] = []
-    for recipe in Recipe.allCases where vectors != nil || !recipe.hasAdapter {
+    for recipe in Recipe.allCases where learner.hasVectors || !recipe.hasAdapter {
       report("measuring \(recipe.rawValue)")
-      measured.append(
-        try await measure(recipe, bench, folds, before, adapters, blank))
+      measured.append(try await measure(recipe, bench, trials, learner))
     }
     // The simpler one wins ties: it comes first.
-    guard let best = measured.max(by: { $0.mean < $1.mean }) else {
+    guard var best = measured.max(by: { $0.mean < $1.mean }) else {
       throw Refusal(.internal, "No recipe was measured.")
     }
+    let weights = try await ClassWeights(bench, settings).learn(&best)
     report("learning from all needs")
-    let whole = best.recipe.hasAdapter ? try adapter(needs, vectors) : nil
+    var model = try await learner.model(best.recipe, needs, blank)
+    model.weights = weights
     let means = measured.map { (recipe: $0.recipe, mean: $0.mean) }
-    var result = try await conclude(best, whole, needs, input, blank, means)
-    for strength in TuningRun.strengths
-    where result.verdict == .shippedLoss && best.recipe.hasAdapter {
-      report("again with a map of strength \(strength)")
-      let weaker = try await measure(
-        best.recipe, bench, folds, before, adapters.map { $0?.weakened(to: strength) }, blank)
-      result = try await conclude(
-        weaker, whole?.weakened(to: strength), needs, input, blank, means)
+    return try await gated(best, model, input, means, learner, report)
+  }
+
+  /// The report on the strongest map that passes the gate, or on the last one that was tried.
+  private func gated(
+    _ best: Measured, _ model: TunedModel, _ input: Input,
+    _ means: [(recipe: Recipe, mean: Double)], _ learner: Learner,
+    _ report: @Sendable (String) -> Void
+  ) async throws -> TuningReport {
+    var guardian = TuningGuard(input, learner, settings)
+    var result = try await conclude(best, model, input, means)
+    for strength in TuningRun.strengths {
+      if strength < 1 {
+        guard best.recipe.hasAdapter else { break }
+        report("again with a map of strength \(strength)")
+        var weaker = best
+        for index in weaker.trials.indices {
+          weaker.trials[index].model.adapter =
+            best.trials[index].model.adapter?.weakened(to: strength)
+        }
+        weaker.trials = try await after(weaker.trials, input.bench)
+        var weak = model
+        weak.adapter = model.adapter?.weakened(to: strength)
+        result = try await conclude(weaker, weak, input, means)
+      }
+      if input.isGuarded, result.verdict == .publish {
+        result = try await guardian.guarded(result, strength, report)
+      }
+      if result.verdict == .publish || result.verdict == .noGain { break }
     }
     return result
   }
 
+  /// The folds with the maps of the needs outside of each, which both recipes with a map share: they are what
+  /// takes the time.
+  private func learnt(
+    _ trials: [Trial], _ learner: Learner, _ report: @Sendable (String) -> Void
+  ) async throws -> [Trial] {
+    guard learner.hasVectors else { return trials }
+    var trials = trials
+    for index in trials.indices {
+      report("fold \(index + 1) of \(trials.count): learning")
+      let kept = Set(trials[index].needs.map(\.id))
+      trials[index].model.adapter = try await learner.adapter(
+        learner.needs.filter { !kept.contains($0.id) })
+    }
+    return trials
+  }
+
+  /// The folds, with how the shipped ranking does on each.
+  private func trials(
+    _ bench: any TuningBench, _ needs: [TuningNeed], _ blank: TunedModel
+  ) async throws -> [Trial] {
+    let folds = TuningNeeds.folds(
+      needs, count: settings.foldCount, seed: settings.seed, terms: bench.terms(of:))
+    var trials: [Trial] = []
+    for (index, fold) in folds.enumerated() {
+      let others = folds.enumerated().filter { $0.offset != index }.flatMap(\.element)
+      let warm = Set(others.flatMap(\.weights.keys))
+      trials.append(
+        Trial(
+          needs: fold, model: blank,
+          isCold: fold.map { need in need.weights.keys.allSatisfy { !warm.contains($0) } },
+          before: try await bench.ndcg(of: fold, under: nil)))
+    }
+    return trials
+  }
+
+  /// One recipe over all folds.
+  private func measure(
+    _ recipe: Recipe, _ bench: any TuningBench, _ trials: [Trial], _ learner: Learner
+  ) async throws -> Measured {
+    var own = trials
+    for index in own.indices {
+      let kept = Set(own[index].needs.map(\.id))
+      if !recipe.hasAdapter { own[index].model.adapter = nil }
+      if recipe.hasTerms {
+        own[index].model.terms = learner.terms(learner.needs.filter { !kept.contains($0.id) })
+      }
+    }
+    return Measured(recipe: recipe, trials: try await after(own, bench))
+  }
+
+  private func after(_ trials: [Trial], _ bench: any TuningBench) async throws -> [Trial] {
+    var trials = trials
+    for index in trials.indices {
+      trials[index].after = try await bench.ndcg(
+        of: trials[index].needs, under: trials[index].model)
+    }
+    return trials
+  }
+
   /// The model of all needs with its figures.
   private func conclude(
-    _ best: Measured, _ adapter: Adapter?, _ needs: [TuningNeed], _ input: Input,
-    _ blank: TunedModel, _ means: [(recipe: Recipe, mean: Double)]
+    _ best: Measured, _ learnt: TunedModel, _ input: Input,
+    _ means: [(recipe: Recipe, mean: Double)]
   ) async throws -> TuningReport {
-    let bench = input.bench
-    var model = model(best.recipe, adapter, needs, bench, blank)
-    model.weights = FusionTrainer(constants: bench.constants)
-      .train(best.scored, from: bench.weights)
-    model.record.heldOutBefore = TuningRun.mean(best.folds, \.before)
-    model.record.heldOutAfter = best.mean
+    var model = learnt
+    let outcome = TuningReport.Outcome(best.trials, seed: settings.seed)
+    model.record.heldOutBefore = outcome.before
+    model.record.heldOutAfter = outcome.after
     if let shipped = input.shipped, !shipped.needs.isEmpty {
       let old = try await shipped.bench.ndcg(of: shipped.needs, under: nil)
       let new = try await shipped.bench.ndcg(of: shipped.needs, under: model)
@@ -141,103 +225,8 @@ package struct TuningRun: Sendable {
       model.record.shippedAfter = new.reduce(0, +) / Double(new.count)
     }
     return TuningReport(
-      model: model, recipe: best.recipe, folds: best.folds,
-      interval: Measures.interval(best.differences, seed: settings.seed), recipes: means,
-      weightsBefore: bench.weights, shippedLossMax: settings.shippedLossMax)
-  }
-
-  /// One recipe over all folds. The fusion's weights for a fold come from the held-out scores of the others:
-  /// scores of needs that an adapter was trained on flatter the vector leg.
-  private func measure(
-    _ recipe: Recipe, _ bench: any TuningBench, _ folds: [[TuningNeed]], _ before: [[Double]],
-    _ adapters: [Adapter?], _ blank: TunedModel
-  ) async throws -> Measured {
-    var trials: [Trial] = []
-    for (index, fold) in folds.enumerated() {
-      let others = folds.enumerated().filter { $0.offset != index }.flatMap(\.element)
-      let model = model(recipe, adapters[index], others, bench, blank)
-      let legs = try await bench.legs(of: fold, under: model)
-      let scored = zip(fold, legs).map { need, legs in
-        FusionTrainer.Need(
-          set: "marketplace", queryClass: legs.queryClass, candidates: legs.candidates,
-          grades: need.grades)
-      }
-      trials.append(Trial(needs: fold, model: model, scored: scored))
-    }
-    let trainer = FusionTrainer(constants: bench.constants)
-    var results: [TuningReport.Fold] = []
-    var differences: [Double] = []
-    for (index, trial) in trials.enumerated() {
-      let others = trials.enumerated().filter { $0.offset != index }.flatMap(\.element.scored)
-      var model = trial.model
-      model.weights = trainer.train(others, from: bench.weights)
-      let after = try await bench.ndcg(of: trial.needs, under: model)
-      let old = before[index]
-      differences += zip(after, old).map { $0 - $1 }
-      results.append(
-        TuningReport.Fold(
-          needCount: trial.needs.count,
-          before: old.reduce(0, +) / Double(max(old.count, 1)),
-          after: after.reduce(0, +) / Double(max(after.count, 1))))
-    }
-    return Measured(
-      recipe: recipe, folds: results, differences: differences,
-      scored: trials.flatMap(\.scored))
-  }
-
-  private func model(
-    _ recipe: Recipe, _ adapter: Adapter?, _ needs: [TuningNeed], _ bench: any TuningBench,
-    _ blank: TunedModel
-  ) -> TunedModel {
-    var model = blank
-    if recipe.hasAdapter { model.adapter = adapter }
-    if recipe.hasTerms {
-      let known = Set(bench.serviceIDs)
-      model.terms = LearnedTerms.learn(
-        from: needs.map { need in
-          (bench.terms(of: need.text), need.weights.filter { known.contains($0.key) })
-        }, settings: settings.terms)
-    }
-    return model
-  }
-
-  /// Vectors of everything, and where each is.
-  private struct Vectors {
-    let needs: Matrix
-    let services: Matrix
-    let needRows: [String: Int]
-    let serviceRows: [String: Int]
-  }
-
-  private func vectors(
-    _ bench: any TuningBench, _ needs: [TuningNeed]
-  ) async throws -> Vectors? {
-    guard let services = try await bench.serviceVectors(),
-      let rows = try await bench.needVectors(of: needs.map(\.text))
-    else { return nil }
-    return Vectors(
-      needs: rows, services: services,
-      needRows: Dictionary(
-        needs.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first }),
-      serviceRows: Dictionary(
-        bench.serviceIDs.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first }))
-  }
-
-  private func adapter(_ needs: [TuningNeed], _ vectors: Vectors?) throws -> Adapter? {
-    guard let vectors else { return nil }
-    let examples = needs.compactMap { need -> AdapterTrainer.Example? in
-      guard let row = vectors.needRows[need.id] else { return nil }
-      // By id, not by the dictionary's order, which differs from run to run.
-      let services = need.weights.sorted { $0.key < $1.key }.compactMap { id, weight in
-        vectors.serviceRows[id].map { (row: $0, weight: Float(weight)) }
-      }
-      let total = services.reduce(Float(0)) { $0 + $1.weight }
-      return AdapterTrainer.Example(need: row, services: services, weight: min(total, 3))
-    }
-    var recipe = settings.adapter
-    recipe.seed = settings.seed
-    return try AdapterTrainer(recipe)
-      .train(needs: vectors.needs, services: vectors.services, examples: examples)
+      model: model, recipe: best.recipe, outcome: outcome, recipes: means,
+      weightsBefore: input.bench.weights, settings: settings)
   }
 
   private func blank(_ input: Input, _ needs: [TuningNeed], _ now: Timestamp) -> TunedModel {
@@ -247,14 +236,5 @@ package struct TuningRun: Sendable {
         source: input.source, seed: settings.seed, createdAt: now, needCount: needs.count,
         pairCount: needs.reduce(0) { $0 + $1.weights.count },
         serviceCount: Set(needs.flatMap(\.weights.keys)).count, heldOutBefore: 0, heldOutAfter: 0))
-  }
-
-  /// The mean over all needs of the folds.
-  private static func mean(
-    _ folds: [TuningReport.Fold], _ value: KeyPath<TuningReport.Fold, Double>
-  ) -> Double {
-    let count = folds.reduce(0) { $0 + $1.needCount }
-    let sum = folds.reduce(0) { $0 + Double($1.needCount) * $1[keyPath: value] }
-    return sum / Double(max(count, 1))
   }
 }

@@ -12,6 +12,8 @@ final class Analyzer {
     var words: Set<String>
     /// The terms in their order, an empty one behind each field.
     var sequence: [String]
+    /// What a marketplace has learnt: terms of needs that chose the service, with their impacts.
+    var learned: [String: Float] = [:]
   }
 
   /// A word of a query.

@@ -198,6 +198,11 @@ package struct IndexField: Sendable {
     let perUnit = price.meter.hasSuffix("Token") ? 1_000_000 : 1
     let amount = Int128(price.money.amountNano) * Int128(perUnit)
     let (whole, rest) = amount.quotientAndRemainder(dividingBy: Int128(max(price.per, 1)))
-    return .number(Double(whole) + Double(rest) / Double(price.per), unit: Int8(unit))
+    var number = Double(whole) + Double(rest) / Double(price.per)
+    if rest != 0, number == number.rounded() {
+      // A fraction too small for a double still tells the amount from a whole one.
+      number = number > Double(whole) ? number.nextDown : number.nextUp
+    }
+    return .number(number, unit: Int8(unit))
   }
 }

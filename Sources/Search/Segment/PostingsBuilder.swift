@@ -15,6 +15,7 @@ struct PostingsBuilder {
   private var sequence: [Int32] = []
   private var sequenceStarts: [UInt64] = [0]
   private var wordCounts: [String: UInt32] = [:]
+  private var learned: [String: [(service: UInt32, impact: Float)]] = [:]
 
   mutating func add(_ terms: Analyzer.Terms) {
     let service = Int32(lengths.count)
@@ -25,6 +26,9 @@ struct PostingsBuilder {
     for term in terms.sequence { sequence.append(term.isEmpty ? -1 : code(term)) }
     sequenceStarts.append(UInt64(sequence.count))
     for word in terms.words { wordCounts[word, default: 0] += 1 }
+    for (term, impact) in terms.learned where impact > 0 {
+      learned[term, default: []].append((UInt32(service), impact))
+    }
   }
 
   private mutating func code(_ term: String) -> Int32 {
@@ -42,9 +46,14 @@ struct PostingsBuilder {
   }
 
   /// Writes terms in order, and for each its services, rising, with the saturated frequency (BM25 without idf).
+  ///
+  /// Learnt terms have postings of their own: how rare a word is, and who is excluded by it, stays a matter of what
+  /// the listings say. Terms that no listing has, here or in `base`, are left out.
   func write(
-    to sink: inout some SectionSink, averageLength: Float, _ configuration: RankingConfiguration
+    to sink: inout some SectionSink, averageLength: Float, beside base: Segment?,
+    _ configuration: RankingConfiguration
   ) throws {
+    try writeLearned(to: &sink, beside: base)
     let (table, order) = TextTableBuilder.sorted(terms)
     var rank = [Int32](repeating: 0, count: terms.count)
     for (place, code) in order.enumerated() { rank[code] = Int32(place) }
@@ -77,5 +86,24 @@ struct PostingsBuilder {
     let all = Array(wordCounts.values)
     try sink.add("word", words)
     try sink.add("word/counts", wordOrder.map { all[$0] }, isStructure: false)
+  }
+
+  private func writeLearned(to sink: inout some SectionSink, beside base: Segment?) throws {
+    let known = learned.keys.filter { codes[$0] != nil || base?.place(ofTerm: $0) != nil }
+    let (table, order) = TextTableBuilder.sorted(known)
+    var starts: [UInt32] = [0]
+    var services: [UInt32] = []
+    var impacts: [Float] = []
+    for number in order {
+      for entry in learned[known[number]] ?? [] {
+        services.append(entry.service)
+        impacts.append(entry.impact)
+      }
+      starts.append(UInt32(services.count))
+    }
+    try sink.add("learned", table)
+    try sink.add("learned/starts", starts, isStructure: true)
+    try sink.add("learned/services", services, isStructure: true)
+    try sink.add("learned/impacts", impacts, isStructure: false)
   }
 }

@@ -22,10 +22,13 @@ final class Segment: Sendable {
   let names: TextTable
   private let documents: TextTable
   private let offers: TextTable
+  /// How good each service is said to be, 0...1 (`QualityPrior`).
+  let quality: View<Float>
   /// The first row of each service, and one past the last.
   let rowStarts: View<Int32>
   /// The service of each row.
   let rowService: View<Int32>
+  private let costSources: View<UInt8>
   private let columns: [String: Column]
   /// Every term, sorted.
   let terms: TextTable
@@ -33,6 +36,11 @@ final class Segment: Sendable {
   private let postingStarts: View<UInt32>
   private let postingServices: View<UInt32>
   private let postingImpacts: View<Float>
+  /// Terms that a marketplace has learnt for services, sorted.
+  let learnedTerms: TextTable
+  private let learnedStarts: View<UInt32>
+  private let learnedServices: View<UInt32>
+  private let learnedImpacts: View<Float>
   private let sequenceStarts: View<UInt64>
   private let sequenceTerms: View<Int32>
   /// Every word as it is written, in lower case, sorted; and how many services have it.
@@ -61,11 +69,13 @@ final class Segment: Sendable {
     self.count = count
     names = try reader.texts("name", count: count)
     documents = try reader.texts("document", count: count)
+    quality = try reader.view("quality", count: count)
     rowStarts = try reader.view("row/starts", count: count + 1)
     let rowCount = Int(rowStarts[count])
     self.rowCount = rowCount
     rowService = try reader.view("row/service", count: rowCount)
     offers = try reader.texts("offer", count: rowCount)
+    costSources = try reader.view("row/cost", count: rowCount)
     terms = try reader.texts("term")
     termHashes = TextHashes(table: terms, slots: try reader.view("term/slots"))
     guard termHashes.slots.count.nonzeroBitCount <= 1 else {
@@ -75,6 +85,11 @@ final class Segment: Sendable {
     let postingCount = Int(postingStarts[terms.count])
     postingServices = try reader.view("posting/services", count: postingCount)
     postingImpacts = try reader.view("posting/impacts", count: postingCount)
+    learnedTerms = try reader.texts("learned")
+    learnedStarts = try reader.view("learned/starts", count: learnedTerms.count + 1)
+    let learnedCount = Int(learnedStarts[learnedTerms.count])
+    learnedServices = try reader.view("learned/services", count: learnedCount)
+    learnedImpacts = try reader.view("learned/impacts", count: learnedCount)
     sequenceStarts = try reader.view("sequence/starts", count: count + 1)
     sequenceTerms = try reader.view("sequence/terms", count: Int(sequenceStarts[count]))
     words = try reader.texts("word")
@@ -83,16 +98,7 @@ final class Segment: Sendable {
     foldedStarts = try reader.view("folded/starts", count: foldedNames.count + 1)
     foldedServices = try reader.view(
       "folded/services", count: Int(foldedStarts[foldedNames.count]))
-    let mean: View<Float> = try reader.view("vector/mean", count: Encoder.dimension)
-    let map: View<Float> = try reader.view("vector/map")
-    let adapterCount = Encoder.dimension * Encoder.dimension
-    guard map.count == 0 || map.count == adapterCount else {
-      throw SegmentError.damaged(section: "vector/map")
-    }
-    space = VectorSpace(
-      mean: Array(mean.buffer),
-      adapter: map.count == 0
-        ? nil : Adapter(dimension: Encoder.dimension, elements: Array(map.buffer)))
+    space = try Segment.space(reader)
     vectors = try reader.view("vector/values", count: count * Encoder.dimension)
     vectorBits = try reader.view("vector/bits", count: count * Segment.bitWordCount)
     hasVector = Bitset(
@@ -105,6 +111,19 @@ final class Segment: Sendable {
     self.columns = columns
     blob.expectScatteredReads(reader.range("vector/values"))
     blob.expectScatteredReads(reader.range("document.bytes"))
+  }
+
+  /// The space that its vectors lie in.
+  private static func space(_ reader: SegmentReader) throws -> VectorSpace {
+    let mean: View<Float> = try reader.view("vector/mean", count: Encoder.dimension)
+    let map: View<Float> = try reader.view("vector/map")
+    guard map.count == 0 || map.count == Encoder.dimension * Encoder.dimension else {
+      throw SegmentError.damaged(section: "vector/map")
+    }
+    return VectorSpace(
+      mean: Array(mean.buffer),
+      adapter: map.count == 0
+        ? nil : Adapter(dimension: Encoder.dimension, elements: Array(map.buffer)))
   }
 
   /// Words of 64 bits in a vector's signs.
@@ -124,7 +143,7 @@ final class Segment: Sendable {
     var sink = MemorySink()
     let average = averageLength ?? builder.averageLength
     try builder.write(
-      to: &sink, averageLength: average, space: base?.space, adapter: adapter, configuration)
+      to: &sink, averageLength: average, beside: base, adapter: adapter, configuration)
     var contents = sink.contents
     contents.facts["averageLength"] = .double(Double(average))
     return try Segment(SegmentReader(blob: sink.blob(), contents: contents))
@@ -141,6 +160,9 @@ final class Segment: Sendable {
 
   /// Whether the row is an offer, and not the one row of a service without offers.
   func hasOffer(row: Int) -> Bool { !offers.span(row).isEmpty }
+
+  /// Where the cost of a row's offer is to be read.
+  func costSource(row: Int) -> CostSource { CostSource(rawValue: costSources[row]) ?? .offer }
 
   /// The rows (offers) of a service.
   @inline(__always) func rows(of index: Int) -> Range<Int> {
@@ -162,6 +184,16 @@ final class Segment: Sendable {
 
   /// The place of a term, or nil.
   func place(ofTerm term: String) -> Int? { termHashes.index(of: term) }
+
+  /// The services that needs with a term have led to, or nil where there are none.
+  func learnedPostings(_ term: String) -> Postings? {
+    guard learnedTerms.count > 0, let place = learnedTerms.index(of: term) else { return nil }
+    let start = Int(learnedStarts[place])
+    let count = Int(learnedStarts[place + 1]) - start
+    return Postings(
+      services: UnsafeBufferPointer(start: learnedServices.base + start, count: count),
+      impacts: UnsafeBufferPointer(start: learnedImpacts.base + start, count: count))
+  }
 
   /// The services that have a term.
   func services(withTerm term: String) -> Bitset {

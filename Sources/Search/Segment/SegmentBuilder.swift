@@ -19,6 +19,8 @@ struct SegmentBuilder {
   private var offers = TextTableBuilder()
   private var rowStarts: [Int32] = [0]
   private var rowService: [Int32] = []
+  private var costSources: [UInt8] = []
+  private var qualities: [QualityPrior] = []
   private var columns: [ColumnBuilder]
   private var folded: [String: [UInt32]] = [:]
   private var vectors: [Float] = []
@@ -43,14 +45,22 @@ struct SegmentBuilder {
     ids.append(service.id.utf8)
     names.append(service.name.utf8)
     documents.append(HitDocument.bytes(of: prepared.stored))
+    qualities.append(QualityPrior(service))
     for key in Set([Segment.fold(service.name), Segment.fold(service.id)]) where !key.isEmpty {
       folded[key, default: []].append(index)
     }
     let list = service.offers
     rowService += [Int32](repeating: Int32(index), count: max(list.count, 1))
     rowStarts.append(Int32(rowService.count))
-    if list.isEmpty { offers.append([]) }
-    for offer in list { offers.append(JSON.object(offer.document).bytes) }
+    if list.isEmpty {
+      offers.append([])
+      costSources.append(CostSource(nil).rawValue)
+    }
+    for offer in list {
+      let document = JSON.object(offer.document)
+      offers.append(document.bytes)
+      costSources.append(CostSource(document).rawValue)
+    }
     for (number, field) in IndexField.all.enumerated() {
       if list.isEmpty { columns[number].append(field.read(prepared.stored, nil)) }
       if field.isOfferField {
@@ -72,19 +82,23 @@ struct SegmentBuilder {
   /// Writes every section.
   /// - Parameters:
   ///   - averageLength: Tokens a service on average over the whole index; nil takes this segment's.
-  ///   - space: Where vectors are compared; nil makes one from this segment's vectors and the map.
+  ///   - base: The base of the index, whose vector space is taken over; nil makes a space from this segment's
+  ///     vectors and the map.
   consuming func write(
-    to sink: inout some SectionSink, averageLength: Float?, space: VectorSpace?,
+    to sink: inout some SectionSink, averageLength: Float?, beside base: Segment?,
     adapter: Adapter?, _ configuration: RankingConfiguration
   ) throws {
     try sink.add("id", ids)
     try sink.add("name", names)
     try sink.add("document", documents)
     try sink.add("offer", offers)
+    try sink.add("quality", qualities.map { $0.value(configuration.quality) }, isStructure: true)
     try sink.add("row/starts", rowStarts, isStructure: true)
     try sink.add("row/service", rowService, isStructure: true)
+    try sink.add("row/cost", costSources, isStructure: true)
     try postings.write(
-      to: &sink, averageLength: averageLength ?? postings.averageLength, configuration)
+      to: &sink, averageLength: averageLength ?? postings.averageLength, beside: base,
+      configuration)
     let (keys, order) = TextTableBuilder.sorted(Array(folded.keys))
     let lists = Array(folded.values)
     var starts: [UInt32] = [0]
@@ -99,7 +113,7 @@ struct SegmentBuilder {
     for (number, field) in IndexField.all.enumerated() {
       try columns[number].write("column/" + field.name, to: &sink)
     }
-    try writeVectors(to: &sink, space: space, adapter)
+    try writeVectors(to: &sink, space: base?.space, adapter)
   }
 
   private mutating func writeVectors(

@@ -16,16 +16,19 @@ package final class Snapshot: Sendable {
   /// Whether every service of a segment is live.
   let isFullyLive: [Bool]
   let configuration: RankingConfiguration
+  /// The tuned model that it was made with.
+  let tuning: IndexTuning
 
   init(
     segments: [Segment], live: [Bitset], revision: Int64, generation: String,
-    configuration: RankingConfiguration
+    configuration: RankingConfiguration, tuning: IndexTuning = .none
   ) {
     self.segments = segments
     self.live = live
     self.revision = revision
     self.generation = generation
     self.configuration = configuration
+    self.tuning = tuning
     liveCount = live.reduce(0) { $0 + $1.population }
     isFullyLive = zip(segments, live).map { $0.count == $1.population }
     hasVectors =
@@ -56,12 +59,18 @@ package final class Snapshot: Sendable {
     return Float.log1p(max(Float(liveCount) - frequency + 0.5, 0) / (frequency + 0.5))
   }
 
+  /// Why the tuned model that is named as the one in use is not used, in words; nil where all is well.
+  package var tuningFault: String? { tuning.fault?.words }
+
   /// The order of ids, by bytes: it breaks every tie.
   func precedes(_ left: Place, _ right: Place) -> Bool {
     if left.segment == right.segment { return left.index < right.index }
     return TextTable.precedes(
       segments[left.segment].ids.span(left.index), segments[right.segment].ids.span(right.index))
   }
+
+  /// How good a service is said to be, 0...1.
+  func prior(_ place: Place) -> Float { segments[place.segment].quality[place.index] }
 
   /// Where a live service is.
   package func place(of id: String) -> Place? {

@@ -153,6 +153,9 @@ enum SearchCommand {
     for relaxation in answer.relaxations {
       Terminal.words(
         "without \(relaxation.dropped.joined(separator: " and ")): \(relaxation.total)")
+      if let loosened = relaxation.loosened {
+        Terminal.words("with \(loosened.label): \(loosened.total)")
+      }
     }
     show(answer.total, try answer.hits.map { try JSON.parse($0.service) }, arguments)
     return answer.total == 0 ? .refused : .done

@@ -1,4 +1,5 @@
 import Catalog
+import Embedding
 import Foundation
 import Primitives
 import Search
@@ -11,6 +12,9 @@ enum EvalCommand {
     else {
       Terminal.words("waypost eval: --catalog, --queries and --qrels name the files")
       return .misuse
+    }
+    if let other = arguments.text("compare") {
+      return try await compare(with: other, arguments, catalog, queries, qrels)
     }
     let pool = try arguments.text("pool").map { Set(try lines(of: $0)) }
     let services = try read(catalog, pool: pool)
@@ -32,6 +36,42 @@ enum EvalCommand {
     } else {
       for figure in figures { Terminal.data(line(figure)) }
     }
+    return .done
+  }
+
+  /// The shipped ranking, or that of `--ranking`, against another configuration or a tuned model's folder.
+  private static func compare(
+    with other: String, _ arguments: Arguments, _ catalog: String, _ queries: String,
+    _ qrels: String
+  ) async throws -> Exit {
+    let services = try JudgedFiles.services(catalog, pool: arguments.text("pool"))
+    var needs = try JudgedFiles.needs(queries: queries, qrels: qrels)
+    let first = arguments.integer("first")
+    if first > 0 { needs = Array(needs.prefix(first)) }
+    let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
+    if let hint { Terminal.words(hint) }
+    Terminal.words("\(services.count) services, \(needs.count) needs")
+    let entries = EngineTuningBench.entries(services, encoder: encoder, at: DataFolder.clock.now)
+    func bench(_ ranking: String?) throws -> EngineTuningBench {
+      try EngineTuningBench(
+        entries, embedder: encoder.map(TextEmbedder.init(encoder:)),
+        ranking: try ranking.map(JudgedFiles.text))
+    }
+    let one = try bench(arguments.text("ranking"))
+    let before = try await one.ndcg(of: needs, under: nil)
+    let after: [Double]
+    if FileManager.default.fileExists(atPath: other + "/tuned.json") {
+      do {
+        let model = try TunedModels.model(at: other, modelID: one.modelID)
+        after = try await one.ndcg(of: needs, under: model)
+      } catch let error as TunedModelError {
+        throw Refusal(.validationFailed, error.words)
+      }
+    } else {
+      after = try await bench(other).ndcg(of: needs, under: nil)
+    }
+    let test = PairedTest(before: before, after: after)
+    Terminal.data(arguments.isSet("json") ? test.json.text : test.line)
     return .done
   }
 

@@ -1,31 +1,18 @@
 import Catalog
 import Embedding
 import Foundation
-import Index
 import Primitives
-import SQLite
 import Search
-
-/// Where `tune` gets its engines from.
-protocol TuningBenches: Sendable {
-  /// The catalog of a data folder, under the shipped ranking.
-  func marketplace(_ folder: DataFolder, encoder: Encoder?) async throws -> any TuningBench
-  /// The shipped demo catalog with its judged needs, which no tuning may spoil.
-  func shipped(encoder: Encoder?) async throws -> (bench: any TuningBench, needs: [TuningNeed])
-  /// A catalog of files, some of its ids, under a ranking configuration.
-  func catalog(
-    _ services: [Service], encoder: Encoder?, ranking: String
-  ) async throws -> any TuningBench
-}
 
 /// `waypost tune`: learns from judged needs or feedback, and publishes what passes the gate.
 struct TuneCommand: Sendable {
   private let arguments: Arguments
-  private let benches: any TuningBenches
 
-  static func run(_ arguments: Arguments, _ benches: any TuningBenches) async throws -> Exit {
-    let command = TuneCommand(arguments: arguments, benches: benches)
+  @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let command = TuneCommand(arguments: arguments)
     if arguments.isSet("defaults") { return try await command.defaults() }
+    if arguments.text("catalog") != nil { return try await command.measure() }
+    if let link = ServerLink(arguments) { return try await command.remote(link) }
     if arguments.isSet("rollback") { return try await command.rollback() }
     return try await command.tune()
   }
@@ -35,24 +22,35 @@ struct TuneCommand: Sendable {
   private func tune() async throws -> Exit {
     let source = try arguments.choice("from", of: ["judged", "feedback"])
     let judged = try source == "judged" ? judgedNeeds() : nil
-    let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let encoder = encoder()
-    let bench = try await benches.marketplace(folder, encoder: encoder)
-    let needs: [TuningNeed]
-    if let judged { needs = judged } else { needs = try await feedbackNeeds(folder, bench) }
+    let tuner = try await tuner()
+    let result = try await named {
+      try await tuner.tune(
+        judged, settings, isDryRun: arguments.isSet("dry-run"), at: DataFolder.clock.now
+      ) { Terminal.progress($0) }
+    }
+    Terminal.progress("")
+    if arguments.isSet("json") {
+      Terminal.data(JSON.object(result.json).text)
+    } else {
+      for line in result.report.lines { Terminal.data(line) }
+      Terminal.data(result.words)
+    }
+    return result.report.verdict == .publish ? .done : .refused
+  }
+
+  private var settings: TuningRun.Settings {
     var settings = TuningRun.Settings()
     settings.foldCount = arguments.integer("folds")
     settings.seed = UInt64(arguments.integer("seed"))
-    let input = TuningRun.Input(
-      bench: bench, needs: needs, source: source,
-      shipped: try await benches.shipped(encoder: encoder))
-    let report = try await named {
-      try await TuningRun(settings).run(input, at: DataFolder.clock.now) {
-        Terminal.progress($0)
-      }
-    }
-    Terminal.progress("")
-    return try await publish(report, folder, encoder)
+    return settings
+  }
+
+  /// The data folder's tuner, with its index loaded.
+  private func tuner() async throws -> MarketplaceTuner {
+    let folder = try DataFolder(arguments.text("data") ?? "./data")
+    let indexer = try folder.indexer(encoder: encoder(), threadCount: arguments.integer("threads"))
+    try await indexer.load()
+    return folder.tuner(indexer, gate: arguments.text("gate"))
   }
 
   private func judgedNeeds() throws -> [TuningNeed] {
@@ -60,98 +58,84 @@ struct TuneCommand: Sendable {
       throw Refusal(
         .validationFailed, "Name --queries and --qrels, or learn --from feedback.")
     }
-    return try needs(queries: queries, qrels: qrels)
-  }
-
-  private func feedbackNeeds(
-    _ folder: DataFolder, _ bench: any TuningBench
-  ) async throws -> [TuningNeed] {
-    let counts = try await folder.record.read { try FeedbackStore.counts($0) }
-    let words = FeedbackKind.allCases.map { "\(counts[$0] ?? 0) \($0.rawValue)" }
-    Terminal.words("events: " + words.joined(separator: ", "))
-    let records = try await FeedbackDesk.records(of: folder.record)
-    let pairs = FeedbackPairs(terms: bench.terms(of:))
-      .pairs(from: records, at: DataFolder.clock.now)
-    Terminal.words("\(pairs.count) pairs that enough people agree on")
-    return TuningNeeds.needs(of: pairs, terms: bench.terms(of:))
-  }
-
-  /// Through the gate, or with the reason why not.
-  private func publish(
-    _ report: TuningReport, _ folder: DataFolder, _ encoder: Encoder?
-  ) async throws -> Exit {
-    let verdict = report.verdict
-    var number: Int?
-    if verdict == .publish, !arguments.isSet("dry-run") {
-      let models = try models(folder)
-      number = try await named { try models.publish(report.model) }
-      do {
-        try await rebuild(folder, encoder)
-      } catch {
-        // The old generation still serves: the model that it does not have must not be named.
-        _ = try models.rollback()
-        throw error
-      }
-    }
-    let words =
-      switch verdict {
-      case .publish: number.map { "model \($0) is in use" } ?? "would be published"
-      case .noGain: "not published: the needs kept apart do not rise"
-      case .shippedLoss:
-        "not published: the shipped needs fall by more than \(report.shippedLossMax)"
-      }
-    if arguments.isSet("json") {
-      var json = report.json
-      json["published"] = .bool(number != nil)
-      json["model"] = .optional(number)
-      json["verdict"] = .string(words)
-      Terminal.data(JSON.object(json).text)
-    } else {
-      for line in report.lines { Terminal.data(line) }
-      Terminal.data(words)
-    }
-    return verdict == .publish ? .done : .refused
+    return try JudgedFiles.needs(queries: queries, qrels: qrels)
   }
 
   private func rollback() async throws -> Exit {
-    let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let models = try models(folder)
-    guard models.currentNumber != nil else {
-      throw Refusal(.validationFailed, "No tuned model is in use; the ranking is the shipped one.")
-    }
-    let number = try await named { try models.rollback() }
-    try await rebuild(folder, encoder())
+    let tuner = try await tuner()
+    let number = try await named { try await tuner.rollback() }
+    show(number: number)
+    return .done
+  }
+
+  private func show(number: Int?) {
     if arguments.isSet("json") {
       Terminal.data(JSON.object(["model": .optional(number)]).text)
     } else {
       Terminal.data(number.map { "model \($0) is in use" } ?? "the shipped ranking is in use")
     }
-    return .done
   }
 
-  /// A new generation with the model in use.
-  private func rebuild(_ folder: DataFolder, _ encoder: Encoder?) async throws {
-    let indexer = try folder.indexer(encoder: encoder, threadCount: arguments.integer("threads"))
-    let meter = RateMeter()
-    _ = try await indexer.reindex { progress in
-      Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
+  /// Through a running server, which holds the data folder.
+  private func remote(_ link: ServerLink) async throws -> Exit {
+    if arguments.isSet("rollback") {
+      let answer = try await link.json("/v1/admin/tune/rollback", [])
+      show(number: answer["model"]?.int.map { Int($0) })
+      return .done
+    }
+    guard try arguments.choice("from", of: ["judged", "feedback"]) == "feedback" else {
+      throw Refusal(
+        .validationFailed,
+        "\(link.address) has the data folder: stop it to learn from files, or learn --from feedback."
+      )
+    }
+    let body: JSONObject = [
+      "folds": .number(arguments.integer("folds")), "seed": .number(arguments.integer("seed")),
+      "dryRun": .bool(arguments.isSet("dry-run")),
+    ]
+    let answer = try await link.json("/v1/admin/tune", JSON.object(body).bytes)
+    if arguments.isSet("json") {
+      Terminal.data(answer.text)
+    } else {
+      let lines = (answer["lines"]?.array ?? []).compactMap(\.string)
+      for line in lines { Terminal.data(Terminal.safe(line)) }
+      Terminal.data(Terminal.safe(answer["verdict"]?.string ?? ""))
+    }
+    return answer["isBetter"] == true ? .done : .refused
+  }
+
+  // MARK: Files alone
+
+  /// What tuning would give on a catalog of files, by folds of its judged needs.
+  private func measure() async throws -> Exit {
+    let needs = try judgedNeeds()
+    let services = try JudgedFiles.services(
+      arguments.text("catalog") ?? "", pool: arguments.text("pool"))
+    Terminal.words("\(services.count) services, \(needs.count) needs")
+    let bench = try EngineTuningBench(
+      services: services, encoder: encoder(), at: DataFolder.clock.now)
+    let report = try await named {
+      try await TuningRun(settings).run(
+        TuningRun.Input(bench: bench, needs: needs, source: "judged"), at: DataFolder.clock.now
+      ) { Terminal.progress($0) }
     }
     Terminal.progress("")
-  }
-
-  private func models(_ folder: DataFolder) throws -> TunedModels {
-    let modelID = try JSON.parse(IndexFiles.model)["id"]?.string ?? "none"
-    return TunedModels(dataFolder: folder.path, modelID: modelID)
+    if arguments.isSet("json") {
+      Terminal.data(JSON.object(report.json).text)
+    } else {
+      for line in report.lines { Terminal.data(line) }
+    }
+    return report.verdict == .publish ? .done : .refused
   }
 
   // MARK: The shipped weights
 
   private func defaults() async throws -> Exit {
     let path = arguments.text("defaults") ?? ""
-    let ranking = String(decoding: try read(path), as: UTF8.self)
+    let ranking = try JudgedFiles.text(path)
     let encoder = encoder()
     var sets: [DefaultsRun.JudgedSet] = []
-    for text in arguments.list("set") { sets.append(try await set(text, ranking, encoder)) }
+    for text in arguments.list("set") { sets.append(try set(text, ranking, encoder)) }
     let report = try await DefaultsRun().run(sets) { Terminal.progress($0) }
     Terminal.progress("")
     let isWritten = report.isBetter && !arguments.isSet("dry-run")
@@ -176,48 +160,20 @@ struct TuneCommand: Sendable {
   /// Reads `name:catalog:queries:qrels[:pool]:family`.
   private func set(
     _ text: String, _ ranking: String, _ encoder: Encoder?
-  ) async throws -> DefaultsRun.JudgedSet {
+  ) throws -> DefaultsRun.JudgedSet {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
     guard (5...6).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else {
       throw Refusal(
         .validationFailed,
         "--set is name:catalog:queries:qrels[:pool]:family; this is \(text.prefix(200)).")
     }
-    var services = try Importer.services(of: parts[1]).filter(\.isPublic)
-    if parts.count == 6 {
-      let pool = Set(try lines(of: parts[4]))
-      services.removeAll { !pool.contains($0.id) }
-    }
+    let services = try JudgedFiles.services(parts[1], pool: parts.count == 6 ? parts[4] : nil)
     Terminal.progress("preparing \(parts[0])")
     return DefaultsRun.JudgedSet(
       name: parts[0], family: parts[parts.count - 1],
-      bench: try await benches.catalog(services, encoder: encoder, ranking: ranking),
-      needs: try needs(queries: parts[2], qrels: parts[3]))
-  }
-
-  // MARK: Files
-
-  private func needs(queries: String, qrels: String) throws -> [TuningNeed] {
-    let (questions, judgements) = (try lines(of: queries), try lines(of: qrels))
-    do {
-      return try TuningNeeds.judged(queries: questions, qrels: judgements)
-    } catch {
-      throw Refusal(
-        .validationFailed, "A line of \(queries) or \(qrels) is not valid.",
-        fields: [.init("line \(error.line)", error.reason)])
-    }
-  }
-
-  private func lines(of path: String) throws -> [String] {
-    String(decoding: try read(path), as: UTF8.self)
-      .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
-  }
-
-  private func read(_ path: String) throws -> Data {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw Refusal(.validationFailed, "\(path) cannot be read.")
-    }
-    return data
+      bench: try EngineTuningBench(
+        services: services, encoder: encoder, at: DataFolder.clock.now, ranking: ranking),
+      needs: try JudgedFiles.needs(queries: parts[2], qrels: parts[3]))
   }
 
   private func encoder() -> Encoder? {
@@ -231,23 +187,10 @@ struct TuneCommand: Sendable {
     do {
       return try await body()
     } catch let error as TunedModelError {
-      throw Refusal(.validationFailed, TuneCommand.words(for: error))
+      throw Refusal(.validationFailed, error.words)
     } catch let error as AdapterTrainer.Diverged {
       throw Refusal(
         .internal, "Learning ran away at step \(error.step): a vector of the index is no number.")
-    }
-  }
-
-  private static func words(for error: TunedModelError) -> String {
-    switch error {
-    case .missing(let file): "A tuned model's \(file) is missing; waypost tune learns a new one."
-    case .unwritable(let file): "A tuned model's \(file) cannot be written."
-    case .otherVersion(let found):
-      "A tuned model has version \(found), this program reads \(TunedFiles.version); learn it anew."
-    case .foreign(let modelID, let expected):
-      "A tuned model belongs to the embedding model \(modelID), this program has \(expected)."
-    case .damaged(let file, let fault):
-      "A tuned model's \(file) is damaged (\(fault.rawValue)); waypost tune learns a new one."
     }
   }
 }
