@@ -40,6 +40,27 @@ enum LiveServices {
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
       settings: try learning(arguments))
+    return Services(
+      record: folder.record, clock: clock, random: random, keys: keys,
+      accounts: Accounts(
+        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
+      refreshTokens: RefreshTokens(
+        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
+      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      configuration: try configuration(arguments, folder, publicURL))
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  private static func configuration(
+    _ arguments: Arguments, _ folder: DataFolder, _ publicURL: String
+  ) throws -> Services.Configuration {
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.backupFolder = folder.path + "/backups"
@@ -51,17 +72,7 @@ enum LiveServices {
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
     configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
-    return Services(
-      record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
-      refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
-      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
-      payments: try payments(arguments, folder, idempotency, publicURL, log),
-      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
-      configuration: configuration)
+    return configuration
   }
 
   /// The desk of sessions, with the trial budget posted and every deadline of the time away applied.
@@ -97,11 +108,6 @@ enum LiveServices {
   ) throws {
     try StandingStore.requireNotFrozen(user, on: connection)
     try SpendingLimits.require(.user(user), amount, at: now, on: connection)
-  }
-
-  private static func warn(of indexer: Indexer) {
-    guard let words = indexer.index.snapshot.tuningFault else { return }
-    Terminal.words("waypost: the shipped ranking is in use. \(words)")
   }
 
   /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
