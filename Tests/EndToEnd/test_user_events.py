@@ -1,12 +1,13 @@
 """What happens to a signed-in user, as it happens: GET /v1/me/events."""
 
+import http.client
 import json
 import queue
+import socket
 import threading
 import uuid
 
 import pytest
-import requests
 
 import harness
 from harness import Account, Server, problem
@@ -21,8 +22,12 @@ class Stream:
         headers = {"Authorization": "Bearer " + account.token}
         if last is not None:
             headers["Last-Event-ID"] = str(last)
-        self.answer = requests.get(account.server.url + PATH, headers=headers, stream=True, timeout=60)
-        assert self.answer.status_code == 200, self.answer.text
+        connection = http.client.HTTPConnection("127.0.0.1", account.server.port, timeout=60)
+        connection.connect()
+        self.socket = connection.sock
+        connection.request("GET", PATH, headers=headers)
+        self.answer = connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
         assert self.answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         self.events = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
@@ -30,16 +35,17 @@ class Stream:
     def read(self):
         fields = {}
         try:
-            for line in self.answer.iter_lines(chunk_size=1):
-                if line.startswith(b":"):
+            for raw in iter(self.answer.readline, b""):
+                line = raw.decode().rstrip("\n")
+                if line.startswith(":"):
                     continue  # a comment keeps the line open
                 if line:
-                    name, _, value = line.decode().partition(": ")
+                    name, _, value = line.partition(": ")
                     fields[name] = value
                 elif fields:
                     self.events.put(fields)
                     fields = {}
-        except (requests.RequestException, OSError, AttributeError, ValueError):
+        except (http.client.HTTPException, OSError, ValueError):
             pass  # closed by the test
         self.events.put(None)
 
@@ -57,7 +63,10 @@ class Stream:
         return True
 
     def close(self):
-        self.answer.close()
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the server was first
 
 
 @pytest.fixture(scope="module")
