@@ -5,6 +5,7 @@ import json
 import queue
 import socket
 import threading
+import time
 import uuid
 
 import pytest
@@ -75,6 +76,7 @@ def house(tmp_path_factory):
     rows = harness.write_rows(folder / "few.jsonl", harness.read_rows(harness.SERVICES, 60))
     harness.cli("import", rows, "--data", folder / "data", "--no-embed")
     key = harness.add_key(folder / "data")
+    harness.add_user(folder / "data", "admin", "admin@example.org")
     with Server(folder / "data") as server:
         server.sandbox = Account(server, key)
         yield server
@@ -115,6 +117,25 @@ def test_a_user_hears_of_its_sessions_and_nobody_elses(house):
     theirs.close()
 
 
+def test_the_balance_comes_again_when_the_account_moves(house):
+    user, other = Account.register(house), Account.register(house)
+    mine, theirs = Stream(user), Stream(other)
+    assert mine.next("balance")[0]["availableMicrotokens"] == 0
+    theirs.next("balance")
+    admin = Account.login(house, "admin@example.org")
+    for amount, after in ((5_000_000, 5_000_000), (1, 5_000_001)):
+        body = {"userId": user.get("/v1/me").json()["id"], "amountMicrotokens": amount, "reason": "for a test"}
+        answer = admin.post("/v1/admin/grants", body, key=uuid.uuid4().hex)
+        assert answer.status_code == 201, answer.text
+        balance, id = mine.next("balance")
+        assert balance == {"balanceMicrotokens": after, "heldMicrotokens": 0, "availableMicrotokens": after}
+        assert id is None, "a state, not an event to take up after"
+    with pytest.raises(queue.Empty):
+        theirs.events.get(timeout=1)
+    mine.close()
+    theirs.close()
+
+
 def test_a_stream_takes_up_where_it_was(house):
     user = Account.register(house)
     stream = Stream(user)
@@ -149,6 +170,13 @@ def test_five_streams_a_user_are_all(house):
     Stream(Account.register(house)).close()
     for stream in streams:
         stream.close()
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return Stream(user).close()
+        except AssertionError:
+            assert time.monotonic() < end, "a client that left still counts"
+            time.sleep(0.2)
 
 
 def test_only_people_have_streams(house):
