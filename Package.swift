@@ -37,8 +37,10 @@ let package = Package(
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
-        .embedInCode("Migrations/m0012-create-payment.sql"),
+        .embedInCode("Migrations/m0009-extend-session.sql"),
+        .embedInCode("Migrations/m0010-extend-identity.sql"),
         .embedInCode("Migrations/m0011-create-webhook.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -61,7 +63,8 @@ let package = Package(
         "Catalog", "Embedding", "LinearAlgebra", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
-      name: "Identity", dependencies: ["Cryptography", "SQLite", "Index", "Primitives"]),
+      name: "Identity",
+      dependencies: ["Cryptography", "SQLite", "Index", "HTTPClient", "Primitives"]),
     .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
     .target(
       name: "Sessions",
@@ -72,6 +75,8 @@ let package = Package(
       name: "Payments",
       dependencies: [
         "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
       name: "Webhooks",
       dependencies: [
         "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
@@ -85,16 +90,16 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments",
+        "Webhooks", "Chat",
         "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
-        "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Sessions", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra",
+        "Index",
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
@@ -116,6 +121,8 @@ let package = Package(
       dependencies: [
         "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
+      ]),
+    .testTarget(
       name: "WebhooksTests",
       dependencies: [
         "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",

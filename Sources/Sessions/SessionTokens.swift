@@ -10,20 +10,28 @@ struct SessionTokens: Sendable {
   let issuer: String
 
   /// The launch token of a session: its life is the session's and five minutes (specification core, 5).
-  func launch(_ record: SessionRecord) -> String {
+  ///
+  /// - Parameter algorithm: What its provider has chosen; while no key of it signs yet, ES256.
+  func launch(_ record: SessionRecord, algorithm: SigningAlgorithm = .es256) -> String {
     let issued = Timestamp(milliseconds: record.state.createdAt)
-    let subject = Digest.hmac(
-      key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8))
     let claims: JSONObject = [
       "iss": .string(issuer), "aud": .string(record.appID),
-      "sub": .string(BytesText.base64url(subject)), "session_id": .string(record.id.text),
+      "sub": .string(subject(of: record)), "session_id": .string(record.id.text),
       "service_id": .string(record.serviceID), "jti": .string(BytesText.base64url(record.launchID)),
       "iat": .int(issued.seconds), "nbf": .int(issued.seconds),
       "exp": .int(issued.seconds + record.state.duration / 1_000 + 300),
       "duration_limit": .int(record.state.duration / 1_000),
       "tokens_allocated": .int(record.held / 1_000_000), "scope": "session",
     ]
-    return JWT.sign(type: "launch+jwt", claims: claims, with: keys.signing(at: issued))
+    let key = keys.signing(at: issued, algorithm: algorithm)
+    return JWT.sign(type: "launch+jwt", claims: claims, with: key)
+  }
+
+  /// The user's name towards the session's provider, and towards nobody else (pairwise).
+  func subject(of record: SessionRecord) -> String {
+    BytesText.base64url(
+      Digest.hmac(
+        key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8)))
   }
 
   /// The session and token id that a launch token names.
@@ -31,7 +39,9 @@ struct SessionTokens: Sendable {
   func launched(_ token: String, at now: Timestamp) throws(Refusal) -> (
     ID<SessionKind>, jti: [UInt8]
   ) {
-    let claims = try verify(token, type: "launch+jwt", audience: nil, at: now)
+    let claims = try verify(
+      token, type: "launch+jwt", audience: nil, at: now,
+      algorithms: Set(SigningAlgorithm.allCases))
     guard let id = claims["session_id"]?.string.flatMap({ ID<SessionKind>($0) }),
       let jti = claims["jti"]?.string.flatMap({ BytesText.bytes(base64url: $0) }), jti.count == 16
     else { throw Refusal(.tokenInvalid, "The launch token is not valid.") }
@@ -52,25 +62,32 @@ struct SessionTokens: Sendable {
   /// How long after its end a token can still wake a paused session, in seconds.
   static let lateSeconds: Int64 = 1_800
 
-  /// The session that a bearer token is for, and whether the token is past its end.
+  /// A token with no more than this left is replaced by the next reply, in seconds.
+  static let ageingSeconds: Int64 = 300
+
+  /// The session that a bearer token is for, and how old the token is.
   func bearer(_ token: String, at now: Timestamp) throws(Refusal) -> SessionActor {
     let claims = try verify(
       token, type: "at+jwt", audience: issuer, at: now, grace: SessionTokens.lateSeconds)
     guard claims["scope"] == "session",
       let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
     else { throw Refusal(.tokenInvalid, "The session token is not valid.") }
+    let left = (claims["exp"]?.int ?? 0) - now.seconds
     // The verifier's own leeway of 30 s counts as not late.
-    return .bearer(id, isLate: (claims["exp"]?.int ?? 0) + 30 <= now.seconds)
+    return .bearer(
+      id, left <= -30 ? .late : left <= SessionTokens.ageingSeconds ? .ageing : .fresh)
   }
 
   private func verify(
-    _ token: String, type: String, audience: String?, at now: Timestamp, grace: Int64 = 0
+    _ token: String, type: String, audience: String?, at now: Timestamp, grace: Int64 = 0,
+    algorithms: Set<SigningAlgorithm> = [.es256]
   ) throws(Refusal) -> JSONObject {
     do throws(JWTError) {
       return try JWT.verify(
         token,
         expecting: .init(
-          type: type, issuer: issuer, audience: audience, expiredGraceSeconds: grace), at: now
+          type: type, issuer: issuer, audience: audience, expiredGraceSeconds: grace,
+          algorithms: algorithms), at: now
       ) { keys.verifying($0, at: now) }
     } catch {
       if error == .expired { throw Refusal(.tokenExpired, "The token has expired.") }
