@@ -112,16 +112,21 @@ struct PurchaseRoutes: Sendable {
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The refund is not valid.", fields: faults)
     }
-    return response(
-      try await services.payments.refund(
-        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
-        refused: refused(context)))
+    let answer = try await services.payments.refund(
+      id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
+      refused: refused(context))
+    if answer.status < 300, !answer.isReplayed {
+      try await services.note("purchase.refunded", on: "purchase:" + id.text, by: context)
+    }
+    return response(answer)
   }
 
   func unflag(_ context: Context) async throws -> Response {
     try context.admin()
     try context.known(try context.json(), [])
     let purchase = try await services.payments.unflag(try purchaseID(context))
+    try await services.note(
+      "purchase.unflagged", on: "purchase:" + context.parameter("id"), by: context)
     return .json(.object(purchase.adminJSON))
   }
 
@@ -149,8 +154,12 @@ struct PurchaseRoutes: Sendable {
       throw Refusal(.notFound, "There is no such user.")
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
-    return response(
-      try await services.payments.settleDebts(of: user, key: key, refused: refused(context)))
+    let answer = try await services.payments.settleDebts(
+      of: user, key: key, refused: refused(context))
+    if answer.status < 300, !answer.isReplayed {
+      try await services.note("debts.settled", on: "user:" + user.text, by: context)
+    }
+    return response(answer)
   }
 
   // MARK: Shared
