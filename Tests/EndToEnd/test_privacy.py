@@ -56,6 +56,7 @@ def test_an_export_is_one_document_with_everything(house):
     assert WORDS[2] in json.dumps(document["conversations"]) and document["conversations"][0]["id"] == chat.id
     assert document["consents"][0]["purpose"] == "analytics" and len(document["devices"]) == 1
     assert document["apiKeys"][0]["name"].startswith(WORDS[1]) and "transfers" in document
+    assert isinstance(document["webhookDeliveries"], list)
     assert isinstance(document["webhookEvents"], list) and isinstance(document["searches"], list)
     stranger = Account.register(house)
     assert session["id"] not in stranger.get("/v1/me/export").text
