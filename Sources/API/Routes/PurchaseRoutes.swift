@@ -148,6 +148,7 @@ struct PurchaseRoutes: Sendable {
 
   func settle(_ context: Context) async throws -> Response {
     try context.admin()
+    let admin = try context.user()
     let body = try context.json()
     try context.known(body, [])
     guard let user = ID<UserKind>(context.parameter("id")) else {
@@ -155,7 +156,7 @@ struct PurchaseRoutes: Sendable {
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
     let answer = try await services.payments.settleDebts(
-      of: user, key: key, refused: refused(context))
+      of: user, by: admin, key: key, refused: refused(context))
     if answer.status < 300, !answer.isReplayed {
       try await services.note("debts.settled", on: "user:" + user.text, by: context)
     }
