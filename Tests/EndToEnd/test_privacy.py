@@ -1,6 +1,7 @@
 """Own data and its end, and what the operator does to accounts; the audit log."""
 
 import json
+import sqlite3
 import uuid
 
 import pytest
@@ -190,3 +191,15 @@ def test_failed_sign_ins_are_counted_in_the_log(tmp_path):
         rows = [row for row in operator.get("/v1/admin/audit").json()["entries"] if row["action"] == "sign_in.failed"]
         assert {row["detail"] for row in rows} == {"count=3", "count=1"}
         assert operator.get("/v1/admin/audit/verify").json()["sound"] is True
+
+
+def test_a_log_that_was_changed_is_found_by_the_ledgers_verification(tmp_path):
+    data = tmp_path / "data"
+    harness.add_user(data, "admin", "admin@example.org")
+    assert harness.cli("ledger", "verify", "--data", data).returncode == 0
+    with sqlite3.connect(data / "record.db") as record:
+        record.execute("DROP TRIGGER audit_no_update")
+        assert record.execute("UPDATE audit SET actor = 'system'").rowcount >= 1
+    record.close()
+    done = harness.cli("ledger", "verify", "--data", data, check=False)
+    assert done.returncode == 1 and "audit row 1 was changed" in done.stdout
