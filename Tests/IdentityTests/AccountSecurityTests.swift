@@ -223,8 +223,10 @@ struct AccountSecurityTests {
     let refused: @Sendable (Refusal) -> Idempotency.Answer = {
       Idempotency.Answer(status: $0.code.status, body: Array($0.code.rawValue.utf8))
     }
-    let one = try await accounts.register(form, key: key, idempotency, by: .system, refused: refused)
-    let two = try await accounts.register(form, key: key, idempotency, by: .system, refused: refused)
+    let one = try await accounts.register(
+      form, key: key, idempotency, by: .system, refused: refused)
+    let two = try await accounts.register(
+      form, key: key, idempotency, by: .system, refused: refused)
     #expect(one.status == 201 && !one.isReplayed)
     #expect(two.isReplayed && two.body == one.body)
     let other = try Idempotency.Key(

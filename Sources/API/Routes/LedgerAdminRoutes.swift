@@ -63,6 +63,9 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.grant(
         id, to: .user(user), amount, throughGrants: via == "grants",
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      try AuditLog.record(
+        "ledger.granted", on: "user:" + user.text, detail: "transfer \(id.text)",
+        by: context.author, at: now, on: connection)
       let balance = try LedgerStore.balance(.user(user), on: connection)
       return answer(201, id, amount, balance)
     }
@@ -84,6 +87,11 @@ struct LedgerAdminRoutes: Sendable {
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      if isNew {
+        try AuditLog.record(
+          "ledger.paid_out", on: "provider:" + provider, detail: "transfer \(id.text)",
+          by: context.author, at: now, on: connection)
+      }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }
@@ -102,24 +110,27 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.refund(
         id, capture: capture, amount, LedgerOrder(actor: actor(context), reason: reason), at: now,
         on: connection)
+      try AuditLog.record(
+        "ledger.refunded", on: "transfer:" + capture.text, detail: "transfer \(id.text)",
+        by: context.author, at: now, on: connection)
       return answer(201, id, amount, nil)
     }
   }
 
   func freeze(_ context: Context) async throws -> Response {
-    try await setStanding(context) { name, order, now, connection in
+    try await setStanding(context, "ledger.frozen") { name, order, now, connection in
       try LedgerStore.freeze(name, order, at: now, on: connection)
     }
   }
 
   func unfreeze(_ context: Context) async throws -> Response {
-    try await setStanding(context) { name, order, now, connection in
+    try await setStanding(context, "ledger.unfrozen") { name, order, now, connection in
       try LedgerStore.unfreeze(name, order, at: now, on: connection)
     }
   }
 
   private func setStanding(
-    _ context: Context,
+    _ context: Context, _ action: String,
     _ change: @escaping @Sendable (AccountName, LedgerOrder, Timestamp, Connection) throws -> Void
   ) async throws -> Response {
     try context.admin()
@@ -130,6 +141,8 @@ struct LedgerAdminRoutes: Sendable {
     let now = services.clock.now
     let standing = try await services.record.write { connection in
       try change(.user(user), given, now, connection)
+      try AuditLog.record(
+        action, on: "user:" + user.text, by: context.author, at: now, on: connection)
       return try LedgerStore.standing(.user(user), on: connection)
     }
     let frozenAt: String? = if case .frozen(let since) = standing { since.rfc3339 } else { nil }

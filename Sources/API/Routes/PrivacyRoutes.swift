@@ -31,7 +31,8 @@ struct PrivacyRoutes: Sendable {
       PrivacyRoutes.view(purpose, all.last { $0.purpose == purpose })
     }
     return .json([
-      "consents": .array(current), "history": .array(all.map { PrivacyRoutes.view($0.purpose, $0) }),
+      "consents": .array(current),
+      "history": .array(all.map { PrivacyRoutes.view($0.purpose, $0) }),
     ])
   }
 

@@ -42,7 +42,8 @@ enum LedgerCommand {
         database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
       ).audit()
       let sessions = try await folder.record.read { try SessionVerifier.verify($0) }
-      faults = report.faults + sessions
+      let audit = try await folder.record.read { try AuditLog.verify($0) }
+      faults = report.faults + sessions + audit.faults
       count = Int64(report.transferCount)
     }
     if arguments.isSet("json") {
