@@ -114,14 +114,15 @@ struct PurchaseRoutes: Sendable {
     }
     return response(
       try await services.payments.refund(
-        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
-        refused: refused(context)))
+        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin,
+        author: author(context), key: key, refused: refused(context)))
   }
 
   func unflag(_ context: Context) async throws -> Response {
     try context.admin()
     try context.known(try context.json(), [])
-    let purchase = try await services.payments.unflag(try purchaseID(context))
+    let purchase = try await services.payments.unflag(
+      try purchaseID(context), author: author(context))
     return .json(.object(purchase.adminJSON))
   }
 
@@ -143,6 +144,7 @@ struct PurchaseRoutes: Sendable {
 
   func settle(_ context: Context) async throws -> Response {
     try context.admin()
+    let admin = try context.user()
     let body = try context.json()
     try context.known(body, [])
     guard let user = ID<UserKind>(context.parameter("id")) else {
@@ -150,7 +152,8 @@ struct PurchaseRoutes: Sendable {
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
     return response(
-      try await services.payments.settleDebts(of: user, key: key, refused: refused(context)))
+      try await services.payments.settleDebts(
+        of: user, by: admin, author: author(context), key: key, refused: refused(context)))
   }
 
   // MARK: Shared
@@ -172,6 +175,10 @@ struct PurchaseRoutes: Sendable {
   private static func badParameter(_ pointer: String, _ reason: String) -> Refusal {
     Refusal(
       .validationFailed, "A query parameter is not valid.", fields: [.init(pointer, reason)])
+  }
+
+  private func author(_ context: Context) -> AuditLog.Author {
+    AuditLog.Author(context.principal, requestID: context.requestID)
   }
 
   private func key(
