@@ -27,7 +27,12 @@ final class RateLimiter: Sendable {
   }
 
   /// Counts one request of a caller; with `isCounted` false only looks.
-  func take(_ caller: String, at now: Timestamp, isCounted: Bool = true) -> Verdict {
+  ///
+  /// - Parameter own: The caller's own allowance, where it has one.
+  func take(
+    _ caller: String, at now: Timestamp, isCounted: Bool = true, perMinute own: Int64? = nil
+  ) -> Verdict {
+    let perMinute = own ?? self.perMinute
     let full = perMinute * 1_000
     return buckets.withLock { buckets in
       if buckets.count >= RateLimiter.bucketCountMax {

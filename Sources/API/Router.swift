@@ -11,6 +11,8 @@ package struct Router: Sendable {
   private let limiters: [Route.Budget: RateLimiter]
   /// Credentials of an address that were not accepted: a tenth of what it may ask.
   private let failures: RateLimiter
+  /// Each key by the rate that it was made with.
+  private let grants = RateLimiter(name: "key", perMinute: 1)
   private let log: @Sendable (JSONObject) -> Void
   private let microseconds: @Sendable () -> Int64
 
@@ -119,7 +121,7 @@ package struct Router: Sendable {
         throw Refusal(.unauthenticated, "Sign in first.")
       }
       // Keys are in the record, which cannot be asked here; they are checked with the whole request.
-      let isKey = bearer.hasPrefix(Accounts.keyPrefix)
+      let isKey = Accounts.isKey(bearer)
       let principal = isKey ? nil : try services.accounts.principal(accessToken: bearer)
       switch route.bodyLimit {
       case .anyone: break
@@ -156,12 +158,13 @@ package struct Router: Sendable {
       throw Refusal(
         .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
     }
+    try requireGrant(caller.grant, for: route)
     guard request.body.count <= route.bodyLimit.byteCount else {
       throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
     }
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
-      session: caller.session, address: caller.address)
+      login: caller.login, grant: caller.grant, session: caller.session, address: caller.address)
     var response = try await withTaskExecutorPreference(
       route.isSearch ? SearchThreads.shared : nil
     ) {
@@ -182,7 +185,22 @@ package struct Router: Sendable {
   private struct Caller {
     let address: String
     var principal: Principal
+    var login: ID<LoginKind>?
+    var grant: Grant?
     var session: SessionActor?
+  }
+
+  /// What a key is bound to: its scopes, and its own requests a minute.
+  private func requireGrant(_ grant: Grant?, for route: Route) throws(Refusal) {
+    guard let grant else { return }
+    try GrantRules.require(grant, for: route)
+    guard let perMinute = grant.perMinute else { return }
+    let verdict = grants.take(grant.name, at: services.clock.now, perMinute: Int64(perMinute))
+    guard verdict.isAllowed else {
+      throw Refusal(
+        .rateLimited, "Too many requests with this key.",
+        retryAfterSeconds: Int(verdict.resetSeconds))
+    }
   }
 
   private func identify(
@@ -195,8 +213,11 @@ package struct Router: Sendable {
       if caller.session != nil { return caller }
     }
     // A key costs a read of the record: who has tried too many is not let at it.
-    if bearer.hasPrefix(Accounts.keyPrefix) { try countFailure(of: address, isCounted: false) }
-    caller.principal = try await services.accounts.principal(bearer: bearer)
+    if Accounts.isKey(bearer) { try countFailure(of: address, isCounted: false) }
+    let credential = try await services.accounts.credential(bearer: bearer)
+    caller.principal = credential.principal
+    caller.login = credential.login
+    caller.grant = credential.grant
     return caller
   }
 
