@@ -63,9 +63,7 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.grant(
         id, to: .user(user), amount, throughGrants: via == "grants",
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      try AuditLog.record(
-        "ledger.granted", on: "user:" + user.text, detail: "transfer \(id.text)",
-        by: context.author, at: now, on: connection)
+      try note("grant", "user:" + user.text, amount, context, now, connection)
       let balance = try LedgerStore.balance(.user(user), on: connection)
       return answer(201, id, amount, balance)
     }
@@ -87,11 +85,7 @@ struct LedgerAdminRoutes: Sendable {
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      if isNew {
-        try AuditLog.record(
-          "ledger.paid_out", on: "provider:" + provider, detail: "transfer \(id.text)",
-          by: context.author, at: now, on: connection)
-      }
+      if isNew { try note("payout", "provider:" + provider, amount, context, now, connection) }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }
@@ -110,21 +104,19 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.refund(
         id, capture: capture, amount, LedgerOrder(actor: actor(context), reason: reason), at: now,
         on: connection)
-      try AuditLog.record(
-        "ledger.refunded", on: "transfer:" + capture.text, detail: "transfer \(id.text)",
-        by: context.author, at: now, on: connection)
+      try note("refund", "transfer:" + capture.text, amount, context, now, connection)
       return answer(201, id, amount, nil)
     }
   }
 
   func freeze(_ context: Context) async throws -> Response {
-    try await setStanding(context, "ledger.frozen") { name, order, now, connection in
+    try await setStanding(context, "frozen") { name, order, now, connection in
       try LedgerStore.freeze(name, order, at: now, on: connection)
     }
   }
 
   func unfreeze(_ context: Context) async throws -> Response {
-    try await setStanding(context, "ledger.unfrozen") { name, order, now, connection in
+    try await setStanding(context, "unfrozen") { name, order, now, connection in
       try LedgerStore.unfreeze(name, order, at: now, on: connection)
     }
   }
@@ -140,9 +132,9 @@ struct LedgerAdminRoutes: Sendable {
     let given = LedgerOrder(actor: actor(context), reason: try reason(body))
     let now = services.clock.now
     let standing = try await services.record.write { connection in
-      try change(.user(user), given, now, connection)
       try AuditLog.record(
-        action, on: "user:" + user.text, by: context.author, at: now, on: connection)
+        "ledger." + action, on: "user:" + user.text, by: context.author, at: now, on: connection)
+      try change(.user(user), given, now, connection)
       return try LedgerStore.standing(.user(user), on: connection)
     }
     let frozenAt: String? = if case .frozen(let since) = standing { since.rfc3339 } else { nil }
@@ -169,6 +161,16 @@ struct LedgerAdminRoutes: Sendable {
       throw Refusal(.notFound, "There is no such user.")
     }
     return id
+  }
+
+  /// Notes an order in the audit log, in its own transaction.
+  private func note(
+    _ action: String, _ subject: String, _ amount: Microtokens, _ context: Context,
+    _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try AuditLog.record(
+      "ledger." + action, on: subject, detail: "microtokens=\(amount.count)", by: context.author,
+      at: now, on: connection)
   }
 
   private func actor(_ context: Context) -> [UInt8] { context.principal.userID?.bytes ?? [] }
