@@ -13,6 +13,8 @@ package enum RouteTable {
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
+    // Last: it describes all the others.
+    routes += OpenAPIRoutes(describing: routes, version: services.configuration.version).all
     return routes
   }
 
