@@ -56,8 +56,7 @@ enum LiveServices {
     configuration.isDemo = arguments.isSet("demo")
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
-    configuration.requestsPerMinute = arguments.integer("rate-limit")
-    configuration.loginsPerMinute = arguments.integer("login-limit")
+    limit(&configuration, by: arguments)
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
@@ -70,6 +69,21 @@ enum LiveServices {
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       configuration: configuration)
+  }
+
+  /// The limits; those that are not set follow the two that are.
+  private static func limit(_ configuration: inout Services.Configuration, by arguments: Arguments) {
+    func setting(_ flag: String, unlessSet fallback: Int) -> Int {
+      arguments.isSet(flag) ? arguments.integer(flag) : fallback
+    }
+    let perMinute = arguments.integer("rate-limit")
+    let logins = arguments.integer("login-limit")
+    configuration.requestsPerMinute = perMinute
+    configuration.loginsPerMinute = logins
+    configuration.registrationsPerMinute = setting("register-limit", unlessSet: logins)
+    configuration.searchesPerSecond = setting("search-limit", unlessSet: perMinute > 0 ? 50 : 0)
+    configuration.chatsPerMinute = setting(
+      "chat-limit", unlessSet: perMinute > 0 ? max(1, perMinute / 5) : 0)
   }
 
   private static func warn(of indexer: Indexer) {

@@ -52,7 +52,16 @@ struct Setting: Sendable {
       "requests a minute for each user, key, session token, login or address; 0 lifts it"),
     Setting(
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
-      "sign-ins and registrations a minute for each address; 0 lifts it"),
+      "sign-ins a minute for each address; 0 lifts it"),
+    Setting(
+      "register-limit", "WAYPOST_REGISTER_LIMIT", nil, .integer(0...1_000_000),
+      commands: ["serve"], "registrations a minute for each address; unless set, as --login-limit"),
+    Setting(
+      "search-limit", "WAYPOST_SEARCH_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
+      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"),
+    Setting(
+      "chat-limit", "WAYPOST_CHAT_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
+      "chat turns a minute for each user or address; unless set, a fifth of --rate-limit"),
     Setting(
       "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
       "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
