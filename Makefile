@@ -1,7 +1,7 @@
 # Waypost's own commands. `make up` and `make test` work from a clean clone with Swift, Python and apt.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help packages model build up test unit e2e check format lint bench fuzz clean
+.PHONY: help packages model build up test unit e2e check format lint bench fuzz soak clean
 
 DATA ?= ./data
 PORT ?= 8080
@@ -15,6 +15,7 @@ help:
 	@echo "make up     installs, fetches the model, builds, imports the demo catalog, serves on 127.0.0.1:$(PORT)"
 	@echo "make test   every test"
 	@echo "make check  format, lint, imports, rules of the repository"
+	@echo "make soak   the ledger's simulation with 10^6 operations"
 	@echo "make fuzz   libFuzzer on filters, queries, tokenizers and the import, SECONDS_EACH=60"
 	@echo "make bench  relevance on the shipped judged needs, counts that repeat, times beside peers"
 
@@ -57,6 +58,10 @@ bench: build model
 
 fuzz: packages
 	@Scripts/fuzz.sh
+
+soak: packages
+	$(SWIFT) --build-tests
+	WAYPOST_SIMULATION_STEPS=1000000 SWIFT_BACKTRACE=enable=no swift test -c release --skip-build --filter "SimulationTests"
 
 clean:
 	rm -rf .build

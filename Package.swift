@@ -20,6 +20,11 @@ let package = Package(
       name: "CKernels", path: "Sources/C/CKernels",
       cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra"])],
       linkerSettings: [.linkedLibrary("m")]),
+    // For tests alone: a disk that crashes, as a SQLite VFS.
+    .target(
+      name: "CCrashDisk", path: "Sources/C/CCrashDisk",
+      cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-O2", "-Wall", "-Wextra"])],
+      linkerSettings: [.linkedLibrary("sqlite3")]),
 
     .target(
       name: "Index", path: "Index",
@@ -31,6 +36,9 @@ let package = Package(
         .embedInCode("Migrations/m0005-create-conversation.sql"),
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
+        .embedInCode("Migrations/m0008-extend-ledger.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
+        .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -61,6 +69,14 @@ let package = Package(
         "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
+      name: "Payments",
+      dependencies: [
+        "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      name: "Webhooks",
+      dependencies: [
+        "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
+      ]),
+    .target(
       name: "Chat",
       dependencies: [
         "Search", "Catalog", "Sessions", "Prompts", "HTTPClient", "SQLite", "Index", "Primitives",
@@ -69,28 +85,41 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Chat", "SQLite",
-        "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
+        "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index", "Primitives",
+        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
-    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "Primitives"]),
+    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "CCrashDisk", "Primitives"]),
     .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Primitives"]),
     .testTarget(
       name: "CatalogTests", dependencies: ["Catalog", "SQLite", "Index", "Primitives"]),
     .testTarget(
       name: "LedgerTests",
-      dependencies: ["Ledger", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: ["Ledger", "Cryptography", "SQLite", "CCrashDisk", "Index", "Primitives"]),
     .testTarget(
       name: "SessionsTests",
       dependencies: [
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
         "Primitives",
+      ]),
+    .testTarget(
+      name: "PaymentsTests",
+      dependencies: [
+        "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
+        "Primitives",
+      name: "WebhooksTests",
+      dependencies: [
+        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
+        "Index", "Primitives",
       ]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(

@@ -16,6 +16,14 @@ echo "== relevance"
 echo "== counts"
 "$waypost" bench counts
 
+echo "== ledger"
+disk=$(mktemp -d -p .build)
+chmod 755 "$disk"
+trap 'rm -rf "$catalog" "$disk"' EXIT
+for clients in 1 8; do
+  "$waypost" bench ledger --data "$disk" --clients $clients --rounds 3 --seconds 5
+done
+
 peers=()
 if [ -d ../shared/peers ]; then
   peers=(--peers ../shared/peers)

@@ -28,11 +28,11 @@ MODULES = {
     "Audit": "SQLite Cryptography Index", "Ledger": "SQLite Cryptography Index",
     "Identity": "Audit Cryptography SQLite Index HTTPClient",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
-    "Payments": "Ledger Identity HTTPClient SQLite Index",
-    "Delivery": "HTTPClient Cryptography SQLite Index",
+    "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
+    "Webhooks": "Identity Ledger HTTPClient Cryptography SQLite",
     "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
-    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Ledger Sessions Payments Delivery Insight Chat"
+    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Ledger Sessions Payments Webhooks Insight Chat"
 }
 MODULES["waypost"] = " ".join(MODULES) + " Foundation"
 EVERYWHERE = {"Primitives", "Glibc", "Dispatch", "Synchronization"}

@@ -91,12 +91,15 @@ package struct Route: Sendable {
   /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
   package enum BodyLimit: Sendable {
     case anyone(Int)
+    /// Whoever sends the header of a signature over the body.
+    case signed(header: String, Int)
     case provider(Int)
     case admin(Int)
 
     var byteCount: Int {
       switch self {
-      case .anyone(let count), .provider(let count), .admin(let count): count
+      case .anyone(let count), .signed(_, let count), .provider(let count), .admin(let count):
+        count
       }
     }
   }

@@ -32,12 +32,17 @@ package final class Metrics: Sendable {
     ]
     lines += microseconds.sorted { $0.key < $1.key }
       .map { "waypost_request_microseconds_total{\($0.key)} \($0.value)" }
-    for gauge in gauges {
-      lines += [
-        "# HELP \(gauge.name) \(gauge.help)", "# TYPE \(gauge.name) gauge",
-        "\(gauge.name) \(gauge.value)",
-      ]
-    }
-    return lines.joined(separator: "\n") + "\n"
+    return lines.joined(separator: "\n") + "\n" + Metrics.text(of: gauges)
+  }
+
+  static func text(of gauges: [(name: String, help: String, value: Int64)]) -> String {
+    gauges.map { gauge in
+      """
+      # HELP \(gauge.name) \(gauge.help)
+      # TYPE \(gauge.name) gauge
+      \(gauge.name) \(gauge.value)
+
+      """
+    }.joined()
   }
 }

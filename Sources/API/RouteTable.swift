@@ -9,9 +9,14 @@ package enum RouteTable {
       system(services, metrics) + catalog(services, search) + accounts(services)
       + sessions(services) + chat(services)
     routes += DiscoveryRoutes(services: services, search: search).routes
+    routes += LedgerRoutes(services: services).routes
+    routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
+    routes += PurchaseRoutes(services: services).all
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
+    routes += WebhookRoutes(services: services).all
+    routes += UserEventRoutes(services: services).all
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     // Last: it describes all the others.
     routes += OpenAPIRoutes(describing: routes, version: services.configuration.version).all
@@ -54,6 +59,9 @@ package enum RouteTable {
         handler: catalog.importLines),
       Route(
         "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
+      Route(
+        "POST", "/v1/admin/backups", "copy the record",
+        handler: BackupRoutes(services: services).make),
     ]
   }
 
@@ -74,8 +82,6 @@ package enum RouteTable {
   private static func sessions(_ services: Services) -> [Route] {
     let sessions = SessionRoutes(services: services)
     return [
-      Route("GET", "/v1/tokens/balance", "what the account has", handler: sessions.balance),
-      Route("GET", "/v1/tokens/transactions", "movements", handler: sessions.transactions),
       Route("POST", "/v1/proposals", "propose a trial", handler: sessions.propose),
       Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
       Route("POST", "/v1/sessions", "confirm a proposal", handler: sessions.confirm),
@@ -87,7 +93,6 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/{id}/pause", "pause", handler: sessions.pause),
       Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
       Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
-      Route("GET", "/v1/ledger/verify", "recompute balances and chain", handler: sessions.verify),
     ]
   }
 

@@ -126,6 +126,9 @@ package struct Router: Sendable {
     if let announced, announced <= Route.bodyByteCountMax {
       return .body(byteCountMax: Route.bodyByteCountMax)
     }
+    if case .signed(let header, _) = route.bodyLimit, head.header(header) != nil {
+      return .body(byteCountMax: byteCountMax)
+    }
     do throws(Refusal) {
       guard let bearer = Router.bearer(of: head) else {
         throw Refusal(.unauthenticated, "Sign in first.")

@@ -1,9 +1,12 @@
 package import Chat
 package import Identity
+package import Ledger
+package import Payments
 package import Primitives
 package import SQLite
 package import Search
 package import Sessions
+package import Webhooks
 
 /// Every live object that routes need, built once by the command.
 package struct Services: Sendable {
@@ -20,9 +23,13 @@ package struct Services: Sendable {
   package let chat: ChatDesk
   package let feedback: FeedbackDesk
   package let tuner: MarketplaceTuner
+  package let payments: PaymentDesk
+  package let webhooks: WebhookDesk
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
+  /// Verifies the ledger and writes its checkpoints.
+  package let auditor: LedgerAuditor
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -30,7 +37,8 @@ package struct Services: Sendable {
     record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, configuration: Configuration
+    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    configuration: Configuration
   ) {
     self.record = record
     self.clock = clock
@@ -45,7 +53,11 @@ package struct Services: Sendable {
     self.chat = chat
     self.feedback = feedback
     self.tuner = tuner
+    self.payments = payments
+    self.webhooks = webhooks
     self.configuration = configuration
+    auditor = LedgerAuditor(
+      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
   }
 
   /// What the command says about the server.
@@ -61,7 +73,11 @@ package struct Services: Sendable {
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none
+    /// The platform's share of captures of paid use, in ten-thousandths.
+    package var feeBasisPoints: Int64 = 2_000
     package var version = ""
+    /// Where backups are made; empty for nowhere.
+    package var backupFolder = ""
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

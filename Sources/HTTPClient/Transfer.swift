@@ -8,6 +8,8 @@ public struct OutboundRequest: Sendable {
   public var headers: [(name: String, value: String)]
   /// The body of a POST.
   public var body: [UInt8]
+  /// Whether it is a GET, without the body.
+  public var isRead = false
   /// Seconds to connect.
   public var connectSeconds = 5
   /// Seconds of silence that end the transfer.
@@ -16,6 +18,11 @@ public struct OutboundRequest: Sendable {
   public var totalSeconds = 60
   /// Bytes of an answer that are taken.
   public var byteCountMax = 4 * 1024 * 1024
+  /// Which addresses the transfer may connect to; nil for any. With one, no proxy is used and no connection of
+  /// another transfer, and http goes to loopback only.
+  public var addresses: AddressPolicy?
+  /// Filled while the transfer runs, where the caller wants to know more than the bytes.
+  public var notes: TransferNotes?
 
   /// A POST.
   public init(url: String, headers: [(name: String, value: String)], body: [UInt8]) {
@@ -31,6 +38,30 @@ public enum InboundPart: Sendable {
   case status(Int)
   /// Bytes of the body as they come.
   case bytes([UInt8])
+}
+
+/// What a transfer found beside its bytes. Whole when its stream has ended.
+public final class TransferNotes: Sendable {
+  private struct State {
+    var retryAfterSeconds: Int?
+    var isAddressRefused = false
+  }
+
+  private let state = Mutex(State())
+
+  /// Notes of a transfer that has not begun.
+  public init() {}
+
+  /// Seconds that the answer's `Retry-After` asks for, where it has one.
+  public var retryAfterSeconds: Int? { state.withLock { $0.retryAfterSeconds } }
+  /// Whether an address of the host was one that the transfer may not connect to.
+  public var isAddressRefused: Bool { state.withLock { $0.isAddressRefused } }
+
+  func note(retryAfterSeconds seconds: Int) {
+    if seconds > 0 { state.withLock { $0.retryAfterSeconds = seconds } }
+  }
+
+  func noteRefusedAddress() { state.withLock { $0.isAddressRefused = true } }
 }
 
 /// Why a transfer ended early.

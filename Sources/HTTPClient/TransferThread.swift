@@ -120,12 +120,18 @@ final class TransferThread: Sendable {
 private final class EasyTransfer {
   let handle: UnsafeMutableRawPointer
   let sink: TransferSink
+  private let notes: TransferNotes?
+  private let addresses: AddressPolicy?
+  private let isPlain: Bool
   private var headers: UnsafeMutablePointer<curl_slist>?
 
   init?(_ request: OutboundRequest, _ sink: TransferSink) {
     guard let handle = curl_easy_init() else { return nil }
     self.handle = handle
     self.sink = sink
+    notes = request.notes
+    addresses = request.addresses
+    isPlain = !request.url.lowercased().hasPrefix("https:")
     apply(request)
     // Unretained is sound: the thread keeps this object until the handle has left its multi handle.
     let pointer = Unmanaged.passUnretained(self).toOpaque()
@@ -134,9 +140,11 @@ private final class EasyTransfer {
       let transfer = Unmanaged<EasyTransfer>.fromOpaque(pointer).takeUnretainedValue()
       let buffer = UnsafeRawBufferPointer(start: bytes, count: size * count)
       let status = ccurl_status(transfer.handle)
+      transfer.notes?.note(retryAfterSeconds: ccurl_retry_after(transfer.handle))
       return transfer.sink.take(buffer, status: status) ? size * count : 0
     }
     _ = ccurl_set_pointer(handle, CURLOPT_WRITEDATA, pointer)
+    if addresses != nil { guardAddresses(pointer) }
   }
 
   deinit {
@@ -160,6 +168,8 @@ private final class EasyTransfer {
       _ = ccurl_set_pointer(
         handle, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress))
     }
+    // Last: the options of a body above make it a POST.
+    if request.isRead { _ = ccurl_set_long(handle, CURLOPT_HTTPGET, 1) }
     for header in request.headers {
       let isClean = !(header.name + header.value).utf8.contains { $0 < 0x20 || $0 == 0x7F }
       if isClean { headers = curl_slist_append(headers, "\(header.name): \(header.value)") }
@@ -167,8 +177,34 @@ private final class EasyTransfer {
     _ = ccurl_set_headers(handle, headers)
   }
 
+  /// Asks the policy for every address that libcurl is about to connect to, after it has resolved the name: what is
+  /// checked is what is connected to, whatever the name resolves to a moment later.
+  private func guardAddresses(_ pointer: UnsafeMutableRawPointer) {
+    // A proxy would connect in our place, and a kept connection was let through by nobody.
+    _ = ccurl_set_text(handle, CURLOPT_PROXY, "")
+    _ = ccurl_set_long(handle, CURLOPT_FRESH_CONNECT, 1)
+    _ = ccurl_set_long(handle, CURLOPT_FORBID_REUSE, 1)
+    _ = ccurl_set_opener(handle) { pointer, _, address in
+      guard let pointer, let address else { return -1 }
+      let transfer = Unmanaged<EasyTransfer>.fromOpaque(pointer).takeUnretainedValue()
+      guard transfer.mayConnect(to: address) else {
+        transfer.notes?.noteRefusedAddress()
+        return -1
+      }
+      return ccurl_open(address)
+    }
+    _ = ccurl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, pointer)
+  }
+
+  private func mayConnect(to address: UnsafePointer<curl_sockaddr>) -> Bool {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    let count = Int(ccurl_address(address, &bytes))
+    return addresses?.permits(Array(bytes[..<count]), isPlain: isPlain) ?? false
+  }
+
   /// Tells the reader how it ended.
   func finish(_ code: CURLcode) {
+    notes?.note(retryAfterSeconds: ccurl_retry_after(handle))
     if sink.isTooLarge { return sink.fail(.tooLarge) }
     switch code {
     case CURLE_OK, CURLE_ABORTED_BY_CALLBACK: sink.finish(status: ccurl_status(handle))

@@ -40,6 +40,12 @@ public struct AccountName: Sendable, Hashable {
   /// The user's 16 bytes or the provider's id; empty for the platform.
   public let owner: [UInt8]
 
+  /// The account of a kind and an owner.
+  package init(kind: AccountKind, owner: [UInt8]) {
+    self.kind = kind
+    self.owner = owner
+  }
+
   /// The platform's account of a kind.
   public static func platform(_ kind: AccountKind) -> AccountName {
     AccountName(kind: kind, owner: [])
@@ -54,8 +60,21 @@ public struct AccountName: Sendable, Hashable {
   }
 }
 
+/// Whether an account may take part in transfers.
+public enum AccountStanding: Sendable, Equatable {
+  /// It may.
+  case open
+  /// It may not spend, after a dispute; it may receive.
+  case frozen(since: Timestamp)
+  /// It takes part in nothing any more.
+  case closed
+}
+
 /// What an account has.
 public struct Balance: Sendable, Equatable {
+  /// Nothing.
+  public static let zero = Balance(balance: Microtokens(0), held: Microtokens(0))
+
   /// Credits less debits, posted.
   public let balance: Microtokens
   /// What open holds reserve.
@@ -78,14 +97,34 @@ public struct LedgerEntry: Sendable {
   public let reason: String
   /// When.
   public let at: Timestamp
+  /// What it did to the balance: 0 for holds and what releases them.
+  public let balanceChange: Microtokens
+  /// What it did to what is held.
+  public let heldChange: Microtokens
+  /// What the account on the other side is for.
+  public let counterparty: AccountKind
+  /// The hold, where it has to do with one.
+  public let holdID: ID<HoldKind>?
+  /// The capture of a fee or refund, or the fee of a returned one.
+  public let refersTo: ID<TransferKind>?
 }
 
 /// What a verification of the ledger found.
 public struct LedgerReport: Sendable, Equatable {
   /// Transfers read.
   public let transferCount: Int
-  /// What does not hold; empty for a sound ledger.
+  /// The last transfer.
+  public var sequence: Int64 = 0
+  /// The checkpoint that it began after; 0 for the first transfer.
+  public var from: Int64 = 0
+  /// What does not hold, at most 100 and a few; empty for a sound ledger.
   public let faults: [String]
   /// Whether everything holds.
   public var isSound: Bool { faults.isEmpty }
+
+  /// The same with further faults.
+  public func adding(_ more: [String]) -> LedgerReport {
+    LedgerReport(
+      transferCount: transferCount, sequence: sequence, from: from, faults: faults + more)
+  }
 }

@@ -2,152 +2,164 @@ public import SQLite
 
 /// Recomputes balances, holds and the chain from the transfers and compares (specification core, 2.3).
 public enum LedgerVerifier {
-  private struct Sums: Equatable {
-    var debitsPending: Int64 = 0
-    var debitsPosted: Int64 = 0
-    var creditsPending: Int64 = 0
-    var creditsPosted: Int64 = 0
-  }
-
-  private struct Replay {
-    var accounts: [Int64: Sums] = [:]
-    var holds:
-      [[UInt8]: (amount: Int64, captured: Int64, debit: Int64, credit: Int64, ending: String?)] =
-        [:]
-    var captures: [[UInt8]: Int64] = [:]
-    var faults: [String] = []
-  }
-
-  /// Reads the whole ledger; time and memory grow with its length.
+  /// Reads the whole ledger in one transaction; time grows with its length. For tests, tools and the start; a
+  /// running server goes by `LedgerAuditor`, in pages.
   public static func verify(_ connection: Connection) throws -> LedgerReport {
-    var replay = Replay()
-    var previous = [UInt8](repeating: 0, count: 32)
-    var count = 0
-    try connection.query(
-      """
-      SELECT t.seq, t.id, t.kind, t.debit, t.credit, t.amount, t.hold_id, t.refers_to, t.reason,
-      t.at_ms, t.prev_hash, t.row_hash, h.state FROM transfer t LEFT JOIN hold h ON h.id = t.hold_id
-      ORDER BY t.seq
-      """
-    ) { row in
-      count += 1
-      let entry = ChainRow(
-        sequence: row.int(0), id: row.blob(1), kind: row.text(2), debit: row.int(3),
-        credit: row.int(4), amount: row.int(5), holdID: row.isNull(6) ? nil : row.blob(6),
-        refersTo: row.isNull(7) ? nil : row.blob(7), reason: row.text(8), at: row.int(9))
-      if entry.sequence != Int64(count) {
-        replay.faults.append("I12: gap before \(entry.sequence)")
-      }
-      if row.blob(10) != previous || row.blob(11) != entry.hash(after: previous) {
-        replay.faults.append("I12: the chain breaks at \(entry.sequence)")
-      }
-      previous = row.blob(11)
-      apply(entry, to: &replay)
-      return true
-    }
-    try compareHolds(&replay, connection)
-    try compareAccounts(&replay, connection)
-    return LedgerReport(transferCount: count, faults: Array(replay.faults.prefix(100)))
+    try verify(from: nil, connection)
   }
 
-  private static func apply(_ entry: ChainRow, to replay: inout Replay) {
-    switch entry.kind {
-    case "post", "fee", "refund":
-      replay.accounts[entry.debit, default: Sums()].debitsPosted += entry.amount
-      replay.accounts[entry.credit, default: Sums()].creditsPosted += entry.amount
-      if entry.kind == "fee" { replay.captures[entry.id] = entry.amount }
-      if entry.kind == "refund", let capture = entry.refersTo {
-        replay.captures[capture, default: 0] -= entry.amount
-        if replay.captures[capture, default: 0] < 0 {
-          replay.faults.append("I6: refunds exceed their capture at \(entry.sequence)")
-        }
-      }
-    case "hold":
-      replay.accounts[entry.debit, default: Sums()].debitsPending += entry.amount
-      replay.accounts[entry.credit, default: Sums()].creditsPending += entry.amount
-      replay.holds[entry.holdID ?? []] = (entry.amount, 0, entry.debit, entry.credit, nil)
-    case "capture", "void", "expire": resolve(entry, &replay)
-    default: replay.faults.append("unknown kind at \(entry.sequence)")
-    }
+  /// Reads what follows a checkpoint and compares the accounts with the checkpoint's sums and that.
+  ///
+  /// - Parameter base: Its signature is the caller's to check. Nil reads everything.
+  public static func verify(
+    from base: LedgerCheckpoint?, _ connection: Connection
+  ) throws -> LedgerReport {
+    var replay = LedgerReplay(from: base)
+    while try !replay.read(limit: 10_000, on: connection) {}
+    return try finish(replay, connection).report
   }
 
-  private static func resolve(_ entry: ChainRow, _ replay: inout Replay) {
-    guard let id = entry.holdID, var hold = replay.holds[id], hold.ending == nil else {
-      replay.faults.append("I4: no open hold at \(entry.sequence)")
-      return
-    }
-    replay.accounts[entry.debit, default: Sums()].debitsPending -= entry.amount
-    replay.accounts[entry.credit, default: Sums()].creditsPending -= entry.amount
-    if entry.kind == "capture" {
-      hold.captured += entry.amount
-      replay.captures[entry.id] = entry.amount
-      replay.accounts[entry.debit, default: Sums()].debitsPosted += entry.amount
-      replay.accounts[entry.credit, default: Sums()].creditsPosted += entry.amount
-      if hold.captured > hold.amount {
-        replay.faults.append("I5: over-captured at \(entry.sequence)")
-      }
-    } else {
-      hold.ending = entry.kind
-    }
-    replay.holds[id] = hold
+  /// Compares the tables with a fold that has reached the end in this same snapshot.
+  ///
+  /// - Returns: The report, and the digest of the accounts as they are.
+  static func finish(
+    _ replay: LedgerReplay, _ connection: Connection
+  ) throws -> (report: LedgerReport, digest: AccountsDigest) {
+    var replay = replay
+    try replay.compareOpenHolds(on: connection)
+    let digest = try compareAccounts(&replay, connection)
+    try comparePending(&replay, connection)
+    try compareTables(&replay, connection)
+    let report = LedgerReport(
+      transferCount: replay.count, sequence: replay.sequence, from: replay.base?.sequence ?? 0,
+      faults: replay.faults)
+    return (report, digest)
   }
 
-  /// A capture that closes a hold releases its rest without a row of its own; the hold's state tells which did.
-  private static func compareHolds(_ replay: inout Replay, _ connection: Connection) throws {
-    let stored = try connection.rows("SELECT id, amount, captured, state FROM hold") {
-      ($0.blob(0), $0.int(1), $0.int(2), $0.text(3))
-    }
-    if stored.count != replay.holds.count {
-      replay.faults.append("I3: a hold without its transfer")
-    }
-    for (id, amount, captured, state) in stored {
-      guard let hold = replay.holds[id], hold.amount == amount, hold.captured == captured else {
-        replay.faults.append("I3: a hold differs from its transfers")
-        continue
-      }
-      let rest = hold.amount - hold.captured
-      if !allowedStates(hold.ending, captured: hold.captured, rest: rest).contains(state) {
-        replay.faults.append("I4: the state of a hold differs from its transfers")
-      }
-      if state == "captured", hold.ending == nil, rest > 0 {
-        replay.accounts[hold.debit, default: Sums()].debitsPending -= rest
-        replay.accounts[hold.credit, default: Sums()].creditsPending -= rest
-      }
-    }
-  }
-
-  /// The states that a hold's transfers allow: only a part-captured one may be open or closed.
-  private static func allowedStates(_ ending: String?, captured: Int64, rest: Int64) -> [String] {
-    switch ending {
-    case "expire": ["expired"]
-    case "void": [captured > 0 ? "captured" : "voided"]
-    default: captured == 0 ? ["open"] : rest == 0 ? ["captured"] : ["open", "captured"]
-    }
-  }
-
-  private static func compareAccounts(_ replay: inout Replay, _ connection: Connection) throws {
+  /// I1, I2 and I7 over every account.
+  private static func compareAccounts(
+    _ replay: inout LedgerReplay, _ connection: Connection
+  ) throws -> AccountsDigest {
     var total: Int64 = 0
     var pending: Int64 = 0
+    var known: Set<Int64> = []
+    var before = AccountsDigest()
+    var now = AccountsDigest()
+    var different: [Int64] = []
+    let accountMax = replay.base?.accountMax ?? 0
     try connection.query(
       """
-      SELECT id, debits_pending, debits_posted, credits_pending, credits_posted, may_go_negative
-      FROM account
+      SELECT a.id, a.debits_pending, a.debits_posted, a.credits_pending, a.credits_posted, a.kind,
+      a.owner FROM account a ORDER BY a.id
       """
     ) { row in
-      let sums = Sums(
+      let id = row.int(0)
+      let sums = LedgerReplay.Sums(
         debitsPending: row.int(1), debitsPosted: row.int(2), creditsPending: row.int(3),
         creditsPosted: row.int(4))
-      if sums != replay.accounts[row.int(0), default: Sums()] {
-        replay.faults.append("I7: account \(row.int(0)) differs from its transfers")
+      let start = sums.less(replay.changes[id] ?? LedgerReplay.Sums())
+      if id <= accountMax {
+        before.add(id, kind: row.text(5), owner: row.blob(6), start)
+      } else if start != LedgerReplay.Sums() {
+        different.append(id)
       }
-      let balance = sums.creditsPosted - sums.debitsPosted
-      if row.int(5) == 0, balance - sums.debitsPending < 0 {
-        replay.faults.append("I2: account \(row.int(0)) is below zero")
-      }
-      total += balance
-      pending += sums.debitsPending - sums.creditsPending
+      if replay.changes[id] != nil { known.insert(id) }
+      now.add(id, kind: row.text(5), owner: row.blob(6), sums)
+      total &+= sums.creditsPosted &- sums.debitsPosted
+      pending &+= sums.debitsPending &- sums.creditsPending
       return true
     }
-    if total != 0 || pending != 0 { replay.faults.append("I1: the balances do not sum to zero") }
+    for id in different + replay.changes.keys.filter({ !known.contains($0) }) {
+      replay.fault("I7: account \(id) differs from its transfers")
+    }
+    if let base = replay.base, before.hash != base.accountsHash {
+      replay.fault(
+        "I7: the accounts differ from checkpoint \(base.sequence) and the transfers after it")
+    }
+    if total != 0 || pending != 0 { replay.fault("I1: the balances do not sum to zero") }
+    try compareBounds(&replay, connection)
+    return now
+  }
+
+  /// Below zero goes only what the chart of accounts lets: a provider only after a refund.
+  private static func compareBounds(
+    _ replay: inout LedgerReplay, _ connection: Connection
+  ) throws {
+    let rows = try connection.rows(
+      """
+      SELECT id, kind, may_go_negative,
+      credits_posted - debits_posted - debits_pending < 0,
+      debits_pending < 0 OR credits_pending < 0,
+      EXISTS (SELECT 1 FROM transfer t WHERE t.debit = account.id AND t.kind = 'refund')
+      FROM account WHERE may_go_negative = 1 OR debits_pending < 0 OR credits_pending < 0
+      OR credits_posted - debits_posted - debits_pending < 0
+      """
+    ) { row in
+      (
+        id: row.int(0), kind: AccountKind(rawValue: row.text(1)), isFree: row.int(2) == 1,
+        isBelow: row.int(3) == 1, isPendingBelow: row.int(4) == 1, isRefunded: row.int(5) == 1
+      )
+    }
+    for row in rows {
+      let mayBeFree =
+        row.kind?.mayGoNegative == true || (row.kind == .providerEarned && row.isRefunded)
+      if (row.isBelow && !row.isFree) || row.isPendingBelow {
+        replay.fault("I2: account \(row.id) is below zero")
+      }
+      if row.isFree, !mayBeFree { replay.fault("I2: account \(row.id) may not go below zero") }
+    }
+  }
+
+  /// I3: what accounts have pending is what open holds have left.
+  private static func comparePending(
+    _ replay: inout LedgerReplay, _ connection: Connection
+  ) throws {
+    for (side, column) in [("debit", "debits_pending"), ("credit", "credits_pending")] {
+      let different = try connection.rows(
+        """
+        SELECT a.id FROM account a LEFT JOIN (SELECT \(side) AS side, sum(amount - captured) AS rest
+        FROM hold WHERE state = 'open' GROUP BY \(side)) h ON h.side = a.id
+        WHERE a.\(column) <> coalesce(h.rest, 0) ORDER BY a.id LIMIT 10
+        """
+      ) { $0.int(0) }
+      for id in different {
+        replay.fault("I3: account \(id) has other than its open holds pending")
+      }
+    }
+  }
+
+  /// What only the whole ledger shows: holds and checkpoints without transfers, ids that failed and succeeded.
+  private static func compareTables(
+    _ replay: inout LedgerReplay, _ connection: Connection
+  ) throws {
+    let isWhole = replay.base == nil
+    if isWhole {
+      let stored = try connection.first("SELECT count(*) FROM hold") { Int($0.int(0)) }
+      if stored != replay.holdCount { replay.fault("I3: a hold without its transfer") }
+    }
+    let both = try connection.first(
+      "SELECT count(*) FROM failed_transfer f JOIN transfer t ON t.id = f.id"
+    ) { $0.int(0) }
+    if both != 0 { replay.fault("I8: an id failed and has an effect") }
+    let strangers = try connection.rows(
+      """
+      SELECT c.seq FROM ledger_checkpoint c LEFT JOIN transfer t ON t.seq = c.seq
+      WHERE c.seq >= ? AND (t.row_hash IS NULL OR t.row_hash <> c.row_hash) ORDER BY c.seq LIMIT 10
+      """, [.int(replay.base?.sequence ?? 1)]
+    ) { $0.int(0) }
+    for sequence in strangers {
+      replay.fault("I12: checkpoint \(sequence) is not of this chain")
+    }
+  }
+}
+
+extension LedgerReplay.Sums {
+  /// What there was before the changes.
+  func less(_ other: LedgerReplay.Sums) -> LedgerReplay.Sums {
+    LedgerReplay.Sums(
+      debitsPending: debitsPending &- other.debitsPending,
+      debitsPosted: debitsPosted &- other.debitsPosted,
+      creditsPending: creditsPending &- other.creditsPending,
+      creditsPosted: creditsPosted &- other.creditsPosted)
   }
 }

@@ -26,12 +26,14 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case trialNotOffered = "trial_not_offered"
   case trialLimitReached = "trial_limit_reached"
   case trialBudgetExhausted = "trial_budget_exhausted"
+  case spendingLimitReached = "spending_limit_reached"
   case holdAlreadyCaptured = "hold_already_captured"
   case holdAlreadyVoided = "hold_already_voided"
   case holdAlreadyExpired = "hold_already_expired"
   case accountClosed = "account_closed"
   case accountFrozen = "account_frozen"
   case emailTaken = "email_taken"
+  case balanceNotEmpty = "balance_not_empty"
   case turnRunning = "turn_running"
   case parentStale = "parent_stale"
   case conversationFull = "conversation_full"
@@ -53,6 +55,8 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case searchIDInvalid = "search_id_invalid"
   case searchIDExpired = "search_id_expired"
   case serviceNotShown = "service_not_shown"
+  case purchasesNotOffered = "purchases_not_offered"
+  case paymentsUnavailable = "payments_unavailable"
 
   /// The HTTP status that carries this code.
   public var status: Int {
@@ -74,7 +78,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
       422
     case .rateLimited: 429
     case .internal: 500
-    case .storageUnavailable, .notSearchableYet, .shuttingDown: 503
+    case .storageUnavailable, .notSearchableYet, .shuttingDown, .paymentsUnavailable: 503
     default: 409
     }
   }

@@ -1,9 +1,34 @@
 internal import CSQLite
+internal import Glibc
+
+/// How a writer keeps what a crash must not lose (specification core, D1 and D4).
+public enum Journal: String, Sendable, CaseIterable {
+  /// A write-ahead log with `synchronous=FULL`: one sync for each commit, readers never wait.
+  case wal
+  /// A rollback journal with `synchronous=EXTRA`: four syncs for each commit, and readers wait while one is
+  /// made. It knows nothing of the WAL-reset bug.
+  case truncate
+
+  var pragmas: String {
+    switch self {
+    case .wal:
+      """
+      PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+      PRAGMA journal_size_limit = \(WriteLane.logByteCountMax)
+      """
+    case .truncate: "PRAGMA synchronous = EXTRA"
+    }
+  }
+}
 
 /// One SQLite connection. It stays with the lane that opened it: not Sendable, on purpose.
 public final class Connection {
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
   private var statements: [String: Statement] = [:]
+  /// Set once a write or a sync failed: what the file holds on the disk is no longer known (D6).
+  private(set) var isBroken = false
+  /// Writes that outlive a rollback, in order; see `remember`.
+  private var kept: [(Connection) throws -> Void] = []
 
   /// How a connection may touch its file.
   public enum Mode: Sendable {
@@ -13,15 +38,23 @@ public final class Connection {
     case reader
   }
 
+  /// Compiled statements that a connection keeps.
+  private static let statementsMax = 256
+  /// Tries to set the journal, a fiftieth of a second apart.
+  private static let journalTries = 100
+
   /// Opens a file; `:memory:` gives a private database.
   ///
-  /// The writer gets WAL, `synchronous=FULL`, foreign keys, no automatic checkpoint; every connection
+  /// The writer gets the journal's settings, foreign keys, no automatic checkpoint; every connection
   /// distrusts the schema and refuses dangerous settings (sqlite.org/security.html).
-  public init(path: String, mode: Mode) throws(SQLiteError) {
+  /// - Parameter vfs: Name of a registered VFS in place of the system's.
+  public init(
+    path: String, mode: Mode, journal: Journal = .wal, vfs: String? = nil
+  ) throws(SQLiteError) {
     let access = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY
     var raw: OpaquePointer?
     let status = sqlite3_open_v2(
-      path, &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+      path, &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs)
     guard status == SQLITE_OK, let raw else {
       sqlite3_close_v2(raw)
       throw SQLiteError(code: status, message: "cannot open the database")
@@ -35,9 +68,8 @@ public final class Connection {
     try execute("PRAGMA mmap_size = 0")
     switch mode {
     case .writer:
-      try execute("PRAGMA journal_mode = WAL")
-      try execute("PRAGMA synchronous = FULL")
-      try execute("PRAGMA wal_autocheckpoint = 0")
+      try keep(journal)
+      try execute(journal.pragmas)
       // With it REPLACE fires delete triggers too: append-only tables stay so.
       try execute("PRAGMA recursive_triggers = ON")
     case .reader:
@@ -54,12 +86,17 @@ public final class Connection {
   /// SQLite's version, such as `3.40.1`.
   public static var version: String { String(cString: sqlite3_libversion()) }
 
+  /// Whether this SQLite has the WAL-reset bug (3.7.0 to 3.51.2), which one writing connection avoids (D2).
+  public static var hasWALResetBug: Bool {
+    (3_007_000..<3_051_003).contains(sqlite3_libversion_number())
+  }
+
   /// Runs text that may hold several statements and returns nothing.
   public func execute(_ sql: String) throws(SQLiteError) {
     let status = sqlite3_exec(handle, sql, nil, nil, nil)
     guard status == SQLITE_OK else {
-      throw SQLiteError(
-        code: status, message: String(cString: sqlite3_errmsg(handle)) + " in: " + sql)
+      throw noted(
+        SQLiteError(code: status, message: String(cString: sqlite3_errmsg(handle)) + " in: " + sql))
     }
   }
 
@@ -69,8 +106,12 @@ public final class Connection {
   ) throws {
     // Checked out while it runs, so that nested use of the same text gets a statement of its own.
     let statement = try statements.removeValue(forKey: sql) ?? Statement(sql, on: handle)
-    defer { if statements.count < 256 { statements[sql] = statement } }
-    try statement.run(values, body)
+    defer { if statements.count < Connection.statementsMax { statements[sql] = statement } }
+    do {
+      try statement.run(values, body)
+    } catch let error as SQLiteError {
+      throw noted(error)
+    }
   }
 
   /// Every row of one statement, as the closure reads it.
@@ -105,29 +146,67 @@ public final class Connection {
     return Int(sqlite3_changes64(handle))
   }
 
+  /// Whether a transaction is open. After some failures SQLite has rolled back by itself.
+  var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
   /// Runs the body in one transaction: all of it or nothing.
   public func transaction<T>(immediate: Bool = true, _ body: () throws -> T) throws -> T {
-    try execute(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
+    try begin(immediate: immediate)
     do {
       let result = try body()
-      try execute("COMMIT")
+      try run("COMMIT")
       return result
     } catch {
-      // After some failures SQLite has rolled back by itself; then there is nothing left to undo.
-      if sqlite3_get_autocommit(handle) == 0 { try execute("ROLLBACK") }
+      if try undo(after: error) { try run("COMMIT") }
       throw error
     }
   }
 
+  func begin(immediate: Bool = true) throws {
+    kept = []
+    try run(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
+  }
+
+  /// Rolls the transaction back. What was to be remembered is written again, in a new one.
+  /// - Returns: Whether there was such a thing: then that transaction is open and wants its COMMIT.
+  func undo(after error: any Error) throws -> Bool {
+    if isInTransaction { try run("ROLLBACK") }
+    let writes = kept
+    if writes.isEmpty || error is SQLiteError || isBroken { return false }
+    try begin()
+    do {
+      for write in writes { try write(self) }
+    } catch {
+      if isInTransaction { try run("ROLLBACK") }
+      throw error
+    }
+    return true
+  }
+
+  /// Runs a write that stands although what it belongs to is undone: at once, and again after each rollback that
+  /// takes it away, of a savepoint or of the whole transaction. It must do no harm when it runs twice.
+  ///
+  /// What was refused for good is remembered so: the refusal undoes its transaction, and must not undo the memory.
+  /// Only a failure of the storage itself loses it; then the caller has not heard of the refusal either.
+  public func remember(_ write: @escaping (Connection) throws -> Void) throws {
+    try write(self)
+    kept.append(write)
+  }
+
   /// Runs the body so that its effect can be undone alone inside a running transaction.
   public func savepoint<T>(_ body: () throws -> T) throws -> T {
-    try execute("SAVEPOINT part")
+    let before = kept.count
+    try run("SAVEPOINT part")
     do {
       let result = try body()
-      try execute("RELEASE part")
+      try run("RELEASE part")
       return result
     } catch {
-      if sqlite3_get_autocommit(handle) == 0 { try execute("ROLLBACK TO part; RELEASE part") }
+      if isInTransaction {
+        try run("ROLLBACK TO part")
+        try run("RELEASE part")
+        for write in kept.dropFirst(before) { try write(self) }
+      }
       throw error
     }
   }
@@ -137,12 +216,45 @@ public final class Connection {
     let mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE
     let status = sqlite3_wal_checkpoint_v2(handle, nil, mode, nil, nil)
     guard status == SQLITE_OK || status == SQLITE_BUSY else {
-      throw SQLiteError(code: status, message: String(cString: sqlite3_errmsg(handle)))
+      throw noted(SQLiteError(code: status, message: String(cString: sqlite3_errmsg(handle))))
     }
+  }
+
+  /// What SQLite finds wrong with the file's pages and indexes; empty for a sound file. Reads all of it.
+  public func quickCheck() throws -> [String] {
+    try rows("PRAGMA quick_check(20)") { $0.text(0) }.filter { $0 != "ok" }
   }
 
   /// The FTS5 extension's interface, for `Tokenizer`.
   func fts5() -> UnsafeMutablePointer<fts5_api>? { csqlite_fts5(handle) }
+
+  /// Sets the journal and makes sure of it: the pragma answers with what is in force, and SQLite does not wait by
+  /// itself for connections that still close.
+  private func keep(_ journal: Journal) throws(SQLiteError) {
+    var found: String?
+    for _ in 0..<Connection.journalTries {
+      do {
+        found = try first("PRAGMA journal_mode = \(journal.rawValue)") { $0.text(0) }
+        if found == journal.rawValue || found == "memory" { return }
+      } catch let error as SQLiteError {
+        guard error.isBusy else { throw error }
+      } catch {
+        throw SQLiteError(code: 1, message: "\(error)")
+      }
+      usleep(20_000)
+    }
+    throw SQLiteError(
+      code: 5, message: "the journal stays \(found ?? "as it is"), not \(journal.rawValue)")
+  }
+
+  /// Remembers an error after which nothing may be written any more; closing must then not write either.
+  private func noted(_ error: SQLiteError) -> SQLiteError {
+    if error.isFatalForWriting, !isBroken {
+      isBroken = true
+      csqlite_no_checkpoint_on_close(handle)
+    }
+    return error
+  }
 }
 
 @available(*, unavailable)

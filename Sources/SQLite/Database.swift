@@ -1,30 +1,67 @@
-internal import Dispatch
-internal import Synchronization
+internal import Glibc
 internal import Primitives
+internal import Synchronization
 
 /// A SQLite file with exactly one writing connection and a few reading ones, each on a thread of its own.
 ///
 /// Work goes to a connection as a synchronous closure: it cannot await inside a transaction.
 public struct Database: Sendable {
-  private let writer: Lane
+  /// How a file is opened.
+  public struct Options: Sendable {
+    /// How the writer keeps what a crash must not lose.
+    public var journal = Journal.wal
+    /// Reading connections, opened when first used.
+    public var readerCount = 3
+    /// Name of a registered VFS in place of the system's.
+    public var vfs: String?
+
+    /// WAL, three readers, the system's files.
+    public init(journal: Journal = .wal, readerCount: Int = 3, vfs: String? = nil) {
+      self.journal = journal
+      self.readerCount = readerCount
+      self.vfs = vfs
+    }
+  }
+
+  /// What operators watch.
+  public struct Figures: Sendable, Equatable {
+    /// Bytes of the write-ahead log: it grows while a reader holds an old snapshot.
+    public let logByteCount: Int64
+    /// Writes committed since the file was opened, and the commits that carried them.
+    public let writes: Int64
+    /// Commits since the file was opened; fewer than the writes where some waited together.
+    public let commits: Int64
+    /// The longest read transaction that has ended since the file was opened.
+    public let longestReadMicroseconds: Int64
+    /// The age of the oldest read transaction that runs now.
+    public let runningReadMicroseconds: Int64
+    /// False once a write or a sync failed: nothing more is written until the next start (D6).
+    public let isWritable: Bool
+  }
+
+  private let path: String
+  private let writer: WriteLane
   private let readers: ReaderPool
 
   /// Opens the file and brings it to the newest migration.
-  ///
-  /// - Parameter readerCount: Reading connections, opened when first used.
-  public init(path: String, migrations: [Migration], readerCount: Int = 3) throws {
-    writer = Lane(label: "writer", path: path, mode: .writer)
-    try writer.open { connection in try Migration.apply(migrations, to: connection) }
-    readers = ReaderPool(path: path, count: readerCount)
+  public init(path: String, migrations: [Migration], options: Options = Options()) throws {
+    self.path = path
+    writer = try WriteLane(path: path, options: options) { connection in
+      try Migration.apply(migrations, to: connection)
+    }
+    readers = ReaderPool(path: path, count: options.readerCount, vfs: options.vfs)
   }
 
-  /// Runs the body in one `BEGIN IMMEDIATE` transaction on the writing lane, after those that came before.
+  /// Runs the body in a `BEGIN IMMEDIATE` transaction on the writing lane, after those that came before.
   ///
-  /// The result is handed over only after COMMIT returned.
+  /// Writes that wait together share one transaction, each as a savepoint of it: a body that throws undoes its
+  /// own part alone, and sees what those before it wrote. What it gave or threw is handed over only after
+  /// COMMIT returned; where that fails, everybody's is `storage_unavailable` and nothing was written.
   public func write<T: Sendable>(_ body: @Sendable (Connection) throws -> T) async throws -> T {
-    try await writer.run { connection in
-      try Database.named { try connection.transaction { try body(connection) } }
-    }
+    try writer.entrance.enter()
+    let (result, group) = await writer.write(body)
+    try await group.committed()
+    return try result.get()
   }
 
   /// Runs the body in one read transaction: one snapshot of the data.
@@ -32,113 +69,82 @@ public struct Database: Sendable {
     let lane = try await readers.lend()
     defer { readers.giveBack(lane) }
     return try await lane.run { connection in
-      try Database.named { try connection.transaction(immediate: false) { try body(connection) } }
+      let read = readers.begin()
+      defer { readers.end(read) }
+      do {
+        return try connection.transaction(immediate: false) { try body(connection) }
+      } catch {
+        throw Database.named(error)
+      }
     }
   }
 
   /// Moves the write-ahead log into the file; called by the server now and then and at the end.
   public func checkpoint(truncate: Bool = false) async throws {
-    try await writer.run { connection in try connection.checkpoint(truncate: truncate) }
+    try await writer.alone { connection in try connection.checkpoint(truncate: truncate) }
   }
 
-  /// A full disk or a broken file is the world's failure: the caller may try again later.
-  private static func named<T>(_ body: () throws -> T) throws -> T {
+  /// Refuses every later write with `shutting_down`, lets those that wait end, and empties the log.
+  public func finish() async throws {
+    await writer.close()
+    try await checkpoint(truncate: true)
+  }
+
+  /// Copies the whole record into a new file while it is in use, a few pages at a time on the writing lane.
+  ///
+  /// - Parameter path: Where no file may be; what was begun is removed where it cannot be finished.
+  /// - Throws: `Refusal` `storage_unavailable` where another copy is being made or there is no room.
+  public func backup(to path: String) async throws {
+    guard access(path, F_OK) != 0 else {
+      throw Refusal(.validationFailed, "There is a file where the backup should go.")
+    }
+    try await writer.beginCopy(to: path)
     do {
-      return try body()
-    } catch let error as SQLiteError where error.isFull || error.isIO {
-      throw Refusal(.storageUnavailable, "The storage cannot take this now.", retryAfterSeconds: 5)
+      // 4 MiB at a time: other writes come in between.
+      while try await !writer.stepCopy(pageCount: 1_024) { try Task.checkCancellation() }
+    } catch {
+      await writer.endCopy()
+      unlink(path)
+      throw error
     }
+  }
+
+  /// Copies a file that nobody writes into a new one, whole.
+  public static func copy(_ source: String, to path: String) throws {
+    let copy = try Copy(of: try Connection(path: source, mode: .reader), to: path)
+    for _ in 0..<1_000 where try copy.step(pageCount: -1) { return try copy.finish() }
+    throw Refusal(.storageUnavailable, "The file is in use by another process.")
+  }
+
+  /// What operators watch; costs no query.
+  public var figures: Figures {
+    let logByteCount = Database.size(of: path + "-wal")
+    let lane = writer.figures.withLock { $0 }
+    let spans = readers.spans
+    return Figures(
+      logByteCount: logByteCount, writes: lane.writes, commits: lane.commits,
+      longestReadMicroseconds: spans.longest.microseconds,
+      runningReadMicroseconds: spans.running.microseconds, isWritable: !lane.isBroken)
+  }
+
+  /// Bytes of a file; 0 where there is none.
+  static func size(of path: String) -> Int64 {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int64(status.st_size) : 0
+  }
+
+  static let storageFailed = Refusal(
+    .storageUnavailable, "The storage cannot take this now.", retryAfterSeconds: 5)
+
+  /// A full disk, a broken file or one that is held too long is the world's failure: the caller may try again.
+  static func named(_ error: any Error) -> any Error {
+    guard let error = error as? SQLiteError else { return error }
+    return error.isFull || error.isIO || error.isBusy ? storageFailed : error
   }
 }
 
-/// One connection and its thread.
-actor Lane {
-  private let executor: QueueExecutor
-  private let path: String
-  private let mode: Connection.Mode
-  private var connection: Connection?
-
-  nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
-
-  init(label: String, path: String, mode: Connection.Mode) {
-    executor = QueueExecutor(label: label)
-    self.path = path
-    self.mode = mode
-  }
-
-  /// Opens at once, from outside the actor, before anybody else can know the lane.
-  nonisolated func open(_ prepare: @Sendable (Connection) throws -> Void) throws {
-    try executor.queue.sync {
-      try assumeIsolated { lane in
-        let connection = try lane.opened()
-        try prepare(connection)
-      }
-    }
-  }
-
-  func run<T: Sendable>(_ body: @Sendable (Connection) throws -> T) throws -> T {
-    try body(opened())
-  }
-
-  private func opened() throws -> Connection {
-    if let connection { return connection }
-    let fresh = try Connection(path: path, mode: mode)
-    connection = fresh
-    return fresh
-  }
-}
-
-/// Gives an actor its own thread: blocking calls must not hold Swift's few pool threads.
-final class QueueExecutor: SerialExecutor {
-  let queue: DispatchQueue
-
-  init(label: String) { queue = DispatchQueue(label: "waypost.sqlite." + label) }
-
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    let executor = asUnownedSerialExecutor()
-    queue.async { job.runSynchronously(on: executor) }
-  }
-
-  func checkIsolated() { dispatchPrecondition(condition: .onQueue(queue)) }
-}
-
-/// Lends reading lanes; refuses when too many wait.
-final class ReaderPool: Sendable {
-  private struct State {
-    var idle: [Lane]
-    var waiting: [CheckedContinuation<Lane, Never>] = []
-  }
-
-  static let waitingMax = 256
-  private let state: Mutex<State>
-
-  init(path: String, count: Int) {
-    let lanes = (0..<count).map { Lane(label: "reader\($0)", path: path, mode: .reader) }
-    state = Mutex(State(idle: lanes))
-  }
-
-  func lend() async throws -> Lane {
-    let full = state.withLock { $0.idle.isEmpty && $0.waiting.count >= ReaderPool.waitingMax }
-    if full { throw Refusal(.storageUnavailable, "Too many reads wait.", retryAfterSeconds: 1) }
-    return await withCheckedContinuation { continuation in
-      let lane = state.withLock { state -> Lane? in
-        if let lane = state.idle.popLast() { return lane }
-        state.waiting.append(continuation)
-        return nil
-      }
-      if let lane { continuation.resume(returning: lane) }
-    }
-  }
-
-  func giveBack(_ lane: Lane) {
-    let next = state.withLock { state -> CheckedContinuation<Lane, Never>? in
-      if state.waiting.isEmpty {
-        state.idle.append(lane)
-        return nil
-      }
-      return state.waiting.removeFirst()
-    }
-    next?.resume(returning: lane)
+extension Duration {
+  fileprivate var microseconds: Int64 {
+    components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
   }
 }

@@ -4,10 +4,13 @@ import Chat
 import Cryptography
 import Embedding
 import Identity
+import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
@@ -18,6 +21,7 @@ enum LiveServices {
     let clock = DataFolder.clock
     let random = RandomSource.system
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
+    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
@@ -54,12 +58,14 @@ enum LiveServices {
       settings: try learning(arguments))
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     limit(&configuration, by: arguments)
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
       accounts: Accounts(
@@ -68,6 +74,8 @@ enum LiveServices {
         database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
       configuration: configuration)
   }
 
@@ -89,6 +97,60 @@ enum LiveServices {
   private static func warn(of indexer: Indexer) {
     guard let words = indexer.index.snapshot.tuningFault else { return }
     Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
+  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
+    let clock = DataFolder.clock
+    try await LedgerAuditor(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
+    ).start()
+  }
+
+  /// Purchases; without a key of a payment processor nothing can be bought.
+  private static func payments(
+    _ arguments: Arguments, _ folder: DataFolder, _ idempotency: Idempotency, _ publicURL: String,
+    _ log: @escaping @Sendable (String) -> Void
+  ) throws -> PaymentDesk {
+    let (key, secret) = (arguments.text("stripe-key"), arguments.text("stripe-webhook-secret"))
+    var offer: PaymentDesk.Offer?
+    if key != nil || secret != nil {
+      offer = PaymentDesk.Offer(
+        processor: try StripeClient(
+          url: arguments.text("stripe-url") ?? "", key: key ?? "", webhookSecret: secret ?? ""),
+        price: try TokenPrice(
+          minorPerToken: Int64(arguments.integer("token-price")),
+          currency: arguments.text("token-currency") ?? ""))
+    }
+    return PaymentDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system, idempotency: idempotency,
+      offer: offer, publicURL: publicURL, log: log)
+  }
+
+  private static func webhooks(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+  ) throws -> WebhookDesk {
+    WebhookDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system,
+      key: keys.derived(for: "webhooks"), idempotency: idempotency,
+      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
+  }
+
+  /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.
+  private static func webhookRules(
+    _ arguments: Arguments, publicURL: String
+  ) throws -> WebhookRules {
+    let text = arguments.text("webhook-ports") ?? ""
+    let words = text.split(separator: ",").map { String($0).trimmingPrefix { $0 == " " } }
+    let ports = words.compactMap { Int($0) }.filter { (1...65_535).contains($0) }
+    guard ports.count == words.count else {
+      throw Arguments.Mistake.badValue(
+        flag: "webhook-ports", value: text, expected: "ports from 1 to 65535, separated by commas")
+    }
+    return WebhookRules(
+      ports: Set(ports),
+      allowsLoopback: arguments.isSet("demo") && !publicURL.hasPrefix("https://"))
   }
 
   private static func learning(_ arguments: Arguments) throws -> FeedbackDesk.Settings {

@@ -72,8 +72,20 @@ struct Command: Sendable {
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
+      name: "ledger", usage: "ledger verify|balance|statement|grant|payout",
+      summary: "verifies and reads the ledger, gives tokens, books payouts",
+      run: LedgerCommand.run),
+    Command(
       name: "import", usage: "import FILE|DIR|-...", summary: "reads services from JSON Lines",
       run: ImportCommand.run),
+    Command(
+      name: "backup", usage: "backup TO",
+      summary: "copies the record into a file, also while it is served",
+      run: BackupCommand.run),
+    Command(
+      name: "restore", usage: "restore FROM",
+      summary: "puts a verified backup in the record's place",
+      run: RestoreCommand.run),
     Command(
       name: "search", usage: "search WORDS...", summary: "searches the catalog from the terminal",
       run: SearchCommand.run),
@@ -97,7 +109,7 @@ struct Command: Sendable {
       summary: "learns ranking from judged needs or feedback, through a gate",
       run: TuneCommand.run),
     Command(
-      name: "bench", usage: "bench embed|text|vectors|search|http|index...|counts",
+      name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",

@@ -47,15 +47,36 @@ struct ServerLink: Sendable {
     return Transfer.post(request)
   }
 
+  /// Reads a path, as a stream of the answer's parts.
+  func read(_ path: String) -> AsyncThrowingStream<InboundPart, any Error> {
+    let headers = token.map { [(name: "Authorization", value: "Bearer " + $0)] } ?? []
+    var request = OutboundRequest(url: address + path, headers: headers, body: [])
+    request.isRead = true
+    request.totalSeconds = 600
+    request.idleSeconds = 600
+    request.byteCountMax = 64 * 1024 * 1024
+    return Transfer.post(request)
+  }
+
   /// Posts a body and waits for the whole JSON answer.
   /// - Throws: `Refusal` with the server's own code and words.
   func json(
     _ path: String, _ body: [UInt8], type: String = "application/json", seconds: Int? = nil
   ) async throws -> JSON {
+    let bytes = try await whole(post(path, body, type: type, seconds: seconds))
+    guard let answer = try? JSON.parse(bytes) else {
+      throw Refusal(.internal, "\(address) answered with no JSON.")
+    }
+    return answer
+  }
+
+  /// The bytes of a whole answer.
+  /// - Throws: `Refusal` with the server's own code and words.
+  func whole(_ parts: AsyncThrowingStream<InboundPart, any Error>) async throws -> [UInt8] {
     var status = 0
     var bytes: [UInt8] = []
     do {
-      for try await part in post(path, body, type: type, seconds: seconds) {
+      for try await part in parts {
         switch part {
         case .status(let code): status = code
         case .bytes(let more): bytes += more
@@ -64,16 +85,14 @@ struct ServerLink: Sendable {
     } catch let error as TransferError {
       throw Refusal(.storageUnavailable, "\(address) does not answer (\(error)).")
     }
+    if (200..<300).contains(status) { return bytes }
     guard let answer = try? JSON.parse(bytes) else {
       throw Refusal(.internal, "\(address) answered with status \(status) and no JSON.")
     }
-    guard (200..<300).contains(status) else {
-      let code = answer["code"]?.string.flatMap(ProblemCode.init(rawValue:)) ?? .internal
-      let fields = (answer["errors"]?.array ?? []).map {
-        Refusal.Field($0["pointer"]?.string ?? "", $0["detail"]?.string ?? "")
-      }
-      throw Refusal(code, answer["detail"]?.string ?? "status \(status)", fields: fields)
+    let code = answer["code"]?.string.flatMap(ProblemCode.init(rawValue:)) ?? .internal
+    let fields = (answer["errors"]?.array ?? []).map {
+      Refusal.Field($0["pointer"]?.string ?? "", $0["detail"]?.string ?? "")
     }
-    return answer
+    throw Refusal(code, answer["detail"]?.string ?? "status \(status)", fields: fields)
   }
 }

@@ -29,6 +29,9 @@ struct Setting: Sendable {
   static let all: [Setting] = [
     Setting("data", "WAYPOST_DATA", "./data", .text, "folder of the record and the index"),
     Setting("home", "WAYPOST_HOME", ".waypost", .text, "folder of the embedding model"),
+    Setting(
+      "journal", "WAYPOST_JOURNAL", nil, commands: ["serve", "restore"],
+      "wal or truncate: how the record is written; without it as the record was"),
     Setting("json", nil, nil, .flag, "answers (and logs of serve) as JSON"),
     Setting(
       "host", "WAYPOST_HOST", "127.0.0.1", commands: ["serve"], "numeric address to listen on"),
@@ -70,6 +73,9 @@ struct Setting: Sendable {
       .integer(0...1_000_000_000), commands: ["serve"],
       "whole tokens posted to the trial account at the very first start"),
     Setting(
+      "fee-bps", "WAYPOST_FEE_BPS", "2000", .integer(2_000...2_500), commands: ["serve"],
+      "the platform's share of captures of paid use, in ten-thousandths"),
+    Setting(
       "trials-per-day", "WAYPOST_TRIALS_PER_DAY", "5", .integer(0...1_000_000),
       commands: ["serve"], "trials a user may start in 24 hours"),
     Setting(
@@ -79,6 +85,24 @@ struct Setting: Sendable {
       "trial-repeats", "WAYPOST_TRIAL_REPEATS", "1", .integer(0...1_000_000), commands: ["serve"],
       "finished trials of one service a user may have in 30 days"),
     Setting(
+      "stripe-url", "WAYPOST_STRIPE_URL", "https://api.stripe.com", commands: ["serve"],
+      "base URL of the payment processor's API, in Stripe's form"),
+    Setting(
+      "stripe-key", "WAYPOST_STRIPE_KEY", nil, .secret, commands: ["serve"],
+      "secret key for that API; without it tokens cannot be bought; from the environment only"),
+    Setting(
+      "stripe-webhook-secret", "WAYPOST_STRIPE_WEBHOOK_SECRET", nil, .secret,
+      commands: ["serve"],
+      "secret that its events are signed with; goes with the key; from the environment only"),
+    Setting(
+      "token-price", "WAYPOST_TOKEN_PRICE", "1", .integer(1...999), commands: ["serve"],
+      "price of a token in minor units of the currency"),
+    Setting(
+      "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
+      "currency of the price, ISO 4217"),
+      "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
+      "ports that webhooks may be sent to beside 443, separated by commas"),
+    Setting(
       "llm-url", "WAYPOST_LLM_URL", nil, commands: ["serve", "chat"], "OpenAI-compatible base URL"),
     Setting(
       "llm-model", "WAYPOST_LLM_MODEL", nil, commands: ["serve", "chat"], "model name at that URL"),
@@ -86,10 +110,11 @@ struct Setting: Sendable {
       "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
       "key for that URL; from the environment only"),
     Setting(
-      "server", "WAYPOST_SERVER", nil, commands: ["import", "search", "chat", "reindex", "tune"],
+      "server", "WAYPOST_SERVER", nil,
+      commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune"],
+      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune", "ledger", "backup"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -120,8 +145,9 @@ struct Setting: Sendable {
       "feedback-days", "WAYPOST_FEEDBACK_DAYS", "180", .integer(1...3_650), commands: ["serve"],
       "days that events of searches are kept"),
     Setting(
-      "from", nil, "judged", commands: ["tune"],
-      "judged (--queries and --qrels) or feedback (the record's events)"),
+      "from", nil, "judged", commands: ["tune", "ledger"],
+      "of tune: judged (--queries and --qrels) or feedback (the record's events); of ledger: a date or time"
+    ),
     Setting(
       "folds", nil, "5", .integer(2...20), commands: ["tune"], "parts of the needs kept apart"),
     Setting(
@@ -156,6 +182,16 @@ struct Setting: Sendable {
       "threads", "WAYPOST_THREADS", "2", .integer(1...64),
       commands: ["serve", "import", "reindex", "tune", "bench"],
       "threads for bulk embedding; serve takes one unless told"),
+    Setting(
+      "account", nil, nil, commands: ["ledger"],
+      "user:ID, provider:ID, or a platform account such as platform_fees"),
+    Setting("to", nil, nil, commands: ["ledger"], "a date or time where a statement ends"),
+    Setting("at", nil, nil, commands: ["ledger"], "a time, or a number of the ledger's sequence"),
+    Setting("csv", nil, nil, .flag, commands: ["ledger"], "a statement as CSV"),
+    Setting("tokens", nil, nil, commands: ["ledger"], "an amount in tokens, such as 12.5"),
+    Setting("reason", nil, nil, commands: ["ledger"], "why, in 1 to 200 characters"),
+    Setting(
+      "reference", nil, nil, commands: ["ledger"], "the bank's reference of a payout, used once"),
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),

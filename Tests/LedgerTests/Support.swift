@@ -1,3 +1,4 @@
+import Cryptography
 import Foundation
 import Index
 import Ledger
@@ -61,6 +62,17 @@ struct Book: Sendable {
     try await database.write { connection in try body(Till(connection: connection)) }
   }
 
+  /// A verifier whose checkpoints are signed with an HMAC that every test knows.
+  func auditor(key: [UInt8] = [7], knows: Bool = true, at now: Int64 = 5_000) -> LedgerAuditor {
+    let seal = ChainSeal(
+      sign: { message in (keyID: "test", signature: Digest.hmac(key: key, message)) },
+      verifies: { _, signature, message in
+        knows ? Digest.equal(signature, Digest.hmac(key: key, message)) : nil
+      })
+    return LedgerAuditor(
+      database: database, clock: Clock { Timestamp(milliseconds: now) }, seal: seal)
+  }
+
   func verify() async throws -> LedgerReport {
     try await database.read { connection in try LedgerVerifier.verify(connection) }
   }
@@ -71,8 +83,16 @@ extension AccountName {
   static let payouts = AccountName.platform(.externalPayouts)
   static let fees = AccountName.platform(.platformFees)
   static let anna = AccountName.user(ID<TransferKind>(high: 0, low: 1))
+  static let carl = AccountName.user(ID<TransferKind>(high: 0, low: 3))
+  static let promo = AccountName.platform(.platformPromoExpense)
+  static let chargebacks = AccountName.platform(.platformChargebacks)
+  static let kiosk = AccountName.provider("kiosk")
   static let bert = AccountName.user(ID<TransferKind>(high: 0, low: 2))
   static let shop = AccountName.provider("shop")
+}
+
+extension LedgerOrder {
+  static let test = LedgerOrder(actor: [], reason: "test")
 }
 
 /// What an account has, as plain numbers.
@@ -145,6 +165,43 @@ struct Till {
 
   func expire(seed: UInt64 = 7) throws {
     try LedgerStore.expireDue(at: now, random: .seeded(seed), on: connection)
+  }
+
+  @discardableResult
+  func grant(
+    _ id: UInt64, _ amount: Int64, to user: AccountName = .anna, throughGrants: Bool = false
+  ) throws -> Bool {
+    try LedgerStore.grant(
+      ID(high: 0, low: id), to: user, Microtokens(amount), throughGrants: throughGrants, .test,
+      at: now, on: connection)
+  }
+
+  @discardableResult
+  func payOut(_ amount: Int64, reference: String, to provider: String = "shop") throws -> Bool {
+    try LedgerStore.payOut(
+      to: provider, Microtokens(amount), reference: reference, .test, at: now, on: connection
+    ).isNew
+  }
+
+  @discardableResult
+  func chargeback(_ id: UInt64, _ amount: Int64, from user: AccountName = .anna) throws -> Bool {
+    try LedgerStore.chargeback(
+      ID(high: 0, low: id), from: user, Microtokens(amount), .test, at: now, on: connection) != nil
+  }
+
+  /// What every account has, in one look.
+  func pockets() throws -> [AccountName: Pocket] {
+    let rows = try connection.rows(
+      "SELECT kind, owner, credits_posted - debits_posted, debits_pending FROM account"
+    ) { row in
+      (
+        AccountKind(rawValue: row.text(0)).map { AccountName(kind: $0, owner: row.blob(1)) },
+        Pocket(row.int(2), held: row.int(3))
+      )
+    }
+    var pockets: [AccountName: Pocket] = [:]
+    for case (let name?, let pocket) in rows { pockets[name] = pocket }
+    return pockets
   }
 
   func pocket(_ name: AccountName) throws -> Pocket {

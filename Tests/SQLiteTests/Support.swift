@@ -19,6 +19,7 @@ final class Gate: Sendable {
   private let isOpen = Mutex(false)
 
   func open() { isOpen.withLock { $0 = true } }
+  var isOpenNow: Bool { isOpen.withLock { $0 } }
 
   /// Blocks the thread until the gate is open, ten seconds at most.
   func wait() {
@@ -27,6 +28,22 @@ final class Gate: Sendable {
       Thread.sleep(forTimeInterval: 0.001)
     }
   }
+}
+
+/// Counts across tasks.
+final class Tally: Sendable {
+  private let count = Mutex(0)
+
+  /// - Returns: The new count.
+  @discardableResult
+  func add() -> Int {
+    count.withLock { count in
+      count += 1
+      return count
+    }
+  }
+
+  var value: Int { count.withLock { $0 } }
 }
 
 /// What a test throws to see that it comes out again.

@@ -16,6 +16,9 @@ struct NumberRange {
     return "\(field) \(low) TO \(high)\(unit)"
   }
 
+  /// Whether a filter can say it: an amount of money is below a billion.
+  var isSayable: Bool { currency == nil || high == .infinity || high < 1e18 }
+
   func contains(_ value: Double) -> Bool { low <= value && value <= high }
 
   /// The ranges that reach to a figure beyond, the nearest figure first; a strict bound is itself beyond.

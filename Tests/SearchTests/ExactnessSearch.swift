@@ -125,7 +125,7 @@ struct ReferenceSearch {
       let part = Part(
         condition: condition, canonical: "", label: "", isSpoken: false, truth: truth)
       let total = total(of: others + [part])
-      if total > base { return "\(wider.text): \(total)" }
+      if total > base { return wider.isSayable ? "\(wider.text): \(total)" : nil }
     }
     return nil
   }

@@ -197,7 +197,9 @@ struct HostileInputTests {
         "figure-\(number)",
         [
           "metrics": [["name": "latencyP95Ms", "value": value]],
-          "usage": ["stars": value, "runs": value],
+          "usage": [
+            "stars": .double(abs(value.double ?? 0)), "runs": .double(abs(value.double ?? 0)),
+          ],
         ])
     }
     let world = try await World(services)

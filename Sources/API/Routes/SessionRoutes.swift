@@ -1,71 +1,11 @@
 internal import HTTPServer
 internal import Identity
-internal import Ledger
 internal import Primitives
-internal import SQLite
 internal import Sessions
 
-/// Proposals, sessions and the ledger as people and providers see them.
+/// Proposals and sessions as people and providers see them.
 struct SessionRoutes: Sendable {
   let services: Services
-
-  // MARK: Ledger
-
-  func balance(_ context: Context) async throws -> Response {
-    let account = try account(context)
-    let balance = try await services.record.read { try LedgerStore.balance(account, on: $0) }
-    return .json([
-      "balanceMicrotokens": .int(balance.balance.count),
-      "heldMicrotokens": .int(balance.held.count),
-      "availableMicrotokens": .int(balance.available.count), "microtokensPerToken": 1_000_000,
-    ])
-  }
-
-  func transactions(_ context: Context) async throws -> Response {
-    let account = try account(context)
-    let limit = try context.integer("limit", default: 50, in: 1...100)
-    let cursor = context.request.query("cursor")
-    guard cursor == nil || Int64(cursor ?? "") != nil else {
-      throw Refusal(.cursorInvalid, "The cursor is not one of ours.")
-    }
-    let below = cursor.flatMap { Int64($0) } ?? Int64.max
-    let entries = try await services.record.read {
-      try LedgerStore.entries(of: account, below: below, limit: limit, on: $0)
-    }
-    let rows = entries.map { entry -> JSON in
-      [
-        "sequence": .int(entry.sequence), "id": .string(entry.id.text), "kind": .string(entry.kind),
-        "amountMicrotokens": .int(entry.amount.count), "reason": .string(entry.reason),
-        "at": .string(entry.at.rfc3339),
-      ]
-    }
-    let next = entries.count == limit ? entries.last.map { String($0.sequence) } : nil
-    return .json(["transactions": .array(rows), "nextCursor": .optional(next)])
-  }
-
-  /// A provider's person sees the provider's account, or with `?account=user` its own.
-  private func account(_ context: Context) throws(Refusal) -> AccountName {
-    let wanted = context.request.query("account")
-    guard wanted == nil || wanted == "user" || wanted == "provider" else {
-      throw Refusal(
-        .validationFailed, "A query parameter is not valid.",
-        fields: [.init("/account", "must be user or provider")])
-    }
-    if wanted == "provider" { return .provider(try context.provider()) }
-    if wanted == nil, let providerID = context.principal.providerID {
-      return .provider(providerID)
-    }
-    return .user(try context.user())
-  }
-
-  func verify(_ context: Context) async throws -> Response {
-    try context.admin()
-    let report = try await services.record.read { try LedgerVerifier.verify($0) }
-    return .json([
-      "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
-      "faults": .strings(report.faults),
-    ])
-  }
 
   // MARK: Proposals
 

@@ -1,6 +1,7 @@
 internal import Catalog
 internal import HTTPServer
 internal import Identity
+internal import Ledger
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -20,6 +21,7 @@ struct SystemRoutes: Sendable {
       "status": "ready", "revision": .int(revision), "asOf": .int(snapshot.revision),
       "services": .number(snapshot.liveCount), "vectors": .bool(snapshot.hasVectors),
       "version": .string(services.configuration.version),
+      "writable": .bool(services.record.figures.isWritable),
     ])
   }
 
@@ -34,11 +36,40 @@ struct SystemRoutes: Sendable {
         "waypost_vectors_complete", "1 where every service has a vector.",
         snapshot.hasVectors ? 1 : 0
       ),
+      (
+        "waypost_ledger_sound", "1 where the last verification of the ledger found nothing.",
+        services.auditor.report?.isSound == false ? 0 : 1
+      ),
     ])
     return Response(
       status: 200,
       headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
-      body: .bytes(Array(text.utf8)))
+      body: .bytes(Array((text + Metrics.text(of: storage())).utf8)))
+  }
+
+  /// What the record's files and connections do (specification core, D6 and D9).
+  private func storage() -> [(name: String, help: String, value: Int64)] {
+    let figures = services.record.figures
+    return [
+      ("waypost_wal_bytes", "Size of the record's write-ahead log.", figures.logByteCount),
+      ("waypost_record_writes", "Writes committed since the start.", figures.writes),
+      (
+        "waypost_record_commits", "Commits, each of one or more writes that waited together.",
+        figures.commits
+      ),
+      (
+        "waypost_read_longest_microseconds", "Longest read transaction since the start.",
+        figures.longestReadMicroseconds
+      ),
+      (
+        "waypost_read_running_microseconds", "Age of the oldest read transaction that runs now.",
+        figures.runningReadMicroseconds
+      ),
+      (
+        "waypost_record_writable", "0 once a write to the disk has failed: start the server again.",
+        figures.isWritable ? 1 : 0
+      ),
+    ]
   }
 
   func jwks(_ context: Context) async throws -> Response {

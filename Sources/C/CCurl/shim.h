@@ -1,5 +1,9 @@
 #pragma once
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
 
 // curl_easy_setopt and curl_easy_getinfo are variadic, which Swift cannot call.
 static inline CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
@@ -22,6 +26,36 @@ static inline long ccurl_status(CURL *easy) {
   long status = 0;
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   return status;
+}
+// Seconds that the answer's Retry-After asks for, in either of its forms; 0 where there is none.
+static inline long ccurl_retry_after(CURL *easy) {
+  curl_off_t seconds = 0;
+  curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+  return (long)seconds;
+}
+static inline CURLcode ccurl_set_opener(CURL *easy, curl_opensocket_callback opener) {
+  return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, opener);
+}
+// The bytes of an address that is about to be connected to: 4 or 16 of them, 0 for any other family.
+static inline int ccurl_address(const struct curl_sockaddr *address, unsigned char bytes[16]) {
+  if (address->family == AF_INET) {
+    struct sockaddr_in four;
+    memcpy(&four, &address->addr, sizeof four);
+    memcpy(bytes, &four.sin_addr, 4);
+    return 4;
+  }
+  if (address->family == AF_INET6) {
+    // libcurl's own buffer is as long as `addrlen` says, which `addr` alone is not.
+    struct sockaddr_in6 six;
+    if (address->addrlen < sizeof six) return 0;
+    memcpy(&six, (const char *)address + offsetof(struct curl_sockaddr, addr), sizeof six);
+    memcpy(bytes, &six.sin6_addr, 16);
+    return 16;
+  }
+  return 0;
+}
+static inline curl_socket_t ccurl_open(const struct curl_sockaddr *address) {
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 // The flags are macros that Swift does not import.
 static inline void ccurl_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }

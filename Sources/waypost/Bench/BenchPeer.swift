@@ -95,8 +95,9 @@ enum BenchProcess {
 final class BenchFolder: Sendable {
   let path: String
 
-  init() throws {
-    let folder = FileManager.default.temporaryDirectory
+  /// - Parameter parent: nil for the system's folder of temporary files.
+  init(in parent: String? = nil) throws {
+    let folder = (parent.map { URL(fileURLWithPath: $0) } ?? FileManager.default.temporaryDirectory)
       .appendingPathComponent("waypost-bench-" + UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     path = folder.path

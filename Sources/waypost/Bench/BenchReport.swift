@@ -23,12 +23,14 @@ struct BenchFigure: Sendable {
 enum BenchTarget: Sendable {
   /// Ours over the peer's, by the median of the rounds.
   case ratioAtMost(Double)
+  case ratioAtLeast(Double)
   case atMost(p50: Double, p95: Double)
   case atLeast(Double)
 
   var words: String {
     switch self {
     case .ratioAtMost(let bound): "ratio <= " + BenchReport.short(bound)
+    case .ratioAtLeast(let bound): "ratio >= " + BenchReport.short(bound)
     case .atMost(let p50, let p95) where p50 == p95: "<= " + BenchReport.short(p50)
     case .atMost(let p50, let p95):
       "p50 <= \(BenchReport.short(p50)), p95 <= \(BenchReport.short(p95))"
@@ -73,6 +75,9 @@ struct BenchRow: Sendable {
     case .ratioAtMost(let bound):
       guard !ratios.isEmpty else { return nil }
       reached = BenchRow.median(ratios) <= bound
+    case .ratioAtLeast(let bound):
+      guard !ratios.isEmpty else { return nil }
+      reached = BenchRow.median(ratios) >= bound
     case .atMost(let p50, let p95): reached = ours.p50 <= p50 && ours.p95 <= p95
     case .atLeast(let bound): reached = ours.p50 >= bound
     }

@@ -6,7 +6,9 @@ import Search
 
 /// `waypost bench`: times of the parts and of the whole, beside the peers' of the same minutes.
 enum BenchCommand {
-  private static let parts = ["embed", "text", "vectors", "search", "http", "index", "counts"]
+  private static let parts = [
+    "embed", "text", "vectors", "search", "http", "index", "ledger", "counts",
+  ]
 
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
     let wanted = arguments.words
@@ -23,6 +25,14 @@ enum BenchCommand {
     }
     let interrupts = armed()
     defer { withExtendedLifetime(interrupts) {} }
+    if wanted.contains("ledger") {
+      guard wanted.count == 1 else {
+        Terminal.words("waypost bench: ledger stands alone")
+        return .misuse
+      }
+      BenchReport.show(try await BenchLedger.rows(arguments), isJSON: arguments.isSet("json"))
+      return .done
+    }
     let inputs = try BenchInputs(arguments)
     _ = try inputs.counts()
     let needsVectors = !Set(wanted).isDisjoint(with: ["text", "vectors", "search"])

@@ -81,13 +81,11 @@ enum DoctorCommand {
   }
 
   private static func sqlite() -> Finding {
-    let version = Connection.version
-    let parts = version.split(separator: ".").compactMap { Int($0) }
-    let isFixed = parts.count >= 3 && (parts[0], parts[1], parts[2]) >= (3, 51, 3)
-    return Finding(
+    Finding(
       name: "sqlite", state: .good,
-      detail: version
-        + (isFixed ? "" : "; has the WAL-reset bug, which one writing connection avoids"))
+      detail: Connection.version
+        + (Connection.hasWALResetBug
+          ? "; has the WAL-reset bug, which one writing connection avoids" : ""))
   }
 
   private static func disk(_ path: String) -> Finding {

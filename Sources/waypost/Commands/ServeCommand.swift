@@ -7,20 +7,24 @@ import Embedding
 import Foundation
 import HTTPServer
 import Identity
+import Ledger
+import Payments
 import Primitives
 import SQLite
 import Search
 import Sessions
+import Webhooks
 
 /// `waypost serve`: builds every live object, answers until SIGTERM or SIGINT, drains.
 enum ServeCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
     let path = arguments.text("data") ?? "./data"
-    let folder = try DataFolder(path)
+    let folder = try DataFolder(path, journal: try journal(arguments))
     let host = arguments.text("host") ?? "127.0.0.1"
     // Armed before anybody can know that the server is there.
     let stop = Signals.armed()
     let log = Log(isJSON: arguments.isSet("json"))
+    log.words(aboutSQLite(folder.journal))
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { log.words(hint) }
     // The port is known only once the server listens, and tokens name it: so the router comes late.
@@ -56,6 +60,8 @@ enum ServeCommand {
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
+    // They would wait for events until the end of the grace.
+    services.webhooks.userEvents.closeAll()
     let isQuiet = await server.stop()
     for task in work { task.cancel() }
     let isDone = await within(seconds: 5) {
@@ -65,10 +71,25 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
-    try await folder.record.checkpoint(truncate: true)
+    try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
     return .done
+  }
+
+  /// The journal that `--journal` names; nil keeps what the record has.
+  private static func journal(_ arguments: Arguments) throws -> Journal? {
+    guard arguments.isSet("journal") else { return nil }
+    return Journal(
+      rawValue: try arguments.choice("journal", of: Journal.allCases.map(\.rawValue)))
+  }
+
+  /// The version that writes the record, and a warning where it is affected (specification core, D5).
+  private static func aboutSQLite(_ journal: Journal) -> String {
+    let words = "SQLite \(Connection.version), journal \(journal.rawValue)"
+    guard Connection.hasWALResetBug, journal == .wal else { return words }
+    return words
+      + "; warning: this version has the WAL-reset bug (fixed in 3.51.3), which one writing process avoids: never write to record.db with another program"
   }
 
   /// Whether the work ended in time; if not, it goes on unowned until the process ends.
@@ -125,13 +146,31 @@ enum ServeCommand {
         if count % 3_600 == 1 { await prune(services, log) }
       }
     }
-    return [indexing, housekeeping]
+    let auditing = Task {
+      await audit("whole", log) { try await services.auditor.audit() }
+      while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil {
+        await audit("new rows", log) { try await services.auditor.tend() }
+      }
+    }
+    let webhooks = Task { await services.webhooks.sender.run() }
+    return [indexing, housekeeping, auditing, webhooks]
+  }
+
+  /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
+  private static func audit(
+    _ name: String, _ log: Log, _ work: () async throws -> LedgerReport
+  ) async {
+    await attempt("ledger, " + name, log) {
+      for fault in try await work().faults { log.words("THE LEDGER IS NOT SOUND: " + fault) }
+    }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
+    await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
+    await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("answers", log) {
       try await services.record.write {

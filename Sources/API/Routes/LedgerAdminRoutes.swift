@@ -1,0 +1,222 @@
+internal import Catalog
+internal import HTTPServer
+internal import Identity
+internal import Ledger
+internal import Primitives
+internal import SQLite
+
+/// What operators do in the ledger. Each order is written down with who gave it, in the transaction of its effect.
+struct LedgerAdminRoutes: Sendable {
+  let services: Services
+
+  var routes: [Route] {
+    [
+      Route("GET", "/v1/admin/ledger/balance", "any account's balance", handler: balance),
+      Route("GET", "/v1/admin/ledger/statement", "any account's period", handler: statement),
+      Route("POST", "/v1/admin/grants", "give a user tokens", handler: grant),
+      Route("POST", "/v1/admin/payouts", "book a provider's payout", handler: payOut),
+      Route("POST", "/v1/admin/refunds", "refund a capture", handler: refund),
+      Route(
+        "POST", "/v1/admin/accounts/{userId}/freeze", "stop a user's spending", handler: freeze),
+      Route(
+        "POST", "/v1/admin/accounts/{userId}/unfreeze", "let a user spend again",
+        handler: unfreeze),
+    ]
+  }
+
+  func balance(_ context: Context) async throws -> Response {
+    try context.admin()
+    return try await LedgerQuery.balance(
+      of: try account(context), try LedgerQuery.moment(context), services)
+  }
+
+  func statement(_ context: Context) async throws -> Response {
+    try context.admin()
+    return try await LedgerQuery.statement(of: try account(context), context, services)
+  }
+
+  private func account(_ context: Context) throws(Refusal) -> AccountName {
+    guard let account = AccountName(context.request.query("account") ?? "") else {
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [
+          .init("/account", "must be user:ID, provider:ID or a platform account like platform_fees")
+        ])
+    }
+    return account
+  }
+
+  func grant(_ context: Context) async throws -> Response {
+    let (body, key) = try order(
+      context, "POST /v1/admin/grants", ["userId", "amountMicrotokens", "reason", "via"])
+    let via = body["via"]?.string ?? "straight"
+    guard via == "straight" || via == "grants" else {
+      throw Refusal(
+        .validationFailed, "The way of the grant is not valid.",
+        fields: [.init("/via", "must be straight or grants")])
+    }
+    let user = try await user(body["userId"]?.string ?? "")
+    let amount = try amount(body)
+    let reason = try reason(body)
+    return try await keyed(context, key) { connection, now in
+      let id = ID<TransferKind>(at: now, random: services.random)
+      try LedgerStore.grant(
+        id, to: .user(user), amount, throughGrants: via == "grants",
+        LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      let balance = try LedgerStore.balance(.user(user), on: connection)
+      return answer(201, id, amount, balance)
+    }
+  }
+
+  func payOut(_ context: Context) async throws -> Response {
+    let (body, key) = try order(
+      context, "POST /v1/admin/payouts",
+      ["providerId", "amountMicrotokens", "reference", "reason"])
+    let provider = body["providerId"]?.string ?? ""
+    guard try await services.record.read({ try CatalogStore.provider(id: provider, on: $0) }) != nil
+    else { throw Refusal(.notFound, "There is no such provider.") }
+    guard let reference = body["reference"]?.string else {
+      throw LedgerAdminRoutes.missing("reference")
+    }
+    let amount = try amount(body)
+    let reason = try reason(body)
+    return try await keyed(context, key) { connection, now in
+      let (id, isNew) = try LedgerStore.payOut(
+        to: provider, amount, reference: reference,
+        LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      let balance = try LedgerStore.balance(.provider(provider), on: connection)
+      return answer(isNew ? 201 : 200, id, amount, balance)
+    }
+  }
+
+  func refund(_ context: Context) async throws -> Response {
+    let (body, key) = try order(
+      context, "POST /v1/admin/refunds", ["captureId", "amountMicrotokens", "reason"])
+    guard let capture = body["captureId"]?.string.flatMap({ ID<TransferKind>($0) }) else {
+      throw LedgerAdminRoutes.missing("captureId")
+    }
+    let amount = try amount(body)
+    let reason = try reason(body)
+    return try await keyed(context, key) { connection, now in
+      let id = ID<TransferKind>(at: now, random: services.random)
+      try LedgerStore.refund(
+        id, capture: capture, amount, LedgerOrder(actor: actor(context), reason: reason), at: now,
+        on: connection)
+      return answer(201, id, amount, nil)
+    }
+  }
+
+  func freeze(_ context: Context) async throws -> Response {
+    try await setStanding(context) { name, order, now, connection in
+      try LedgerStore.freeze(name, order, at: now, on: connection)
+    }
+  }
+
+  func unfreeze(_ context: Context) async throws -> Response {
+    try await setStanding(context) { name, order, now, connection in
+      try LedgerStore.unfreeze(name, order, at: now, on: connection)
+    }
+  }
+
+  private func setStanding(
+    _ context: Context,
+    _ change: @escaping @Sendable (AccountName, LedgerOrder, Timestamp, Connection) throws -> Void
+  ) async throws -> Response {
+    try context.admin()
+    let body = try context.json()
+    try context.known(body, ["reason"])
+    let user = try await user(context.parameter("userId"))
+    let given = LedgerOrder(actor: actor(context), reason: try reason(body))
+    let now = services.clock.now
+    let standing = try await services.record.write { connection in
+      try change(.user(user), given, now, connection)
+      return try LedgerStore.standing(.user(user), on: connection)
+    }
+    let frozenAt: String? = if case .frozen(let since) = standing { since.rfc3339 } else { nil }
+    return .json(["userId": .string(user.text), "frozenAt": .optional(frozenAt)])
+  }
+
+  // MARK: Parts of an order
+
+  /// The body of an order, and its key: a missing key is told before anything of the body (8.1).
+  private func order(
+    _ context: Context, _ route: String, _ fields: Set<String>
+  ) throws(Refusal) -> (body: JSON, key: Idempotency.Key) {
+    try context.admin()
+    let body = try context.json()
+    let key = try Idempotency.Key(
+      principal: context.principal, route: route,
+      key: context.request.header("idempotency-key"), body: body)
+    try context.known(body, fields)
+    return (body, key)
+  }
+
+  private func user(_ text: String) async throws -> ID<UserKind> {
+    guard let id = ID<UserKind>(text), try await services.accounts.user(id) != nil else {
+      throw Refusal(.notFound, "There is no such user.")
+    }
+    return id
+  }
+
+  private func actor(_ context: Context) -> [UInt8] { context.principal.userID?.bytes ?? [] }
+
+  private func amount(_ body: JSON) throws(Refusal) -> Microtokens {
+    guard let count = body["amountMicrotokens"]?.int else {
+      throw LedgerAdminRoutes.missing("amountMicrotokens")
+    }
+    return Microtokens(count)
+  }
+
+  private func reason(_ body: JSON) throws(Refusal) -> String {
+    guard let reason = body["reason"]?.string, (1...200).contains(reason.unicodeScalars.count)
+    else {
+      throw Refusal(
+        .validationFailed, "Give a reason.",
+        fields: [.init("/reason", "must have 1 to 200 characters")])
+    }
+    return reason
+  }
+
+  private static func missing(_ name: String) -> Refusal {
+    Refusal(
+      .validationFailed, "A field is missing or not valid.",
+      fields: [.init("/" + name, "is missing or not valid")])
+  }
+
+  // MARK: Answers
+
+  private func answer(
+    _ status: Int, _ id: ID<TransferKind>, _ amount: Microtokens, _ balance: Balance?
+  ) -> Idempotency.Answer {
+    var body: JSONObject = [
+      "transferId": .string(id.text), "amountMicrotokens": .int(amount.count),
+    ]
+    if let balance { body["balance"] = .object(balance.json) }
+    return Idempotency.Answer(status: status, body: JSON.object(body).bytes)
+  }
+
+  /// Runs an order once for the request's Idempotency-Key, in one transaction with the answer.
+  private func keyed(
+    _ context: Context, _ key: Idempotency.Key,
+    _ effect: @Sendable (Connection, Timestamp) throws -> Idempotency.Answer
+  ) async throws -> Response {
+    let now = services.clock.now
+    let path = context.request.path
+    let answer = try await services.record.write { connection in
+      try services.idempotency.once(
+        key, at: now, on: connection,
+        refused: { refusal in
+          Idempotency.Answer(
+            status: refusal.code.status,
+            body: Problem.body(refusal, requestID: nil, path: path).bytes)
+        },
+        effect: { try effect(connection, now) })
+    }
+    let type = answer.status < 400 ? "application/json" : "application/problem+json"
+    var response = Response(
+      status: answer.status, headers: [(name: "Content-Type", value: type)],
+      body: .bytes(answer.body))
+    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
+    return response
+  }
+}

@@ -1,0 +1,202 @@
+internal import HTTPServer
+internal import Identity
+internal import Payments
+internal import Primitives
+
+/// Buying tokens, the payment processor's events, and what an operator does about them.
+struct PurchaseRoutes: Sendable {
+  let services: Services
+
+  var all: [Route] {
+    [
+      Route("POST", "/v1/tokens/purchase", "buy tokens", handler: buy),
+      Route("GET", "/v1/tokens/purchases", "own purchases", handler: list),
+      Route("GET", "/v1/tokens/purchases/{id}", "one purchase", handler: read),
+      Route(
+        "POST", "/v1/payments/webhook", "signed payment events", budget: .none,
+        body: .signed(header: "stripe-signature", 262_144), handler: webhook),
+      Route("GET", "/v1/admin/purchases", "everybody's purchases", handler: adminList),
+      Route("GET", "/v1/admin/purchases/{id}", "one with its events", handler: adminRead),
+      Route("POST", "/v1/admin/purchases/{id}/refund", "give money back", handler: refund),
+      Route("POST", "/v1/admin/purchases/{id}/unflag", "take the mark off", handler: unflag),
+      Route("GET", "/v1/admin/payment-events", "events by outcome", handler: events),
+      Route("GET", "/v1/admin/chargebacks", "who is frozen or owes", handler: debtors),
+      Route(
+        "POST", "/v1/admin/chargebacks/{id}/settle", "settle a user's debt", handler: settle),
+    ]
+  }
+
+  // MARK: Buyers
+
+  func buy(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let body = try context.json()
+    try context.known(body, ["tokenAmount"])
+    let key = try key(context, "POST /v1/tokens/purchase", body)
+    return response(
+      try await services.payments.buy(
+        body["tokenAmount"]?.int, by: user, key: key, refused: refused(context)))
+  }
+
+  func list(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let before: ID<PurchaseKind>? = try context.before()
+    let own = try await services.payments.purchases(of: user, before: before, limit: limit)
+    let next = own.count == limit ? own.last?.id.text : nil
+    return .json([
+      "purchases": .array(own.map { .object($0.json) }), "next": .optional(next),
+    ])
+  }
+
+  func read(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let purchase = try await services.payments.purchase(try purchaseID(context), of: user)
+    return .json(.object(purchase.json))
+  }
+
+  // MARK: The processor
+
+  /// The caller is known by the signature over the very bytes of the body.
+  func webhook(_ context: Context) async throws -> Response {
+    let receipt = try await services.payments.receive(
+      context.request.body, signature: context.request.header("stripe-signature"))
+    return .json(["received": true, "result": .string(receipt.rawValue)])
+  }
+
+  // MARK: Operators
+
+  func adminList(_ context: Context) async throws -> Response {
+    try context.admin()
+    var query = PaymentDesk.Query()
+    query.limit = try context.integer("limit", default: 50, in: 1...100)
+    query.before = try context.before()
+    query.isFlagged = try context.integer("flagged", default: 0, in: 0...1) == 1
+    if let text = context.request.query("userId") {
+      query.user = try userID(text)
+    }
+    if let text = context.request.query("state") {
+      guard let state = PurchaseState(rawValue: text) else {
+        let names = PurchaseState.allCases.map(\.rawValue).joined(separator: ", ")
+        throw PurchaseRoutes.badParameter("/state", "must be one of \(names)")
+      }
+      query.state = state
+    }
+    let found = try await services.payments.purchases(query)
+    let next = found.count == query.limit ? found.last?.id.text : nil
+    return .json([
+      "purchases": .array(found.map { .object($0.adminJSON) }), "next": .optional(next),
+    ])
+  }
+
+  func adminRead(_ context: Context) async throws -> Response {
+    try context.admin()
+    return .json(.object(try await services.payments.detail(try purchaseID(context))))
+  }
+
+  func refund(_ context: Context) async throws -> Response {
+    try context.admin()
+    let admin = try context.user()
+    let body = try context.json()
+    try context.known(body, ["amountMinor", "reason"])
+    let id = try purchaseID(context)
+    let key = try key(context, "POST /v1/admin/purchases/\(id.text)/refund", body)
+    var faults: [Refusal.Field] = []
+    if let amount = body["amountMinor"], amount != .null, amount.int.map({ $0 < 1 }) ?? true {
+      faults.append(.init("/amountMinor", "must be a whole number from 1"))
+    }
+    let reason = body["reason"]?.string ?? ""
+    if let given = body["reason"], given.string == nil || reason.unicodeScalars.count > 200 {
+      faults.append(.init("/reason", "must be text of at most 200 characters"))
+    }
+    guard faults.isEmpty else {
+      throw Refusal(.validationFailed, "The refund is not valid.", fields: faults)
+    }
+    return response(
+      try await services.payments.refund(
+        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
+        refused: refused(context)))
+  }
+
+  func unflag(_ context: Context) async throws -> Response {
+    try context.admin()
+    try context.known(try context.json(), [])
+    let purchase = try await services.payments.unflag(try purchaseID(context))
+    return .json(.object(purchase.adminJSON))
+  }
+
+  func events(_ context: Context) async throws -> Response {
+    try context.admin()
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let outcome = context.request.query("outcome") ?? "mismatch"
+    return .json(["events": .array(try await services.payments.events(outcome, limit: limit))])
+  }
+
+  func debtors(_ context: Context) async throws -> Response {
+    try context.admin()
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let after = try context.request.query("after").map(userID)
+    let found = try await services.payments.debtors(after: after, limit: limit)
+    let next = found.count == limit ? found.last?["userId"] : nil
+    return .json(["users": .array(found), "next": next ?? .null])
+  }
+
+  func settle(_ context: Context) async throws -> Response {
+    try context.admin()
+    let body = try context.json()
+    try context.known(body, [])
+    guard let user = ID<UserKind>(context.parameter("id")) else {
+      throw Refusal(.notFound, "There is no such user.")
+    }
+    let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
+    return response(
+      try await services.payments.settleDebts(of: user, key: key, refused: refused(context)))
+  }
+
+  // MARK: Shared
+
+  private func purchaseID(_ context: Context) throws(Refusal) -> ID<PurchaseKind> {
+    guard let id = ID<PurchaseKind>(context.parameter("id")) else {
+      throw Refusal(.notFound, "There is no such purchase.")
+    }
+    return id
+  }
+
+  private func userID(_ text: String) throws(Refusal) -> ID<UserKind> {
+    guard let id = ID<UserKind>(text) else {
+      throw PurchaseRoutes.badParameter("/userId", "must be a user's id")
+    }
+    return id
+  }
+
+  private static func badParameter(_ pointer: String, _ reason: String) -> Refusal {
+    Refusal(
+      .validationFailed, "A query parameter is not valid.", fields: [.init(pointer, reason)])
+  }
+
+  private func key(
+    _ context: Context, _ route: String, _ body: JSON
+  ) throws(Refusal) -> Idempotency.Key {
+    try Idempotency.Key(
+      principal: context.principal, route: route,
+      key: context.request.header("idempotency-key"), body: body)
+  }
+
+  private func refused(_ context: Context) -> PaymentDesk.Refused {
+    let path = context.request.path
+    return { refusal in
+      Idempotency.Answer(
+        status: refusal.code.status,
+        body: Problem.body(refusal, requestID: nil, path: path).bytes)
+    }
+  }
+
+  private func response(_ answer: Idempotency.Answer) -> Response {
+    let type = answer.status < 400 ? "application/json" : "application/problem+json"
+    var response = Response(
+      status: answer.status, headers: [(name: "Content-Type", value: type)],
+      body: .bytes(answer.body))
+    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
+    return response
+  }
+}

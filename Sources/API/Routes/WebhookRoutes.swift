@@ -1,0 +1,176 @@
+internal import HTTPServer
+internal import Identity
+internal import Primitives
+internal import Webhooks
+
+/// A provider's webhook endpoints, their deliveries, and its events.
+struct WebhookRoutes: Sendable {
+  let services: Services
+
+  var all: [Route] {
+    [
+      Route("GET", "/v1/provider/webhooks", "own webhooks", handler: list),
+      Route("POST", "/v1/provider/webhooks", "add a webhook", handler: create),
+      Route("GET", "/v1/provider/webhooks/{id}", "one webhook", handler: read),
+      Route("PATCH", "/v1/provider/webhooks/{id}", "change a webhook", handler: change),
+      Route("DELETE", "/v1/provider/webhooks/{id}", "remove a webhook", handler: remove),
+      Route("POST", "/v1/provider/webhooks/{id}/rotate", "a new secret", handler: rotate),
+      Route("POST", "/v1/provider/webhooks/{id}/test", "send a test event", handler: test),
+      Route(
+        "GET", "/v1/provider/webhooks/{id}/deliveries", "the log of a webhook", handler: deliveries),
+      Route(
+        "GET", "/v1/provider/webhooks/{id}/deliveries/{deliveryId}", "one delivery",
+        handler: delivery),
+      Route(
+        "POST", "/v1/provider/webhooks/{id}/deliveries/{deliveryId}/replay", "send it again",
+        handler: replay),
+      Route("GET", "/v1/provider/events", "a provider's events", handler: events),
+    ]
+  }
+
+  private var desk: WebhookDesk { services.webhooks }
+
+  func list(_ context: Context) async throws -> Response {
+    let own = try await desk.endpoints(of: try context.provider())
+    return .json(["webhooks": .array(own.map(JSON.object))])
+  }
+
+  func create(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let body = try context.json()
+    try context.known(body, ["url", "types", "description", "algorithm", "secret"])
+    let key = try key(context, body)
+    return response(
+      try await desk.create(body, for: provider, key: key, refused: stored(context)))
+  }
+
+  func read(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    return .json(.object(try await desk.endpoint(try webhookID(context), of: provider)))
+  }
+
+  func change(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let id = try webhookID(context)
+    let body = try context.json()
+    try context.known(body, ["url", "types", "description", "enabled"])
+    let change = try WebhookChange.read(body, under: desk.rules)
+    return .json(.object(try await desk.change(id, of: provider, change)))
+  }
+
+  func remove(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    try await desk.remove(try webhookID(context), of: provider)
+    return .noContent
+  }
+
+  func rotate(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let id = try webhookID(context)
+    let body = try context.json()
+    try context.known(body, ["secret"])
+    return response(
+      try await desk.rotate(
+        id, of: provider, to: body["secret"], key: try key(context, body),
+        refused: stored(context)))
+  }
+
+  func test(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let id = try webhookID(context)
+    let body = try context.json()
+    try context.known(body, [])
+    return response(
+      try await desk.test(
+        id, of: provider, key: try key(context, body), refused: stored(context)))
+  }
+
+  func deliveries(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let id = try webhookID(context)
+    let limit = try context.integer("limit", default: 20, in: 1...100)
+    let before: ID<WebhookDeliveryKind>? = try context.before()
+    let word = context.request.query("state")
+    let state = word.flatMap(WebhookDelivery.State.init(rawValue:))
+    guard word == nil || state != nil else {
+      let states = WebhookDelivery.State.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [.init("/state", "must be one of " + states)])
+    }
+    let rows = try await desk.deliveries(
+      of: id, of: provider, state: state, before: before, limit: limit)
+    let next = rows.count == limit ? rows.last?["id"]?.string : nil
+    return .json(["deliveries": .array(rows.map(JSON.object)), "next": .optional(next)])
+  }
+
+  func delivery(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    return .json(
+      .object(
+        try await desk.delivery(
+          try deliveryID(context), of: try webhookID(context), of: provider)))
+  }
+
+  func replay(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let (id, delivery) = (try webhookID(context), try deliveryID(context))
+    let body = try context.json()
+    try context.known(body, [])
+    return response(
+      try await desk.replay(
+        delivery, of: id, of: provider, key: try key(context, body), refused: stored(context)))
+  }
+
+  func events(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let limit = try context.integer("limit", default: 50, in: 1...100)
+    let before = context.request.query("before")
+    let below = before.flatMap { Int64($0) }
+    guard before == nil || below != nil else {
+      throw Refusal(.cursorInvalid, "before must be the next of the page before.")
+    }
+    let page = try await desk.events(of: provider, below: below, limit: limit)
+    return .json(["events": .array(page.events), "next": .optional(page.next.map { String($0) })])
+  }
+
+  private func webhookID(_ context: Context) throws(Refusal) -> ID<WebhookEndpointKind> {
+    guard let id = ID<WebhookEndpointKind>(context.parameter("id")) else {
+      throw Refusal(.notFound, "There is no such webhook.")
+    }
+    return id
+  }
+
+  private func deliveryID(_ context: Context) throws(Refusal) -> ID<WebhookDeliveryKind> {
+    guard let id = ID<WebhookDeliveryKind>(context.parameter("deliveryId")) else {
+      throw Refusal(.notFound, "There is no such delivery.")
+    }
+    return id
+  }
+
+  // MARK: Idempotency
+
+  private func key(_ context: Context, _ body: JSON) throws(Refusal) -> Idempotency.Key {
+    try Idempotency.Key(
+      principal: context.principal, route: "POST " + context.request.path,
+      key: context.request.header("idempotency-key"), body: body)
+  }
+
+  private func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
+    let path = context.request.path
+    return { refusal in
+      Idempotency.Answer(
+        status: refusal.code.status,
+        body: Problem.body(refusal, requestID: nil, path: path).bytes)
+    }
+  }
+
+  private func response(_ answer: Idempotency.Answer) -> Response {
+    let type = answer.status < 400 ? "application/json" : "application/problem+json"
+    var response = Response(
+      status: answer.status, headers: [(name: "Content-Type", value: type)],
+      body: .bytes(answer.body))
+    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
+    return response
+  }
+}

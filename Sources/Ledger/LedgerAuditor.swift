@@ -1,0 +1,128 @@
+public import Primitives
+public import SQLite
+internal import Synchronization
+
+/// Verifies a running server's ledger in short reads, and writes signed checkpoints of what it found sound.
+///
+/// At the start it reads what follows the last checkpoint, before the first write is accepted (D5, L9); in the
+/// background the whole chain once, and then each ten minutes what is new.
+public final class LedgerAuditor: Sendable {
+  /// How often `tend` is to be called.
+  public static let everySeconds = 600
+  /// Transfers read in one transaction: a few milliseconds, so that the log can be reset (D9).
+  static let pageCount = 2_000
+
+  private let database: Database
+  private let clock: Clock
+  private let seal: ChainSeal
+  private let latest = Mutex<LedgerReport?>(nil)
+
+  /// - Parameter seal: The server's key.
+  public init(database: Database, clock: Clock, seal: ChainSeal) {
+    self.database = database
+    self.clock = clock
+    self.seal = seal
+  }
+
+  /// What the last verification found; nil before the first.
+  public var report: LedgerReport? { latest.withLock { $0 } }
+
+  /// Verifies what follows the last checkpoint; all of it where there is none or its key is gone.
+  ///
+  /// - Throws: `Refusal` `storage_unavailable` where something does not hold: no write may be accepted then.
+  @discardableResult
+  public func start() async throws -> LedgerReport {
+    let report = try await verify(isWhole: false)
+    guard report.isSound else {
+      throw Refusal(
+        .storageUnavailable,
+        "The ledger is not sound, so nothing may be written: \(report.faults.prefix(3).joined(separator: "; ")). See waypost ledger verify."
+      )
+    }
+    return report
+  }
+
+  /// Verifies the whole chain, every checkpoint's signature and the tables' pages.
+  @discardableResult
+  public func audit() async throws -> LedgerReport {
+    let report = try await verify(isWhole: true)
+    var damage: [String] = []
+    // Table by table: one reader must not stay for the whole file.
+    for table in ["account", "hold", "transfer", "failed_transfer"] {
+      damage += try await database.read { connection in
+        try connection.rows("PRAGMA quick_check('\(table)')") { $0.text(0) }.filter { $0 != "ok" }
+      }
+    }
+    guard !damage.isEmpty else { return report }
+    let worse = report.adding(damage.prefix(10).map { "I12: the file is damaged: " + $0 })
+    latest.withLock { $0 = worse }
+    return worse
+  }
+
+  /// Verifies what is new, and writes a checkpoint where it is sound.
+  @discardableResult
+  public func tend() async throws -> LedgerReport { try await verify(isWhole: false) }
+
+  private func verify(isWhole: Bool) async throws -> LedgerReport {
+    let (base, complaints) = try await database.read { [seal] connection in
+      try LedgerAuditor.base(isWhole: isWhole, seal, on: connection)
+    }
+    let fold = Fold(LedgerReplay(from: base))
+    var found: Found?
+    while found == nil {
+      found = try await database.read { connection in
+        try fold.replay.withLock { replay -> Found? in
+          guard try replay.read(limit: LedgerAuditor.pageCount, on: connection) else { return nil }
+          let (report, digest) = try LedgerVerifier.finish(replay, connection)
+          return Found(
+            report: report, rowHash: replay.rowHash, accountsHash: digest.hash,
+            accountMax: digest.accountMax)
+        }
+      }
+      try Task.checkCancellation()
+    }
+    guard let found else { preconditionFailure("a verification ends with a report") }
+    let report = found.report.adding(complaints)
+    latest.withLock { $0 = report }
+    if report.isSound, report.sequence > base?.sequence ?? 0 {
+      try await write(found)
+    }
+    return report
+  }
+
+  /// Where a verification may start, and what is wrong with the checkpoints' signatures.
+  private static func base(
+    isWhole: Bool, _ seal: ChainSeal, on connection: Connection
+  ) throws -> (LedgerCheckpoint?, [String]) {
+    let checkpoints = try LedgerCheckpoint.newest(isWhole ? 1_000 : 1, on: connection)
+    let forged = checkpoints.filter { $0.isGenuine(seal) == false }
+    let complaints = forged.prefix(10).map {
+      "I12: the signature of checkpoint \($0.sequence) is not ours"
+    }
+    let last = checkpoints.first
+    let mayStart = !isWhole && last?.isGenuine(seal) == true
+    return (mayStart ? last : nil, complaints)
+  }
+
+  private func write(_ found: Found) async throws {
+    let checkpoint = LedgerCheckpoint(
+      sequence: found.report.sequence, rowHash: found.rowHash, accountsHash: found.accountsHash,
+      accountMax: found.accountMax, at: clock.now
+    ).signed(by: seal)
+    try await database.write { connection in try checkpoint.insert(on: connection) }
+  }
+
+  private struct Found: Sendable {
+    let report: LedgerReport
+    let rowHash: [UInt8]
+    let accountsHash: [UInt8]
+    let accountMax: Int64
+  }
+
+  /// A fold that goes from page to page without being copied.
+  private final class Fold: Sendable {
+    let replay: Mutex<LedgerReplay>
+
+    init(_ replay: LedgerReplay) { self.replay = Mutex(replay) }
+  }
+}

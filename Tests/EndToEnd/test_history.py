@@ -1,0 +1,263 @@
+"""What many clients see while the server is stopped, killed and started: one order explains it all, and units are conserved."""
+
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+import urllib.parse
+import uuid
+
+import pytest
+import requests
+
+import audit
+import harness
+from harness import LONG, Account, Server
+from linear import History
+
+SOAK = os.environ.get("WAYPOST_SOAK") == "1"
+ROUNDS = 60 if SOAK else 12 if LONG else 4
+ORIGIN = "http://127.0.0.1:65000"
+FLAGS = ["--trials-per-day", "1000000", "--trial-repeats", "1000000", "--trials-per-provider", "1000000",
+         "--public-url", ORIGIN]
+
+
+def proposal_step(state, operation):
+    """A proposal is consumed by one key or declined, once."""
+    kind, key, session = state
+    if operation.name == "decline":
+        if operation.outcome in (None, "ok"):
+            return ("declined", None, None) if kind != "consumed" else (state if operation.outcome is None else None)
+        return state if kind == "consumed" and operation.outcome == "proposal_consumed" else None
+    mine = operation.argument
+    if operation.outcome is None:
+        # Whose session it is will be known once somebody asks with the same key.
+        return ("consumed", mine, session) if kind == "proposed" else state
+    if operation.outcome in ("proposal_consumed", "proposal_declined"):
+        right = kind == operation.outcome.removeprefix("proposal_") and (kind == "declined" or key != mine)
+        return state if right else None
+    if kind == "proposed":
+        return ("consumed", mine, operation.outcome)
+    if kind == "consumed" and key == mine and session in (None, operation.outcome):
+        return ("consumed", mine, operation.outcome)
+    return None
+
+
+def session_step(state, operation):
+    """An active session ends once: completed, or revoked. What ended it may be repeated, the other is refused."""
+    ends = {"complete": "completed", "revoke": "expired"}
+    if operation.name == "read":
+        return state if operation.outcome in (None, state) else None
+    end = ends[operation.name]
+    if operation.outcome is None:
+        return end if state == "active" else state
+    if operation.outcome == "invalid_transition":
+        return state if state not in ("active", end) else None
+    return end if operation.outcome == end and state in ("active", end) else None
+
+
+@pytest.mark.parametrize("rows, is_possible", [
+    ([(0, 0, 2, "complete", "completed"), (1, 1, 3, "revoke", "invalid_transition")], True),
+    ([(0, 0, 2, "complete", "invalid_transition"), (1, 1, 3, "revoke", "expired")], True),
+    ([(0, 0, 2, "complete", "completed"), (1, 1, 3, "revoke", "expired")], False),
+    ([(0, 0, 1, "complete", "completed"), (1, 2, 3, "read", "active")], False),
+    ([(0, 0, 2, "complete", "completed"), (1, 1, 3, "read", "active")], True),
+    ([(0, 0, None, "complete", None), (1, 1, 2, "read", "active"), (1, 3, 4, "read", "completed")], True),
+    ([(0, 0, None, "complete", None), (1, 1, 2, "read", "completed"), (1, 3, 4, "read", "active")], False),
+    ([(0, 0, 1, "read", "active"), (1, 2, None, "revoke", None), (2, 3, 4, "complete", "completed")], True),
+    ([(0, 0, 1, "revoke", "expired"), (1, 2, 3, "complete", "completed")], False)])
+def test_the_checker_tells_possible_histories_from_others(rows, is_possible):
+    history = History()
+    for client, start, end, name, outcome in rows:
+        operation = history.invoke(client, name)
+        operation.start = start
+        if end is not None:
+            operation.end, operation.outcome = end, outcome
+    assert (history.explanation(session_step, "active") is not None) == is_possible
+
+
+def outcome_of(answer, good):
+    """What a client learnt: a value, the code of a refusal, or nothing where the server itself was in trouble."""
+    if answer.status_code in (200, 201, 204):
+        return good(answer)
+    if answer.status_code >= 500:
+        return None
+    return answer.json()["code"]
+
+
+def race(history, server, client, name, argument, send, good):
+    """One operation of one client; what has no answer stays open for ever."""
+    operation = history.invoke(client, name, argument)
+    try:
+        outcome = outcome_of(send(), good)
+        if outcome is not None:
+            History.answer(operation, outcome)
+    except requests.RequestException:
+        pass
+
+
+def run_all(server, jobs, kind, restart):
+    """Starts all clients, and in the middle of them something happens to the server. Gives the server of afterwards."""
+    threads = [threading.Thread(target=job, daemon=True) for job in jobs]
+    random.shuffle(threads)
+    moment = random.randrange(1, len(threads) + 1)
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        if number == moment:
+            strike(server, kind)
+        time.sleep(random.choice([0, 0, 0.001]))
+    [thread.join(60) for thread in threads]
+    if kind != "kill":
+        return server
+    server.process.wait(30)
+    return restart()
+
+
+def strike(server, kind):
+    time.sleep(random.uniform(0, 0.005))
+    if kind == "kill":
+        server.process.kill()
+    elif kind == "stop":
+        server.process.send_signal(signal.SIGSTOP)
+        threading.Timer(0.5, lambda: server.process.send_signal(signal.SIGCONT)).start()
+
+
+def test_each_proposal_and_each_hold_has_one_history(small):
+    """Clients with different keys and the same race for a proposal, then for the end of its session."""
+    harness.add_user(small, "admin", "admin@example.org")
+    services = [row["id"] for row in harness.read_rows(harness.SERVICES, 60)]
+    server = Server(small, *FLAGS).start()
+    emails = [f"{uuid.uuid4().hex}@example.org" for _ in range(2)]
+    users = [Account.register(server, email) for email in emails]
+    unknown, ended = 0, 0
+
+    def restart():
+        return Server(small, *FLAGS).start()
+
+    for round in range(ROUNDS):
+        kind = ["none", "kill", "stop"][round % 3]
+        user, service = users[round % 2], services[round % len(services)]
+        if round % 20 == 19:
+            users = [Account.login(server, email) for email in emails]
+            user = users[round % 2]
+        user.server = server
+        proposal = user.propose(service)["id"]
+        keys = [uuid.uuid4().hex for _ in range(3)]
+
+        links = {}
+
+        def copy():
+            return Account(server, user.token)
+
+        def confirmed_as(answer):
+            links[answer.json()["id"]] = answer.json()["redirectUrl"]
+            return answer.json()["id"]
+
+        history = History()
+        confirming = [(client, key) for client, key in enumerate([*keys, keys[0], keys[1]])]
+        jobs = [lambda c=client, k=key: race(
+            history, server, c, "confirm", k, lambda: copy().confirm(proposal, key=k), confirmed_as)
+            for client, key in confirming]
+        jobs.append(lambda: race(history, server, 9, "decline", None, lambda: copy().post(
+            f"/v1/proposals/{proposal}/decline", {}, key=uuid.uuid4().hex), lambda a: "ok"))
+        server = run_all(server, jobs, kind, restart)
+        unknown += sum(not o.is_known for o in history.operations)
+        user.server = server
+        for client, key in confirming[:3]:
+            race(history, server, client, "confirm", key, lambda: user.confirm(proposal, key=key), confirmed_as)
+        order = history.explanation(proposal_step, ("proposed", None, None))
+        assert order is not None, f"no order explains this:\n{history}"
+        confirmed = {o.outcome for o in history.operations if o.name == "confirm" and o.is_known
+                     and not o.outcome.startswith("proposal_")}
+        assert len(confirmed) <= 1
+        if not confirmed:
+            continue
+        session = confirmed.pop()
+        server, is_raced = end_of_session(server, user, session, links[session], kind, restart)
+        ended += is_raced
+    audit_running(server, small)
+    server.kill()
+    assert audit.dead(small, small.parent / "copy") > 0
+    assert ended > 0, "some sessions were raced to their end"
+    print(f"\n{ROUNDS} rounds, {ended} ends of sessions, {unknown} confirmations without an answer")
+
+
+def end_of_session(server, user, session, link, kind, restart):
+    """The same for the session: whoever ends it first, ends it."""
+    path = "/v1/sessions/" + session
+    token = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)["marketplace_session"][0]
+    started = server.post("/v1/sessions/validate", {"token": token}, headers={"Origin": ORIGIN})
+    if started.status_code != 200:
+        user.delete(path)
+        return server, False
+
+    def copy():
+        return Account(server, user.token)
+
+    history = History()
+    state = lambda answer: answer.json()["state"]  # noqa: E731
+    jobs = [lambda c=c: race(history, server, c, "complete", None, lambda: copy().post(
+        path + "/complete", {}, key=uuid.uuid4().hex), state) for c in range(3)]
+    jobs += [lambda c=c: race(history, server, c, "revoke", None, lambda: copy().delete(path), lambda a: "expired")
+             for c in (3, 4)]
+    jobs += [lambda c=c: race(history, server, c, "read", None, lambda: copy().get(path), state) for c in (5, 6, 7)]
+    server = run_all(server, jobs, kind, restart)
+    user.server = server
+    for client in (5, 6):
+        race(history, server, client, "read", None, lambda: user.get(path), state)
+    assert history.explanation(session_step, "active") is not None, f"no order explains this:\n{history}"
+    user.delete(path)
+    return server, True
+
+
+def audit_running(server, data):
+    with audit.reading(data / "record.db") as connection:
+        audit.snapshot(connection)
+        audit.chain(connection)
+    report = Account.login(server, "admin@example.org").get("/v1/ledger/verify").json()
+    assert report["sound"] is True, report
+
+
+def test_readers_see_a_constant_total_in_every_snapshot(small):
+    """A bank: while sessions start and end, whoever looks in sees all units, and every hold with its session."""
+    services = [row["id"] for row in harness.read_rows(harness.SERVICES, 60)]
+    stop = threading.Event()
+    seen, trouble, done = [], [], []
+
+    def look(number):
+        last = 0
+        while not stop.is_set():
+            try:
+                with audit.reading(small / "record.db") as connection:
+                    count = audit.snapshot(connection)
+                    time.sleep(random.choice([0, 0, 0.005]))
+                    assert audit.snapshot(connection) == count, "a snapshot does not change while it is looked at"
+                    assert count >= last, "time runs forward"
+                    last = count
+                seen.append(count)
+            except (AssertionError, sqlite3.Error) as error:
+                trouble.append(repr(error))
+                return
+
+    def trade(number):
+        account = Account.register(server)
+        for service in random.sample(services, len(services)):
+            if stop.is_set():
+                return
+            answer = account.confirm(account.propose(service)["id"])
+            assert answer.status_code == 201, answer.text
+            account.delete("/v1/sessions/" + answer.json()["id"])
+            done.append(service)
+
+    with Server(small, *FLAGS) as server:
+        threads = [threading.Thread(target=look, args=(n,)) for n in range(3)]
+        threads += [threading.Thread(target=trade, args=(n,)) for n in range(6)]
+        [thread.start() for thread in threads]
+        time.sleep(20 if SOAK else 6 if LONG else 3)
+        stop.set()
+        [thread.join(60) for thread in threads]
+    assert not trouble, trouble
+    assert len(seen) > 20 and len(set(seen)) > 5 and len(done) > 10, (len(seen), len(done))
+    print(f"\n{len(seen)} snapshots, {len(set(seen))} different, over {len(done)} sessions")

@@ -1,0 +1,155 @@
+"""What happens to a signed-in user, as it happens: GET /v1/me/events."""
+
+import json
+import queue
+import threading
+import uuid
+
+import pytest
+import requests
+
+import harness
+from harness import Account, Server, problem
+
+PATH = "/v1/me/events"
+
+
+class Stream:
+    """An open stream and what it has said."""
+
+    def __init__(self, account, last=None):
+        headers = {"Authorization": "Bearer " + account.token}
+        if last is not None:
+            headers["Last-Event-ID"] = str(last)
+        self.answer = requests.get(account.server.url + PATH, headers=headers, stream=True, timeout=60)
+        assert self.answer.status_code == 200, self.answer.text
+        assert self.answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        self.events = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        fields = {}
+        try:
+            for line in self.answer.iter_lines(chunk_size=1):
+                if line.startswith(b":"):
+                    continue  # a comment keeps the line open
+                if line:
+                    name, _, value = line.decode().partition(": ")
+                    fields[name] = value
+                elif fields:
+                    self.events.put(fields)
+                    fields = {}
+        except (requests.RequestException, OSError, AttributeError, ValueError):
+            pass  # closed by the test
+        self.events.put(None)
+
+    def next(self, kind, seconds=15):
+        """The data and the id of the next event of a kind; others are passed over."""
+        while True:
+            fields = self.events.get(timeout=seconds)
+            assert fields is not None, "the stream has ended"
+            if fields.get("event") == kind:
+                return json.loads(fields["data"]), fields.get("id")
+
+    def ended(self, seconds=15):
+        while self.events.get(timeout=seconds) is not None:
+            pass
+        return True
+
+    def close(self):
+        self.answer.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("events")
+    rows = harness.write_rows(folder / "few.jsonl", harness.read_rows(harness.SERVICES, 60))
+    harness.cli("import", rows, "--data", folder / "data", "--no-embed")
+    key = harness.add_key(folder / "data")
+    with Server(folder / "data") as server:
+        server.sandbox = Account(server, key)
+        yield server
+
+
+def start(house, user):
+    service = harness.read_rows(harness.SERVICES, 1)[0]["id"]
+    session = user.confirm(user.propose(service)["id"]).json()
+    token = session["redirectUrl"].split("marketplace_session=")[1].split("&")[0]
+    answer = house.post("/v1/sessions/validate", {"token": token}, headers={"Origin": house.url})
+    assert answer.status_code == 200, answer.text
+    return session["id"]
+
+
+def act(user, session, name, body=None):
+    answer = user.post(f"/v1/sessions/{session}/{name}", body or {}, key=uuid.uuid4().hex)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_user_hears_of_its_sessions_and_nobody_elses(house):
+    user, other = Account.register(house), Account.register(house)
+    mine, theirs = Stream(user), Stream(other)
+    balance, id = mine.next("balance")
+    assert balance == {"balanceMicrotokens": 0, "heldMicrotokens": 0, "availableMicrotokens": 0} and id is None
+    theirs.next("balance")
+    session = start(house, user)
+    started, first = mine.next("session.started")
+    assert started["type"] == "session.started" and started["data"]["id"] == session
+    act(user, session, "pause")
+    paused, second = mine.next("session.paused")
+    assert paused["data"]["state"] == "paused" and int(second) > int(first)
+    act(user, session, "complete", {"outcome": "completed"})
+    mine.next("session.completed")
+    with pytest.raises(queue.Empty):
+        theirs.events.get(timeout=1)
+    mine.close()
+    theirs.close()
+
+
+def test_a_stream_takes_up_where_it_was(house):
+    user = Account.register(house)
+    stream = Stream(user)
+    session = start(house, user)
+    _, first = stream.next("session.started")
+    stream.close()
+    act(user, session, "pause")
+    act(user, session, "resume")
+    again = Stream(user, last=first)
+    again.next("session.paused")
+    _, last = again.next("session.resumed")
+    again.close()
+    none = Stream(user, last=last)
+    none.next("balance")
+    with pytest.raises(queue.Empty):
+        none.events.get(timeout=1)
+    none.close()
+
+
+@pytest.mark.parametrize("last", ["999999999", "x", "-1", "1.2", "9" * 40])
+def test_an_id_that_was_never_given_has_expired(house, last):
+    user = Account.register(house)
+    problem(user.get(PATH, Last_Event_ID=last), 410, "stream_expired")
+
+
+def test_five_streams_a_user_are_all(house):
+    user = Account.register(house)
+    streams = [Stream(user) for _ in range(5)]
+    refused = user.get(PATH)
+    problem(refused, 429, "rate_limited")
+    assert refused.headers["Retry-After"]
+    Stream(Account.register(house)).close()
+    for stream in streams:
+        stream.close()
+
+
+def test_only_people_have_streams(house):
+    problem(house.get(PATH), 401, "unauthenticated")
+    problem(house.sandbox.get(PATH), 403, "forbidden")
+    assert Account.register(house).call("HEAD", PATH).status_code == 200
+
+
+def test_a_server_that_ends_ends_its_streams_first(small):
+    server = Server(small).start()
+    stream = Stream(Account.register(server))
+    stream.next("balance")
+    assert server.stop(9) == 0, "it did not wait for the stream"
+    assert stream.ended()
