@@ -72,6 +72,8 @@ let package = Package(
       name: "Payments",
       dependencies: [
         "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
+    .target(
       name: "Webhooks",
       dependencies: [
         "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
@@ -85,16 +87,16 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments", "Chat",
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Webhooks", "Chat",
+        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments",
+        "Webhooks", "Chat",
         "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Payments", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
-        "Sessions", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra", "Index",
+        "Sessions", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra",
+        "Index",
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
@@ -116,6 +118,8 @@ let package = Package(
       dependencies: [
         "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
         "Primitives",
+      ]),
+    .testTarget(
       name: "WebhooksTests",
       dependencies: [
         "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",

@@ -100,6 +100,7 @@ struct Setting: Sendable {
     Setting(
       "token-currency", "WAYPOST_TOKEN_CURRENCY", "eur", commands: ["serve"],
       "currency of the price, ISO 4217"),
+    Setting(
       "webhook-ports", "WAYPOST_WEBHOOK_PORTS", "443,8443", commands: ["serve"],
       "ports that webhooks may be sent to beside 443, separated by commas"),
     Setting(
@@ -114,7 +115,8 @@ struct Setting: Sendable {
       commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup"],
       "URL of a running server"),
     Setting(
-      "token", "WAYPOST_TOKEN", nil, .secret, commands: ["import", "reindex", "tune", "ledger", "backup"],
+      "token", "WAYPOST_TOKEN", nil, .secret,
+      commands: ["import", "reindex", "tune", "ledger", "backup"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -129,7 +131,8 @@ struct Setting: Sendable {
       "queries", nil, nil, commands: ["eval", "tune", "bench"],
       "needs, JSON Lines; bench also takes a folder of judged sets"),
     Setting("qrels", nil, nil, commands: ["eval", "tune"], "judgements, TREC form"),
-    Setting("pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
+    Setting(
+      "pool", nil, nil, commands: ["eval", "tune"], "ids of the catalog to keep, one a line"),
     Setting(
       "ranking", nil, nil, commands: ["eval"], "ranking configuration in place of the shipped one"),
     Setting(
