@@ -64,6 +64,18 @@ package struct Context: Sendable {
     return id
   }
 
+  /// Whether a switch of the query is `true`; false where it is not sent.
+  func flag(_ name: String) throws(Refusal) -> Bool {
+    switch request.query(name) {
+    case nil, "false": return false
+    case "true": return true
+    default:
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [.init("/" + name, "must be true or false")])
+    }
+  }
+
   /// A whole number of the query within bounds.
   func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal)
     -> Int

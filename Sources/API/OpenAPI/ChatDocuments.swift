@@ -7,7 +7,7 @@ enum ChatDocuments {
       "POST /v1/chat/discovery", .chat, [.anyone, .conversation],
       words: "Server-sent events until one of done, error, aborted; exactly one of text, answer and edit.",
       body: .json(turn),
-      answers: [.other(stream, "The turn's events, each with an id.")],
+      answers: [.events("The turn's events, each with an id.")],
       problems: [
         .notFound, .turnRunning, .parentStale, .conversationFull, .filterInvalid,
       ], repeats: .once(by: "clientMessageId")),
@@ -32,16 +32,16 @@ enum ChatDocuments {
       parameters: [
         .header("Last-Event-ID", Schema.string.about("The id of the last event that came."))
       ],
-      answers: [.other(stream, "What came after it, and what comes."), .empty("Nothing is new.")],
+      answers: [.events("What came after it, and what comes."), .empty("Nothing is new.")],
       problems: [.streamExpired]),
     RouteDocument(
       "POST /v1/chat/conversations/{id}/cancel", .chat, owners,
       answers: [.empty("The running turn, where there is one, stops.")]),
   ]
 
-  private static let stream = "text/event-stream; charset=utf-8"
   /// A person's conversation is that person's; one without a person belongs to whoever has its secret.
-  private static let owners: [RouteDocument.Caller] = [.user, .conversation]
+  /// Anybody else is told that there is none.
+  private static let owners: [RouteDocument.Caller] = [.anyone, .conversation]
 
   private static let turn = Schema.closed([
     "clientMessageId": .text(1...128), "conversationId?": Schema.string.orNull,

@@ -9,7 +9,8 @@ enum ComponentSchemas {
   }
 
   private static let everything: [(String, Schema)] =
-    general + SearchSchemas.all + SessionSchemas.all
+    general + SearchSchemas.all + SessionSchemas.all + LedgerDocuments.schemas
+    + PaymentDocuments.schemas + WebhookDocuments.schemas
 
   private static let general: [(String, Schema)] = [
     (

@@ -101,6 +101,13 @@ package struct RouteDocument: Sendable {
       Answer(status: status, words: words, contents: [(type, .string)])
     }
 
+    /// Server-sent events.
+    static func events(_ words: String) -> Answer {
+      let event = Schema.object(["id?": .string, "event?": .string, "data?": .string])
+      return Answer(
+        status: 200, words: words, contents: [("text/event-stream; charset=utf-8", event)])
+    }
+
     static func empty(_ words: String, status: Int = 204) -> Answer {
       Answer(status: status, words: words, contents: [])
     }
@@ -153,6 +160,8 @@ package struct RouteDocument: Sendable {
     callers.allSatisfy { [.user, .provider, .admin, .session].contains($0) }
   }
 
-  /// Whether the body is one JSON value.
-  package var takesJSON: Bool { body?.type == "application/json" }
+  /// Whether the body is one JSON value that the router may look at; of a signed one the signature is checked first.
+  package var takesJSON: Bool {
+    body?.type == "application/json" && !callers.contains(.signature)
+  }
 }

@@ -6,7 +6,8 @@ package import Primitives
 package enum RouteDocuments {
   package static let all: [RouteDocument] =
     SystemDocuments.all + SearchDocuments.all + CatalogDocuments.all + AccountDocuments.all
-    + SessionDocuments.all + ChatDocuments.all
+    + SessionDocuments.all + LedgerDocuments.all + PaymentDocuments.all + WebhookDocuments.all
+    + ChatDocuments.all
 
   /// By `Route.key`.
   package static let named = Dictionary(all.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })

@@ -24,7 +24,7 @@ enum SearchDocuments {
       "POST /v1/search:batch", .search, scopes: read, parameters: [learn],
       body: .json(
         .closed([
-          "searches": .list(.ref("SearchInBatch"), 1...20),
+          "searches": .list(.any(of: .ref("SearchInBatch"), .document), 1...20),
           "minRevision?": SearchSchemas.revision.orNull,
         ]).about("A search that is not valid gets its problem in its place.")),
       answers: [

@@ -2,37 +2,11 @@ internal import Primitives
 
 /// Proposals, sessions and the ledger.
 enum SessionDocuments {
-  static let all: [RouteDocument] = tokens + proposals + sessions + live
+  static let all: [RouteDocument] = proposals + sessions + live
 
   private static let read = ["sessions:read"]
   private static let start = ["trials:start"]
   private static let end = ["sessions:end"]
-  private static let account = RouteDocument.Parameter.query(
-    "account",
-    Schema.one(of: "user", "provider").about("Whose, for a provider's person; the provider's unless told."))
-
-  private static let tokens: [RouteDocument] = [
-    RouteDocument(
-      "GET /v1/tokens/balance", .tokens, [.user, .provider], scopes: read, parameters: [account],
-      answers: [.json(.ref("Balance"), "What the account has, and what of it is held.")]),
-    RouteDocument(
-      "GET /v1/tokens/transactions", .tokens, [.user, .provider], scopes: read,
-      parameters: [
-        account, ListParameters.limit, .query("cursor", .text(1...20)),
-      ],
-      answers: [
-        .json(
-          .object(["transactions": .list(.ref("Transfer")), "nextCursor": .string.orNull]),
-          "Movements, newest first.")
-      ], problems: [.cursorInvalid]),
-    RouteDocument(
-      "GET /v1/ledger/verify", .admin, [.admin],
-      answers: [
-        .json(
-          .object(["sound": .boolean, "transfers": .count, "faults": .list(.string)]),
-          "Balances, invariants and chain, computed anew.")
-      ]),
-  ]
 
   private static let proposals: [RouteDocument] = [
     RouteDocument(

@@ -3,7 +3,7 @@ internal import Primitives
 /// The schemas of proposals, sessions and the ledger.
 enum SessionSchemas {
   static let all: [(String, Schema)] = [
-    ("Proposal", proposal), ("Session", session), ("Transfer", transfer), ("Balance", balance),
+    ("Proposal", proposal), ("Session", session),
   ]
 
   private static let proposal = Schema.object([
@@ -28,15 +28,5 @@ enum SessionSchemas {
     "createdAt": .moment, "startedAt": Schema.moment.orNull, "endsAt": Schema.moment.orNull,
     "redirectUrl?": Schema.string.orNull, "redeemBefore?": .moment,
     "token?": Schema.string.about("A session token; where it is due."),
-  ])
-
-  private static let transfer = Schema.object([
-    "sequence": .count, "id": .string, "kind": .string, "amountMicrotokens": .integer,
-    "reason": .string, "at": .moment,
-  ])
-
-  private static let balance = Schema.object([
-    "balanceMicrotokens": .integer, "heldMicrotokens": .microtokens,
-    "availableMicrotokens": .integer, "microtokensPerToken": .integer,
   ])
 }
