@@ -37,6 +37,7 @@ let package = Package(
         .embedInCode("Migrations/m0006-create-feedback.sql"),
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
+        .embedInCode("Migrations/m0009-extend-session.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),

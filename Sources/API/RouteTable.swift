@@ -82,9 +82,10 @@ package enum RouteTable {
   private static func sessions(_ services: Services) -> [Route] {
     let sessions = SessionRoutes(services: services)
     return [
-      Route("POST", "/v1/proposals", "propose a trial", handler: sessions.propose),
+      Route("POST", "/v1/proposals", "propose a session", handler: sessions.propose),
+      Route("GET", "/v1/proposals/{id}", "one proposal", handler: sessions.proposal),
       Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
-      Route("POST", "/v1/sessions", "confirm a proposal", handler: sessions.confirm),
+      Route("POST", "/v1/sessions", "start a session", handler: sessions.confirm),
       Route("GET", "/v1/sessions", "own sessions", handler: sessions.list),
       Route("POST", "/v1/sessions/validate", "redeem a launch token", handler: sessions.validate),
       Route("GET", "/v1/sessions/{id}", "one session", handler: sessions.read),
@@ -93,6 +94,13 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/{id}/pause", "pause", handler: sessions.pause),
       Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
       Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
+      Route("POST", "/v1/sessions/{id}/extend", "buy more minutes", handler: sessions.extend),
+      Route("POST", "/v1/provider/tokens/report", "report use", handler: sessions.report),
+      Route(
+        "GET", "/v1/provider/key-set", "keys that sign assertions", handler: sessions.keySet),
+      Route(
+        "PUT", "/v1/provider/key-set", "register keys that sign assertions",
+        handler: sessions.putKeySet),
     ]
   }
 

@@ -204,7 +204,7 @@ package struct Router: Sendable {
     var caller = Caller(address: address, principal: .anonymous(address: address))
     guard route.usesBearer, let bearer = Router.bearer(of: request) else { return caller }
     if RouteTable.takesSessionToken(route.path) {
-      caller.session = try? services.sessions.bearer(bearer)
+      caller.session = try? services.sessions.liveActor(bearer)
       if caller.session != nil { return caller }
     }
     // A key costs a read of the record: who has tried too many is not let at it.

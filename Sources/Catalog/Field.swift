@@ -82,6 +82,7 @@ public struct Field: Sendable {
     Field("appUrl", .url, "where a session goes"),
     Field("appId", .text(max: 128), "the audience of a session's launch token"),
     Field("redirectUris", .list(countMax: 10, max: 2_000), "addresses a session may be sent to"),
+    Field("appOrigin", .url, "the origin of a browser-only app that redeems launch tokens itself"),
     Field("websiteUrl", .url, "home page"),
     Field("docsUrl", .url, "documentation"),
     Field("logoUrl", .url, "logo"),
@@ -184,6 +185,14 @@ enum FieldCheck {
     return nil
   }
 
+  /// An address that a session may be sent to: a link, or a place on the developer's own machine (RFC 8252,
+  /// 7.3), which only a server in development sends anybody to.
+  static func redirect(_ value: JSON) -> String? {
+    let isLocal = (value.string).map { RedirectAddress.isLoopback($0) } ?? false
+    guard isLocal else { return url(value) }
+    return url(.string("https://" + (value.string ?? "").dropFirst("http://".count)))
+  }
+
   private static func list(_ value: JSON, countMax: Int, max: Int, words: [String]?) -> String? {
     guard let values = value.array else { return "must be a list of texts" }
     guard values.count <= countMax else { return "must have at most \(countMax) entries" }
@@ -207,5 +216,36 @@ enum FieldCheck {
       }
     }
     return nil
+  }
+}
+
+/// Addresses that sessions are sent to.
+public enum RedirectAddress {
+  /// Whether a link is plain HTTP to the machine itself, at any port.
+  public static func isLoopback(_ link: String) -> Bool {
+    ["http://127.0.0.1", "http://localhost", "http://[::1]"].contains { host in
+      guard link.hasPrefix(host) else { return false }
+      let rest = link.dropFirst(host.count).utf8
+      // The host must end here: `http://localhost.example.com` is another one.
+      return rest.isEmpty || rest.first == UInt8(ascii: "/") || isPort(rest)
+    }
+  }
+
+  private static func isPort(_ rest: Substring.UTF8View) -> Bool {
+    guard rest.first == UInt8(ascii: ":") else { return false }
+    let port = rest.dropFirst().prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+    return (1...5).contains(port.count) && port.allSatisfy { (0x30...0x39).contains($0) }
+  }
+
+  /// The origin of a link as browsers send it: scheme, host and port in lower case; nil for what is no link.
+  public static func origin(of link: String) -> String? {
+    let parts = link.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count >= 3, parts[0] == "https:" || parts[0] == "http:", parts[1].isEmpty else {
+      return nil
+    }
+    let host = parts[2].prefix { $0 != "?" && $0 != "#" }.lowercased()
+    guard !host.isEmpty, !host.contains("@") else { return nil }
+    let isDefault = parts[0] == "https:" && host.hasSuffix(":443")
+    return parts[0] + "//" + (isDefault ? String(host.dropLast(4)) : host)
   }
 }

@@ -31,6 +31,11 @@ public struct Offer: Sendable {
   public let monthlyFee: Money?
   /// Whole tokens an hour of session time, for paid sessions; nil where none is stated.
   public let tokenRatePerHour: Int64?
+  /// Microtokens a unit that its provider reports, for paid sessions by use; nil where none is stated. An offer has
+  /// this or a rate, never both.
+  public let unitPriceMicrotokens: Int64?
+  /// What a unit is, for people: `call`, `page`, ...
+  public let unit: String?
   /// Where it is served, or nil.
   public let region: String?
   /// The offer as stored.
@@ -74,6 +79,7 @@ public struct Offer: Sendable {
     if let rate, rate > 1_000_000_000 {
       fields.append(.init(pointer + "/tokenRatePerHour", "must be at most 1000000000"))
     }
+    let unitPrice = unitPrice(of: object, hasRate: rate != nil, at: pointer, into: &fields)
     if !isStored { checkTexts(object, at: pointer, into: &fields) }
     guard fields.count == before else { return nil }
     var document = object
@@ -82,7 +88,30 @@ public struct Offer: Sendable {
     return Offer(
       id: id, name: object["name"]?.string ?? plan, plan: plan, prices: prices,
       monthlyFee: fee.map { Money(amountNano: $0, currency: currency) }, tokenRatePerHour: rate,
+      unitPriceMicrotokens: unitPrice, unit: object["unit"]?.string,
       region: object["region"]?.string, document: document)
+  }
+
+  private static func unitPrice(
+    of object: JSONObject, hasRate: Bool, at pointer: String, into fields: inout [Refusal.Field]
+  ) -> Int64? {
+    let place = pointer + "/unitPriceMicrotokens"
+    guard let price = amount(object["unitPriceMicrotokens"], at: place, into: &fields) else {
+      return nil
+    }
+    // A price of 0 would never reach its hold.
+    if !(1...1_000_000_000_000_000).contains(price) {
+      fields.append(.init(place, "must be a whole number from 1 to 1000000000000000"))
+    }
+    if hasRate { fields.append(.init(place, "must not stand beside tokenRatePerHour")) }
+    if let unit = object["unit"], unit != .null {
+      // It stands in the text that a user agrees to.
+      let text = unit.string ?? ""
+      if text.utf8.count > 40 || LineText.isBlank(text) || LineText.reason(text) != nil {
+        fields.append(.init(pointer + "/unit", "must name the unit in one line of 40 bytes"))
+      }
+    }
+    return price
   }
 
   private static func checkTexts(

@@ -176,7 +176,7 @@ public struct Service: Sendable {
 
   private static func checkLinks(_ value: JSON?, _ faults: inout [Refusal.Field]) {
     for (index, link) in (value?.array ?? []).enumerated() {
-      if let reason = FieldCheck.url(link) {
+      if let reason = FieldCheck.redirect(link) {
         faults.append(.init("/redirectUris/\(index)", reason))
       }
     }

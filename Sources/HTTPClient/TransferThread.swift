@@ -184,6 +184,8 @@ private final class EasyTransfer {
     _ = ccurl_set_text(handle, CURLOPT_PROXY, "")
     _ = ccurl_set_long(handle, CURLOPT_FRESH_CONNECT, 1)
     _ = ccurl_set_long(handle, CURLOPT_FORBID_REUSE, 1)
+    // A name whose servers do not answer must not hold the thread of all transfers when its time is over.
+    _ = ccurl_set_long(handle, CURLOPT_QUICK_EXIT, 1)
     _ = ccurl_set_opener(handle) { pointer, _, address in
       guard let pointer, let address else { return -1 }
       let transfer = Unmanaged<EasyTransfer>.fromOpaque(pointer).takeUnretainedValue()

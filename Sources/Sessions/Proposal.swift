@@ -6,7 +6,7 @@ internal import SQLite
 /// The kind of a proposal's id, for `ID`.
 public enum ProposalKind: Sendable {}
 
-/// A server-side, single-use offer of a trial (chat.md, S2).
+/// A server-side, single-use offer of a session (chat.md, S2).
 public struct Proposal: Sendable {
   /// How long a proposal lives.
   public static let lifeMilliseconds: Int64 = 300_000
@@ -16,7 +16,7 @@ public struct Proposal: Sendable {
   /// Whose.
   public let userID: ID<UserKind>
   /// What is agreed to.
-  public let terms: TrialTerms
+  public let terms: SessionTerms
   /// When it was made.
   public let createdAt: Timestamp
   /// When it ends.
@@ -24,18 +24,31 @@ public struct Proposal: Sendable {
 
   /// The proposal as the user must see it.
   public var json: JSONObject {
-    [
-      "id": .string(id.text), "kind": "trial", "serviceId": .string(terms.serviceID),
-      "serviceName": .string(terms.serviceName), "provider": .string(terms.providerName),
-      "offerId": .string(terms.offerID), "revision": .int(terms.revision),
-      "durationMinutes": .int(terms.minutes), "maxTokens": .int(terms.cap / 1_000_000),
-      "heldMicrotokens": .int(terms.amount), "paidBy": "platform", "userPaysMicrotokens": 0,
-      "sandbox": .bool(terms.isSandbox), "text": .string(terms.consent),
-      "confirm": [
-        "method": "POST", "path": "/v1/sessions", "body": ["proposalId": .string(id.text)],
-      ],
-      "expiresAt": .string(expiresAt.rfc3339),
+    var view: JSONObject = ["id": .string(id.text)]
+    for member in terms.json.members { view[member.key] = member.value }
+    view["confirm"] = [
+      "method": "POST", "path": "/v1/sessions", "body": ["proposalId": .string(id.text)],
     ]
+    view["createdAt"] = .string(createdAt.rfc3339)
+    view["expiresAt"] = .string(expiresAt.rfc3339)
+    return view
+  }
+
+  func insert(signature: [UInt8], on connection: Connection) throws {
+    try connection.run(
+      """
+      INSERT INTO proposal(id, user_id, service_id, service_revision, offer_id, signature,
+      terms_hash, kind, rate_per_hour, max_amount, duration_ms, created_ms, expires_ms, state,
+      redirect_url, document)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'proposed', ?, ?)
+      """,
+      [
+        .blob(id.bytes), .blob(userID.bytes), .text(terms.serviceID), .int(terms.revision),
+        .text(terms.offerID), .blob(signature), .blob(terms.hash),
+        .text(terms.isPaid ? "paid" : "trial"), .int(terms.ratePerHour), .int(terms.cap),
+        .int(terms.minutes * 60_000), .int(createdAt.milliseconds), .int(expiresAt.milliseconds),
+        .text(terms.redirectURL), .text(JSON.object(json).text),
+      ])
   }
 
   /// What the signature covers (RFC 8785 form).
@@ -54,30 +67,50 @@ public struct Proposal: Sendable {
 struct ProposalRow {
   let id: [UInt8]
   let userID: [UInt8]
-  let serviceID: String
+  /// What its terms are read from again.
+  let wish: SessionWish
   let signature: [UInt8]
   let termsHash: [UInt8]
   let createdAt: Int64
   let expiresAt: Int64
   let state: String
   let sessionID: [UInt8]?
+  /// What the user was shown; empty for a proposal of an older program.
+  let document: String
 
   static func read(
     _ id: ID<ProposalKind>, of user: ID<UserKind>, on connection: Connection
   ) throws -> ProposalRow {
     let row = try connection.first(
       """
-      SELECT service_id, signature, terms_hash, created_ms, expires_ms, state, session_id
+      SELECT service_id, signature, terms_hash, created_ms, expires_ms, state, session_id, kind,
+      offer_id, duration_ms, max_amount, redirect_url, document
       FROM proposal WHERE id = ? AND user_id = ?
       """, [.blob(id.bytes), .blob(user.bytes)]
-    ) {
+    ) { row in
       ProposalRow(
-        id: id.bytes, userID: user.bytes, serviceID: $0.text(0), signature: $0.blob(1),
-        termsHash: $0.blob(2), createdAt: $0.int(3), expiresAt: $0.int(4), state: $0.text(5),
-        sessionID: $0.isNull(6) ? nil : $0.blob(6))
+        id: id.bytes, userID: user.bytes,
+        wish: SessionWish(
+          serviceID: row.text(0), isPaid: row.text(7) == "paid", offerID: row.text(8),
+          minutes: row.int(9) / 60_000, maxTokens: row.int(10) / 1_000_000,
+          redirectURL: row.optionalText(11)),
+        signature: row.blob(1), termsHash: row.blob(2), createdAt: row.int(3),
+        expiresAt: row.int(4), state: row.text(5),
+        sessionID: row.isNull(6) ? nil : row.blob(6), document: row.optionalText(12) ?? "{}")
     }
     guard let row else { throw Refusal(.notFound, "There is no such proposal.") }
     return row
+  }
+
+  /// The proposal as its user reads it, with what has become of it.
+  func json(at now: Timestamp) -> JSONObject {
+    var view = (try? JSON.parse(Array(document.utf8)))?.object ?? [:]
+    view["id"] = .string(ID<ProposalKind>(bytes: id)?.text ?? "")
+    let isOver = state == "proposed" && now.milliseconds >= expiresAt
+    view["state"] = .string(isOver ? "expired" : state)
+    view["expiresAt"] = .string(Timestamp(milliseconds: expiresAt).rfc3339)
+    view["sessionId"] = .optional(sessionID.flatMap { ID<SessionKind>(bytes: $0)?.text })
+    return view
   }
 
   /// Why a proposal cannot be used any more, in the fixed order of refusals.

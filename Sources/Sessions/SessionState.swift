@@ -30,6 +30,13 @@ public enum Metering {
     let wide = ratePerHour.multipliedFullWidth(by: milliseconds)
     return Int64(3_600_000).dividingFullWidth(wide).quotient
   }
+
+  /// floor(amount x basis points / 10,000), with a 128-bit intermediate: the platform's share of a capture.
+  ///
+  /// - Parameter basisPoints: 0 to 10,000.
+  public static func share(of amount: Int64, basisPoints: Int64) -> Int64 {
+    Int64(10_000).dividingFullWidth(amount.multipliedFullWidth(by: basisPoints)).quotient
+  }
 }
 
 /// The rules of one session (specification core, 3.2). No clock, no storage: same inputs, same outputs.
@@ -55,6 +62,20 @@ public struct SessionState: Sendable, Equatable {
     case fail
     /// The user or an admin takes it back.
     case revoke
+    /// The user buys so many milliseconds more.
+    case extend(by: Int64)
+    /// The provider's reports have used up the holds.
+    case deplete
+  }
+
+  /// How a session is paid for.
+  public enum Plan: String, Sendable, CaseIterable {
+    /// By the platform, by the hour.
+    case trial
+    /// By the user, by the hour.
+    case hourly
+    /// By the user, by what the provider reports.
+    case usage
   }
 
   /// What the shell must do in the same transaction.
@@ -71,10 +92,12 @@ public struct SessionState: Sendable, Equatable {
   public private(set) var phase: Phase = .pending
   /// Why the phase is what it is, where there is a reason.
   public private(set) var reason: String?
-  /// Microtokens an hour.
+  /// How it is paid for.
+  public let plan: Plan
+  /// Microtokens an hour; 0 where use is reported.
   public let ratePerHour: Int64
-  /// The paid length.
-  public let duration: Int64
+  /// The paid length, extensions included.
+  public private(set) var duration: Int64
   /// When it was made.
   public let createdAt: Int64
   /// When it was redeemed.
@@ -95,7 +118,8 @@ public struct SessionState: Sendable, Equatable {
   public private(set) var isWarned = false
 
   /// A new session.
-  public init(ratePerHour: Int64, duration: Int64, createdAt: Int64) {
+  public init(ratePerHour: Int64, duration: Int64, createdAt: Int64, plan: Plan = .trial) {
+    self.plan = plan
     self.ratePerHour = ratePerHour
     self.duration = duration
     self.createdAt = createdAt
@@ -157,8 +181,15 @@ public struct SessionState: Sendable, Equatable {
   /// Applies everything that was due by now, in order of time.
   public mutating func advance(to now: Int64) -> [Effect] {
     var effects: [Effect] = []
-    while let next = nextTimer, next.at <= now { effects += fire(next.timer, at: next.at) }
+    while let step = step(to: now) { effects += step }
     return effects
+  }
+
+  /// Applies the first thing that was due by now; nil where nothing was. The shell goes by these steps, so that
+  /// each event tells of the session as it was then.
+  public mutating func step(to now: Int64) -> [Effect]? {
+    guard let next = nextTimer, next.at <= now else { return nil }
+    return fire(next.timer, at: next.at)
   }
 
   private mutating func fire(_ timer: Timer, at moment: Int64) -> [Effect] {
@@ -189,7 +220,8 @@ public struct SessionState: Sendable, Equatable {
     }
   }
 
-  /// Applies an event at a moment. Call `advance` for that moment first.
+  /// Applies an event at a moment. Call `advance` for that moment first, and again afterwards: an event can
+  /// bring a deadline that is due at once, such as the warning of a session of five minutes.
   ///
   /// - Returns: The effects; none where the event only repeats what led here.
   /// - Throws: `Refusal` `invalid_transition` for a pair that the table does not list.
@@ -199,7 +231,7 @@ public struct SessionState: Sendable, Equatable {
       phase = .active
       startedAt = now
       lastActivity = now
-      return [.emit("session.started", at: now)] + advance(to: now)
+      return [.emit("session.started", at: now)]
     case (.pending, .fail):
       end(.failed, "provider_refused", at: now)
       return [.release, .emit("session.failed", at: now)]
@@ -231,17 +263,45 @@ public struct SessionState: Sendable, Equatable {
       if phase == .active { meter(upTo: now) }
       end(.expired, "revoked", at: now)
       return [.settle, .emit("session.expired", at: now)]
-    // Repeating what led here changes nothing.
-    case (.paused, .pause) where reason == "manual": return []
-    case (.active, .resume) where reason == "resumed": return []
-    case (.completed, .complete) where reason != "time_limit": return []
-    case (.failed, .fail): return []
-    case (.expired, .revoke) where reason == "revoked": return []
+    case (.active, .extend(let more)), (.paused, .extend(let more)):
+      return try extend(by: more, at: now)
+    case (.active, .deplete) where plan == .usage:
+      meter(upTo: now)
+      end(.failed, "tokens_depleted", at: now)
+      return [.settle, .emit("tokens.depleted", at: now), .emit("session.failed", at: now)]
     default:
-      throw Refusal(
-        .invalidTransition, "The session is \(phase.rawValue).",
-        facts: ["state": .string(phase.rawValue), "reason": .optional(reason)])
+      guard isRepeat(of: event) else { throw refused() }
+      return []
     }
+  }
+
+  /// Whether the event is the one that led here: repeating it changes nothing.
+  private func isRepeat(of event: Event) -> Bool {
+    switch (phase, event) {
+    case (.paused, .pause): reason == "manual"
+    case (.active, .resume): reason == "resumed"
+    case (.completed, .complete): reason != "time_limit"
+    case (.failed, .fail): reason != "tokens_depleted"
+    case (.expired, .revoke): reason == "revoked"
+    default: false
+    }
+  }
+
+  /// What a pair gets that the table does not list.
+  public func refused() -> Refusal {
+    Refusal(
+      .invalidTransition, "The session is \(phase.rawValue).",
+      facts: ["state": .string(phase.rawValue), "reason": .optional(reason)])
+  }
+
+  private mutating func extend(by more: Int64, at now: Int64) throws(Refusal) -> [Effect] {
+    guard plan != .trial, more > 0, more <= SessionNumbers.durations.upperBound - duration else {
+      throw refused()
+    }
+    duration += more
+    // Armed again only where the new warning lies ahead: a late extension does not warn twice of one end.
+    if isWarned, remaining(at: now) > SessionNumbers.warnBefore { isWarned = false }
+    return [.emit("session.extended", at: now)]
   }
 
   private mutating func beat(_ seq: Int64, _ isActive: Bool, at now: Int64) -> [Effect] {
@@ -260,7 +320,7 @@ public struct SessionState: Sendable, Equatable {
     phase = .active
     reason = "resumed"
     lastActivity = now
-    return [.emit("session.resumed", at: now)] + advance(to: now)
+    return [.emit("session.resumed", at: now)]
   }
 
   /// Counts the time since the last activity, up to a moment at most the idle bound later.
@@ -298,8 +358,10 @@ extension SessionState {
   }
 
   /// A session as it was stored.
-  package init(ratePerHour: Int64, duration: Int64, createdAt: Int64, stored: Stored) {
-    self.init(ratePerHour: ratePerHour, duration: duration, createdAt: createdAt)
+  package init(
+    ratePerHour: Int64, duration: Int64, createdAt: Int64, plan: Plan, stored: Stored
+  ) {
+    self.init(ratePerHour: ratePerHour, duration: duration, createdAt: createdAt, plan: plan)
     phase = stored.phase
     reason = stored.reason
     startedAt = stored.startedAt

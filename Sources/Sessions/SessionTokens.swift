@@ -12,11 +12,9 @@ struct SessionTokens: Sendable {
   /// The launch token of a session: its life is the session's and five minutes (specification core, 5).
   func launch(_ record: SessionRecord) -> String {
     let issued = Timestamp(milliseconds: record.state.createdAt)
-    let subject = Digest.hmac(
-      key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8))
     let claims: JSONObject = [
       "iss": .string(issuer), "aud": .string(record.appID),
-      "sub": .string(BytesText.base64url(subject)), "session_id": .string(record.id.text),
+      "sub": .string(subject(of: record)), "session_id": .string(record.id.text),
       "service_id": .string(record.serviceID), "jti": .string(BytesText.base64url(record.launchID)),
       "iat": .int(issued.seconds), "nbf": .int(issued.seconds),
       "exp": .int(issued.seconds + record.state.duration / 1_000 + 300),
@@ -24,6 +22,13 @@ struct SessionTokens: Sendable {
       "tokens_allocated": .int(record.held / 1_000_000), "scope": "session",
     ]
     return JWT.sign(type: "launch+jwt", claims: claims, with: keys.signing(at: issued))
+  }
+
+  /// The user's name towards the session's provider, and towards nobody else (pairwise).
+  func subject(of record: SessionRecord) -> String {
+    BytesText.base64url(
+      Digest.hmac(
+        key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8)))
   }
 
   /// The session and token id that a launch token names.
@@ -52,15 +57,20 @@ struct SessionTokens: Sendable {
   /// How long after its end a token can still wake a paused session, in seconds.
   static let lateSeconds: Int64 = 1_800
 
-  /// The session that a bearer token is for, and whether the token is past its end.
+  /// A token with no more than this left is replaced by the next reply, in seconds.
+  static let ageingSeconds: Int64 = 300
+
+  /// The session that a bearer token is for, and how old the token is.
   func bearer(_ token: String, at now: Timestamp) throws(Refusal) -> SessionActor {
     let claims = try verify(
       token, type: "at+jwt", audience: issuer, at: now, grace: SessionTokens.lateSeconds)
     guard claims["scope"] == "session",
       let id = claims["sub"]?.string.flatMap({ ID<SessionKind>($0) })
     else { throw Refusal(.tokenInvalid, "The session token is not valid.") }
+    let left = (claims["exp"]?.int ?? 0) - now.seconds
     // The verifier's own leeway of 30 s counts as not late.
-    return .bearer(id, isLate: (claims["exp"]?.int ?? 0) + 30 <= now.seconds)
+    return .bearer(
+      id, left <= -30 ? .late : left <= SessionTokens.ageingSeconds ? .ageing : .fresh)
   }
 
   private func verify(

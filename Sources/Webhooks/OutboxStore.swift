@@ -100,8 +100,7 @@ enum OutboxStore {
   ) throws -> RoutedEvent {
     // What cannot be read concerns nobody.
     let data = (try? JSON.parse(event.payload))?["data"]
-    let session = data?["sessionId"] ?? (event.type.hasPrefix("session.") ? data?["id"] : nil)
-    if let id = session?.string.flatMap({ ID<EventSubjectKind>($0) }) {
+    if let id = (data?["sessionId"] ?? data?["id"])?.string.flatMap({ ID<EventSubjectKind>($0) }) {
       let found = try connection.first(
         "SELECT user_id, provider_id FROM session WHERE id = ?", [.blob(id.bytes)]
       ) { RoutedEvent(event: event, user: $0.blob(0), provider: $0.text(1)) }
@@ -153,14 +152,15 @@ enum OutboxStore {
 
   // MARK: Reading
 
-  /// A user's events above a number, oldest first.
+  /// A user's events above a number, oldest first, of the types that its stream carries.
   static func events(
     of user: [UInt8], after seq: Int64, limit: Int, on connection: Connection
   ) throws -> [OutboxEvent] {
     try connection.rows(
       """
       SELECT o.seq, o.event_id, o.type, o.payload FROM outbox_route r JOIN outbox o ON o.seq = r.seq
-      WHERE r.user_id = ? AND r.seq > ? ORDER BY r.seq LIMIT ?
+      WHERE r.user_id = ? AND r.seq > ? AND (o.type GLOB 'session.*' OR o.type GLOB 'tokens.*')
+      ORDER BY r.seq LIMIT ?
       """, [.blob(user), .int(seq), .int(Int64(limit))]
     ) { event($0) }
   }

@@ -14,6 +14,8 @@ public final class UserEvents: Sendable {
   public static let behindMax = 256
   /// Events of the past that one stream begins with; a client that missed more comes again.
   public static let backlogMax = 500
+  /// Bytes of such events, but for the last one: less than the server holds for a client that reads slowly.
+  public static let backlogByteCountMax = 1_048_576
 
   /// What a stream carries.
   public enum Item: Sendable {
@@ -79,12 +81,14 @@ public final class UserEvents: Sendable {
           balance: try UserEvents.balance(of: user, on: connection)
         )
       }
-      let isCut = start.missed.count > UserEvents.backlogMax
-      let backlog = start.missed.prefix(UserEvents.backlogMax).filter {
-        WebhookEvents.isForUsers($0.type)
+      var byteCount = 0
+      let fitting = start.missed.prefix(UserEvents.backlogMax).prefix { event in
+        defer { byteCount += event.payload.utf8.count }
+        return byteCount < UserEvents.backlogByteCountMax
       }
       return Stream(
-        balance: start.balance, backlog: backlog, isCut: isCut, last: start.routed, live: live,
+        balance: start.balance, backlog: Array(fitting),
+        isCut: fitting.count < start.missed.count, last: start.routed, live: live,
         number: number, user: user)
     } catch {
       end(number, of: user)

@@ -91,12 +91,16 @@ public struct WebhookDesk: Sendable {
   }
 
   /// Changes an endpoint; enabling one takes up its deliveries where they stand.
+  ///
+  /// - Parameter body: The request, read as `WebhookChange` says.
+  /// - Throws: `Refusal` `not_found`, `validation_failed`.
   public func change(
-    _ id: ID<WebhookEndpointKind>, of provider: String, _ change: WebhookChange
+    _ id: ID<WebhookEndpointKind>, of provider: String, _ body: JSON
   ) async throws -> JSONObject {
     let now = clock.now
     return try await database.write { connection in
       var endpoint = try own(id, of: provider, on: connection)
+      let change = try WebhookChange.read(body, under: rules)
       let wakes =
         change.isEnabled == true && endpoint.state == .disabled
         || change.url.map { $0 != endpoint.url } ?? false

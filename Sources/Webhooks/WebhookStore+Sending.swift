@@ -103,11 +103,11 @@ extension WebhookStore {
   }
 
   private static func log(_ attempt: FinishedAttempt, on connection: Connection) throws {
-    let status: Int64?
-    let error: String?
+    var status: Int64?
+    var error: String?
     switch attempt.outcome {
-    case .answered(let code, _): (status, error) = (Int64(code), nil)
-    case .failed(let failure): (status, error) = (nil, failure.rawValue)
+    case .answered(let code, _): status = Int64(code)
+    case .failed(let failure): error = failure.rawValue
     case .notSent: return
     }
     try connection.run(

@@ -31,6 +31,55 @@ enum LiveServices {
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
       sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
+    let sessions = try await sessions(arguments, folder, keys, idempotency, publicURL)
+    let chat = ChatDesk(
+      database: folder.record, clock: clock, random: random, index: indexer.index,
+      guide: Guide(engine: engine, hasSandbox: arguments.isSet("demo")),
+      agent: agent(arguments, clock, random), sessions: sessions, log: log)
+    try await chat.recover()
+    let feedback = FeedbackDesk(
+      database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
+      settings: try learning(arguments))
+    return Services(
+      record: folder.record, clock: clock, random: random, keys: keys,
+      accounts: Accounts(
+        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
+      refreshTokens: RefreshTokens(
+        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
+      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
+      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
+      payments: try payments(arguments, folder, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      configuration: try configuration(arguments, folder, publicURL))
+  }
+
+  private static func warn(of indexer: Indexer) {
+    guard let words = indexer.index.snapshot.tuningFault else { return }
+    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  }
+
+  private static func configuration(
+    _ arguments: Arguments, _ folder: DataFolder, _ publicURL: String
+  ) throws -> Services.Configuration {
+    var configuration = Services.Configuration(publicURL: publicURL)
+    configuration.isDemo = arguments.isSet("demo")
+    configuration.backupFolder = folder.path + "/backups"
+    configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
+      String.init)
+    configuration.limit(by: arguments)
+    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
+    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
+    configuration.version = Main.version
+    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
+    return configuration
+  }
+
+  /// The desk of sessions, with the trial budget posted and every deadline of the time away applied.
+  private static func sessions(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
+    _ publicURL: String
+  ) async throws -> SessionDesk {
+    let clock = DataFolder.clock
     var policy = TrialPolicy()
     policy.perDayMax = Int64(arguments.integer("trials-per-day"))
     policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
@@ -43,60 +92,21 @@ enum LiveServices {
           on: connection)
       }
     }
-    let sessions = SessionDesk(
-      database: folder.record, clock: clock, random: random, keys: keys, idempotency: idempotency,
-      policy: policy, publicURL: publicURL)
-    try await sessions.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
-    try await sessions.sweep()
-    let chat = ChatDesk(
-      database: folder.record, clock: clock, random: random, index: indexer.index,
-      guide: Guide(engine: engine, hasSandbox: policy.sandbox != nil),
-      agent: agent(arguments, clock, random), sessions: sessions, log: log)
-    try await chat.recover()
-    let feedback = FeedbackDesk(
-      database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
-      settings: try learning(arguments))
-    var configuration = Services.Configuration(publicURL: publicURL)
-    configuration.isDemo = arguments.isSet("demo")
-    configuration.backupFolder = folder.path + "/backups"
-    configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
-      String.init)
-    limit(&configuration, by: arguments)
-    configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
-    configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
-    configuration.version = Main.version
-    configuration.feeBasisPoints = Int64(arguments.integer("fee-bps"))
-    return Services(
-      record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
-      refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
-      idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
-      feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
-      payments: try payments(arguments, folder, idempotency, publicURL, log),
-      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
-      configuration: configuration)
+    let desk = SessionDesk(
+      database: folder.record, clock: clock, random: .system, keys: keys,
+      idempotency: idempotency, policy: policy, publicURL: publicURL,
+      feeBasisPoints: Int64(arguments.integer("fee-bps")), spending: requireSpendable)
+    try await desk.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
+    try await desk.sweep()
+    return desk
   }
 
-  /// The limits; those that are not set follow the two that are.
-  private static func limit(_ configuration: inout Services.Configuration, by arguments: Arguments) {
-    func setting(_ flag: String, unlessSet fallback: Int) -> Int {
-      arguments.isSet(flag) ? arguments.integer(flag) : fallback
-    }
-    let perMinute = arguments.integer("rate-limit")
-    let logins = arguments.integer("login-limit")
-    configuration.requestsPerMinute = perMinute
-    configuration.loginsPerMinute = logins
-    configuration.registrationsPerMinute = setting("register-limit", unlessSet: logins)
-    configuration.searchesPerSecond = setting("search-limit", unlessSet: perMinute > 0 ? 50 : 0)
-    configuration.chatsPerMinute = setting(
-      "chat-limit", unlessSet: perMinute > 0 ? max(1, perMinute / 5) : 0)
-  }
-
-  private static func warn(of indexer: Indexer) {
-    guard let words = indexer.index.snapshot.tuningFault else { return }
-    Terminal.words("waypost: the shipped ranking is in use. \(words)")
+  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  @Sendable private static func requireSpendable(
+    _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try StandingStore.requireNotFrozen(user, on: connection)
+    try SpendingLimits.require(.user(user), amount, at: now, on: connection)
   }
 
   /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).

@@ -206,7 +206,7 @@ class Account:
         return self.call("DELETE", path, **headers)
 
     def propose(self, service):
-        answer = self.post("/v1/proposals", {"serviceId": service})
+        answer = self.post("/v1/proposals", {"serviceId": service}, key=uuid.uuid4().hex)
         assert answer.status_code == 201, answer.text
         return answer.json()
 

@@ -253,7 +253,7 @@ def test_a_launch_token_needs_the_registered_origin(server, user):
     head, body, signature = token.split(".")
     forged = ".".join([head, body, signature[:-4] + "AAAA"])
     problem(server.post("/v1/sessions/validate", {"token": forged}, headers={"Origin": server.url}), 401, "token_invalid")
-    problem(user.post("/v1/proposals", {"serviceId": "sellerpic"}), 409, "trial_already_open")
+    problem(user.post("/v1/proposals", {"serviceId": "sellerpic"}, key="again"), 409, "trial_already_open")
     revoked = user.delete("/v1/sessions/" + session["id"]).json()
     assert (revoked["state"], revoked["chargedMicrotokens"]) == ("expired", 0)
 

@@ -91,7 +91,7 @@ private struct VectorWorld {
     let record = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-      options: .init(readerCount: 1))
+      options: Database.Options(readerCount: 1))
     try await record.write { connection -> Void in
       for service in services {
         _ = try CatalogStore.put(service, at: Moment.first, on: connection)

@@ -25,7 +25,7 @@ private struct FeedbackWorld: Sendable {
     record = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-      options: .init(readerCount: 1))
+      options: Database.Options(readerCount: 1))
     try await record.write { connection -> Void in
       for id in ["a", "b", "c"] {
         let service = try listing(id, ["providerName": id == "c" ? "Globex" : "Acme"])

@@ -37,7 +37,7 @@ struct World: Sendable {
     let record = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-      options: .init(readerCount: 1))
+      options: Database.Options(readerCount: 1))
     try await World.put(services, into: record)
     let indexer = try Indexer(
       record: record, encoder: nil, dataFolder: folder.path, threadCount: 1)

@@ -46,7 +46,7 @@ struct TunedWorld: Sendable {
     record = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-      options: .init(readerCount: 1))
+      options: Database.Options(readerCount: 1))
     let all = services
     try await record.write { connection -> Void in
       for service in all { _ = try CatalogStore.put(service, at: Moment.first, on: connection) }

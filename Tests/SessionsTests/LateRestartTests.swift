@@ -142,7 +142,9 @@ struct LateRestartTests {
     case ..<96: event = .resume
     default: event = .complete(by: "user")
     }
-    _ = try await refusal { try await stage.desk.transition(id, by: .user(.anna), event) }
+    // Only the session token is a sign of life.
+    let actor: SessionActor = roll < 70 ? .bearer(id) : .user(.anna)
+    _ = try await refusal { try await stage.desk.transition(id, by: actor, event) }
   }
 
   /// Plays a session that the seed decides; a disturbed one is swept and restarted in between.

@@ -8,7 +8,7 @@ struct SandboxTests {
   @Test("a listing without a trial runs in the sandbox where there is one")
   func terms() async throws {
     let stage = try await Stage.open(.trialless, policy: .sandboxed)
-    let terms = try await stage.desk.terms(of: "scribe")
+    let terms = try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
     #expect(terms.isSandbox)
     #expect(terms.minutes == 30)
     #expect(terms.ratePerHour == 500_000_000)
@@ -26,7 +26,7 @@ struct SandboxTests {
   @Test("a listing with a trial of its own keeps it")
   func ownTrial() async throws {
     let stage = try await Stage.open(policy: .sandboxed)
-    let terms = try await stage.desk.terms(of: "scribe")
+    let terms = try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
     #expect(!terms.isSandbox)
     #expect(terms.runBy == "acme")
     let started = try await stage.start()

@@ -5,11 +5,13 @@ import Testing
 /// A random life of a session: events at rising moments, dense around every boundary.
 struct Script: Sendable {
   private let duration: Int64
+  private let plan: SessionState.Plan
   private let steps: [(event: SessionState.Event, at: Int64)]
 
   init(seed: UInt64) {
     var random = SplitMix64(seed: seed)
     duration = [300_000, 1_800_000, 10_800_000].randomElement(using: &random) ?? 300_000
+    plan = SessionState.Plan.allCases.randomElement(using: &random) ?? .trial
     var moment = Int64.random(in: 1...300_010, using: &random)
     var steps: [(event: SessionState.Event, at: Int64)] = [(.validate, moment)]
     for seq in 1...Int64.random(in: 5...60, using: &random) {
@@ -31,22 +33,24 @@ struct Script: Sendable {
 
   private static func event(_ seq: Int64, _ random: inout SplitMix64) -> SessionState.Event {
     switch Int.random(in: 0..<100, using: &random) {
-    case ..<55: .heartbeat(seq: seq, isActive: true)
+    case ..<50: .heartbeat(seq: seq, isActive: true)
+    case ..<55: .extend(by: 60_000 * (1 + seq % 7))
     case ..<63: .heartbeat(seq: seq, isActive: false)
     case ..<67: .heartbeat(seq: seq / 2, isActive: true)
     case ..<81: .pause
     case ..<95: .resume
     case ..<97: .complete(by: "user")
     case ..<98: .fail
-    case ..<99: .revoke
-    default: .validate
+    case ..<99: Bool.random(using: &random) ? .revoke : .extend(by: 60_000 * seq)
+    default: Bool.random(using: &random) ? .validate : .deplete
     }
   }
 
   /// Plays the script; before each event time also advances at so many more moments.
   func play(extra: Int, seed: UInt64) -> (state: SessionState, effects: [SessionState.Effect]) {
     var random = SplitMix64(seed: seed)
-    var state = SessionState(ratePerHour: 500_000_000, duration: duration, createdAt: 0)
+    var state = SessionState(
+      ratePerHour: 500_000_000, duration: duration, createdAt: 0, plan: plan)
     var effects: [SessionState.Effect] = []
     var previous: Int64 = 0
     for (event, moment) in steps {
@@ -68,13 +72,15 @@ struct ScheduleTests {
     "advances in between change neither the state, nor the effects, nor the charge",
     arguments: 0..<300 as Range<UInt64>)
   func schedule(seed: UInt64) {
-    let script = Script(seed: seed)
-    let plain = script.play(extra: 0, seed: 0)
-    for extra in [1, 3, 8] {
-      let busy = script.play(extra: extra, seed: seed + 1)
-      #expect(busy.state == plain.state)
-      #expect(busy.effects == plain.effects)
-      #expect(busy.state.charge == plain.state.charge)
+    // Ten lives an argument: 3,000 in all.
+    for life in seed * 10..<seed * 10 + 10 {
+      let script = Script(seed: life)
+      let plain = script.play(extra: 0, seed: 0)
+      for extra in [1, 3, 8] {
+        let busy = script.play(extra: extra, seed: life + 1)
+        #expect(busy.state == plain.state, "life \(life)")
+        #expect(busy.effects == plain.effects, "life \(life)")
+      }
     }
   }
 
@@ -98,7 +104,8 @@ struct ScheduleTests {
       #expect(state.active == 0)
     }
     let warnings = effects.filter { $0.name == "session.expiring" }
-    #expect(warnings.count <= 1)
+    let extensions = effects.filter { $0.name == "session.extended" }
+    #expect(warnings.count <= 1 + extensions.count)
   }
 
   @Test("events leave in the order of their moments", arguments: 0..<100 as Range<UInt64>)

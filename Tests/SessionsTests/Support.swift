@@ -89,6 +89,17 @@ struct Listing: Sendable {
   var status = "active"
   var trial: JSON? = ["offered": true]
   var redirects = ["https://acme.example/start"]
+  /// Microtokens a reported unit, in place of the rate.
+  var unitPrice: Int64?
+  var appOrigin: String?
+
+  /// A listing that is paid by what its provider reports.
+  static func metered(_ price: Int64 = 1_000_000) -> Listing {
+    var listing = Listing()
+    listing.rate = nil
+    listing.unitPrice = price
+    return listing
+  }
 
   /// A listing without a trial of its own.
   static var trialless: Listing {
@@ -100,6 +111,7 @@ struct Listing: Sendable {
   func service() throws -> Service {
     var offer: JSONObject = ["id": "hourly", "plan": "time"]
     if let rate { offer["tokenRatePerHour"] = .int(rate) }
+    if let unitPrice { offer["unitPriceMicrotokens"] = .int(unitPrice) }
     var document: JSONObject = [
       "id": .string(id), "providerId": .string(provider), "providerName": "Acme Labs",
       "name": "Scribe", "kind": "app", "status": .string(status),
@@ -107,6 +119,7 @@ struct Listing: Sendable {
     ]
     if let trial { document["trial"] = trial }
     if let appID { document["appId"] = .string(appID) }
+    if let appOrigin { document["appOrigin"] = .string(appOrigin) }
     return try Service.read(document)
   }
 }
@@ -130,22 +143,31 @@ struct Stage: Sendable {
   let clock: MovableClock
   let keys: KeyRing
   let policy: TrialPolicy
+  let money: Money
   let random: RandomSource
   let database: Database
   let desk: SessionDesk
 
-  init(policy: TrialPolicy = TrialPolicy(), seed: UInt64 = 1) throws {
+  /// What paid sessions are built with.
+  struct Money: Sendable {
+    var feeBasisPoints: Int64 = 2_000
+    var spending: SpendingRule = { _, _, _, _ in }
+  }
+
+  init(policy: TrialPolicy = TrialPolicy(), money: Money = Money(), seed: UInt64 = 1) throws {
     let clock = MovableClock(Stage.dawn)
     let random = RandomSource.seeded(seed)
     try self.init(
       folder: TemporaryFolder(), clock: clock,
-      keys: KeyRing(inMemoryAt: clock.now, random: random), policy: policy, random: random)
+      keys: KeyRing(inMemoryAt: clock.now, random: random), policy: policy, money: money,
+      random: random)
   }
 
   private init(
     folder: TemporaryFolder, clock: MovableClock, keys: KeyRing, policy: TrialPolicy,
-    random: RandomSource
+    money: Money, random: RandomSource
   ) throws {
+    self.money = money
     self.folder = folder
     self.clock = clock
     self.keys = keys
@@ -158,15 +180,16 @@ struct Stage: Sendable {
       database: database, clock: clock.clock, random: random, keys: keys,
       idempotency: Idempotency(
         sealer: Sealer(key: keys.derived(for: "answers")), random: random),
-      policy: policy, publicURL: Stage.url)
+      policy: policy, publicURL: Stage.url, feeBasisPoints: money.feeBasisPoints,
+      spending: money.spending)
   }
 
   /// A stage with one listing and a trial budget of 1,000 tokens.
   static func open(
     _ listing: Listing = Listing(), policy: TrialPolicy = TrialPolicy(), budget: Int64 = 1_000,
-    seed: UInt64 = 1
+    money: Money = Money(), seed: UInt64 = 1
   ) async throws -> Stage {
-    let stage = try Stage(policy: policy, seed: seed)
+    let stage = try Stage(policy: policy, money: money, seed: seed)
     try await stage.list(listing)
     try await stage.desk.fundTrials(tokens: budget)
     return stage
@@ -174,7 +197,8 @@ struct Stage: Sendable {
 
   /// The same record under a new process.
   func restarted() throws -> Stage {
-    try Stage(folder: folder, clock: clock, keys: keys, policy: policy, random: random)
+    try Stage(
+      folder: folder, clock: clock, keys: keys, policy: policy, money: money, random: random)
   }
 
   func list(_ listing: Listing) async throws {
@@ -298,13 +322,13 @@ func refusal<T>(of body: () async throws -> T) async throws -> ProblemCode? {
 
 extension SessionState {
   /// Half an hour at 500 tokens an hour, made at 0.
-  static func fresh(minutes: Int64 = 30) -> SessionState {
-    SessionState(ratePerHour: 500_000_000, duration: minutes * 60_000, createdAt: 0)
+  static func fresh(minutes: Int64 = 30, plan: Plan = .trial) -> SessionState {
+    SessionState(ratePerHour: 500_000_000, duration: minutes * 60_000, createdAt: 0, plan: plan)
   }
 
   /// The same, redeemed at 0.
-  static func redeemed(minutes: Int64 = 30) throws -> SessionState {
-    var state = fresh(minutes: minutes)
+  static func redeemed(minutes: Int64 = 30, plan: Plan = .trial) throws -> SessionState {
+    var state = fresh(minutes: minutes, plan: plan)
     try state.take(.validate, at: 0)
     return state
   }
@@ -314,7 +338,7 @@ extension SessionState {
   mutating func take(_ event: Event, at moment: Int64) throws -> [Effect] {
     let due = advance(to: moment)
     let effects = try apply(event, at: moment)
-    return due + effects
+    return due + effects + advance(to: moment)
   }
 
   /// Active heartbeats every 100 s from one moment up to another.

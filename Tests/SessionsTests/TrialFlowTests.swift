@@ -191,7 +191,7 @@ struct TrialFlowTests {
     let expected: ProblemCode? = isAllowed ? nil : .validationFailed
     #expect(code == expected)
     if isAllowed {
-      let terms = try await stage.desk.terms(of: "scribe")
+      let terms = try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
       #expect(terms.minutes == minutes)
     }
   }

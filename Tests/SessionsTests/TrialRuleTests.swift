@@ -225,7 +225,9 @@ struct TrialRuleTests {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(proposed == ProblemCode.trialNotOffered)
-    let terms = try await refusal { try await stage.desk.terms(of: "scribe") }
+    let terms = try await refusal {
+      try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
+    }
     #expect(terms == ProblemCode.trialNotOffered)
   }
 
@@ -245,7 +247,7 @@ struct TrialRuleTests {
     var policy = TrialPolicy()
     policy.capTokens = 20
     let stage = try await Stage.open(policy: policy)
-    let terms = try await stage.desk.terms(of: "scribe")
+    let terms = try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
     #expect(terms.cap == 20_000_000)
     #expect(terms.amount == 20_000_000)
   }

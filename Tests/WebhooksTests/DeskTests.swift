@@ -83,10 +83,9 @@ struct DeskTests {
     let delivery = try #require(
       ID<WebhookDeliveryKind>(try await stage.deliveries(id)[0].text("id")))
     let desk = stage.desk
-    let change = try WebhookChange.read(["enabled": false], under: WebhookRules())
     let codes = [
       try await refusal { try await desk.endpoint(id, of: "beta") },
-      try await refusal { try await desk.change(id, of: "beta", change) },
+      try await refusal { try await desk.change(id, of: "beta", ["enabled": false]) },
       try await refusal { try await desk.remove(id, of: "beta") },
       try await refusal {
         try await desk.deliveries(of: id, of: "beta", state: nil, before: nil, limit: 1)
@@ -131,8 +130,7 @@ struct DeskTests {
   func disabled() async throws {
     let stage = try await Stage()
     let id = try stage.id(try await stage.endpoint())
-    let change = try WebhookChange.read(["enabled": false], under: WebhookRules())
-    let view = try await stage.desk.change(id, of: "acme", change)
+    let view = try await stage.desk.change(id, of: "acme", ["enabled": false])
     #expect(view.text("disabledReason") == "owner")
     let answer = try await stage.desk.test(
       id, of: "acme", key: try Stage.key("t"), refused: { Stage.refused($0) })

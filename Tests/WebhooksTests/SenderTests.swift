@@ -51,12 +51,14 @@ struct SenderTests {
       VALUES (?, ?, 'acme', 's', 1, 'o', 'a', 'trial', 'active', 0, 300000, 0, 1)
       """, [.blob(session.bytes), .blob(user.bytes)])
     try await stage.emit("session.started", ["id": .string(session.text), "providerId": "beta"])
+    try await stage.emit("tokens.consumed", ["id": .string(session.text)])
     try await stage.emit("tokens.depleted", ["sessionId": .string(session.text)])
     try await stage.emit("tokens.low", ["userId": .string(user.text)])
     try await stage.emit("session.started", ["id": "unknown"])
-    #expect(try await stage.round() == 2)
+    #expect(try await stage.round() == 2, "two at once at one endpoint")
+    #expect(try await stage.round() == 1)
     #expect(
-      try await stage.number("SELECT count(*) FROM outbox_route WHERE user_id IS NOT NULL") == 2)
+      try await stage.number("SELECT count(*) FROM outbox_route WHERE user_id IS NOT NULL") == 3)
   }
 
   @Test("an endpoint gets the types that it chose, and every type where it chose none")
@@ -132,8 +134,7 @@ struct SenderTests {
     try await stage.emit()
     try await stage.round()
     #expect(try await stage.deliveries(id).count == 3, "nothing is kept for a disabled endpoint")
-    let change = try WebhookChange.read(["enabled": true], under: WebhookRules())
-    let enabled = try await stage.desk.change(id, of: "acme", change)
+    let enabled = try await stage.desk.change(id, of: "acme", ["enabled": true])
     #expect(enabled.flag("enabled") == true)
     #expect(enabled["disabledReason"] == JSON.null)
     try await stage.rounds(3)

@@ -55,6 +55,37 @@ struct SignatureTests {
 
   private func verifier(_ secret: WebhookSecret) -> String { secret.verifier }
 
+  /// Made by standardwebhooks 1.1.0: secret, body, signature; the id and the time count with the place.
+  static let theirs: [(String, String, String)] = [
+    (
+      "whsec_uNAd+FX3B1iCxjb23erPQeXeC78wBC7w", "",
+      "v1,xlSWiL+4w91Vw/hsND+nsNrKTKj45lFYhxl0KnK9vbY="
+    ),
+    (
+      "whsec_lNpigLJA6moqss/fD7MB/XcVPVt0i695YZCFaAPZd7o=",
+      #"{"type":"session.started","data":{"name":"Zoë"}}"#,
+      "v1,pH0Ukx2NMGgRaRm0hrG+IBHJhgbzJr5118QpdRwQD0g="
+    ),
+    (
+      "whsec_iXNpiuIFRFIc0iyzHobjM5qbW318tK2yyllxa16s+FGDGWUhCX++zGjAN8eA1WYrp2zS+sEriIvmGx73JyTXRw==",
+      String(repeating: "x", count: 200), "v1,uKlyOaIWm3kw2nlhZ+OFHTxM92yds+BPhnXJcY7VosE="
+    ),
+  ]
+
+  @Test("what the reference library signs verifies here, and is what we sign", arguments: 0..<3)
+  func reference(place: Int) throws {
+    let (text, message, signature) = SignatureTests.theirs[place]
+    let (id, seconds, body) = ("evt_\(place)", 1_700_000_000 + Int64(place), Array(message.utf8))
+    let headers = [
+      (name: "webhook-id", value: id), (name: "webhook-timestamp", value: String(seconds)),
+      (name: "webhook-signature", value: "v2,AAAA " + signature),
+    ]
+    #expect(verifies(headers, body, text))
+    #expect(!verifies(headers, body + [0x20], text))
+    let secret = try #require(WebhookSecret(text: text))
+    #expect(secret.signature(id: id, seconds: seconds, body: body) == signature)
+  }
+
   @Test("two secrets give two signatures, and each verifies")
   func rotation() {
     let random = RandomSource.seeded(3)

@@ -110,6 +110,28 @@ struct UserEventsTests {
     #expect(events.count == 6)
   }
 
+  @Test("a long absence is made good in parts")
+  func longAbsence() async throws {
+    let (stage, anna, _) = try await stage()
+    let events = stage.desk.userEvents
+    for _ in 0..<(UserEvents.backlogMax + 2) { try await tell(stage, anna) }
+    while try await stage.desk.sender.pump() {}
+    let first = try await events.open(anna, after: 0)
+    #expect(first.isCut)
+    #expect(first.backlog.count == UserEvents.backlogMax)
+    let rest = try await events.open(anna, after: try #require(first.backlog.last?.seq))
+    #expect(!rest.isCut)
+    #expect(rest.backlog.count == 2)
+    let note = JSON.string(String(repeating: "x", count: 15_000))
+    for _ in 0..<80 {
+      try await stage.emit("tokens.low", ["userId": .string(anna.text), "note": note])
+    }
+    while try await stage.desk.sender.pump() {}
+    let long = try await events.open(anna, after: rest.last)
+    #expect(long.isCut)
+    #expect(long.backlog.count < 80)
+  }
+
   @Test("a reader that falls behind is let go, after what it has room for")
   func behind() async throws {
     let (stage, anna, _) = try await stage()

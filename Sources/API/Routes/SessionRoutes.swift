@@ -12,13 +12,17 @@ struct SessionRoutes: Sendable {
   func propose(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, ["serviceId"])
-    guard let service = body["serviceId"]?.string else {
-      throw Refusal(
-        .validationFailed, "Name the service.", fields: [.init("/serviceId", "is missing")])
-    }
-    let proposal = try await services.sessions.propose(serviceID: service, to: user)
-    return .json(.object(proposal.json), status: 201)
+    try context.known(body, SessionRoutes.wishFields)
+    let key = try key(context, "POST /v1/proposals", body)
+    let answer = try await services.sessions.propose(
+      try wish(body), to: user, key: key, refused: stored(context))
+    return response(answer)
+  }
+
+  func proposal(_ context: Context) async throws -> Response {
+    let user = try context.user()
+    let id = try proposalID(context.parameter("id"))
+    return .json(.object(try await services.sessions.proposal(id, of: user)))
   }
 
   func decline(_ context: Context) async throws -> Response {
@@ -27,7 +31,7 @@ struct SessionRoutes: Sendable {
     return .noContent
   }
 
-  private func proposalID(_ text: String) throws(Refusal) -> ID<ProposalKind> {
+  func proposalID(_ text: String) throws(Refusal) -> ID<ProposalKind> {
     guard let id = ID<ProposalKind>(text) else {
       throw Refusal(.notFound, "There is no such proposal.")
     }
@@ -39,24 +43,28 @@ struct SessionRoutes: Sendable {
   func confirm(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, ["proposalId", "searchId"])
+    let form = try AnswerForm(context)
     let key = try key(context, "POST /v1/sessions", body)
-    guard let proposal = body["proposalId"]?.string else {
-      throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
+    let answer: Idempotency.Answer
+    if let proposal = body["proposalId"]?.string {
+      try context.known(body, ["proposalId", "searchId"])
+      answer = try await services.sessions.confirm(
+        try proposalID(proposal), by: user, key: key, refused: stored(context))
+    } else {
+      answer = try await startPaid(body, by: user, key: key, context)
     }
-    let answer = try await services.sessions.confirm(
-      try proposalID(proposal), by: user, key: key, refused: stored(context))
-    if answer.status == 201, let session = try? JSON.parse(answer.body) {
-      await services.noteStart(session, searchID: body["searchId"]?.string, in: context)
+    guard answer.status == 201, let session = try? JSON.parse(answer.body) else {
+      return response(answer)
     }
-    return response(answer)
+    await services.noteStart(session, searchID: body["searchId"]?.string, in: context)
+    return form.response(to: session, of: response(answer))
   }
 
   func list(_ context: Context) async throws -> Response {
-    let user = try context.user()
+    let owner = try listOwner(context)
     let limit = try context.integer("limit", default: 50, in: 1...100)
     let before: ID<SessionKind>? = try context.before()
-    let own = try await services.sessions.sessions(of: user, before: before, limit: limit)
+    let own = try await services.sessions.sessions(of: owner, before: before, limit: limit)
     let next = own.count == limit ? own.last?["id"]?.string : nil
     return .json(["sessions": .array(own.map(JSON.object)), "next": .optional(next)])
   }
@@ -76,13 +84,13 @@ struct SessionRoutes: Sendable {
 
   func validate(_ context: Context) async throws -> Response {
     let body = try context.json()
-    try context.known(body, ["token"])
+    try context.known(body, ["token", "clientAssertion", "clientAssertionType"])
     guard let token = body["token"]?.string else {
       throw Refusal(
         .validationFailed, "Send the launch token.", fields: [.init("/token", "is missing")])
     }
     let view = try await services.sessions.validate(
-      token: token, provider: context.principal.providerID,
+      token: token, provider: try await provenProvider(context, body),
       origin: context.request.header("origin"))
     return .json(.object(view))
   }
@@ -90,13 +98,21 @@ struct SessionRoutes: Sendable {
   func heartbeat(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let body = try context.json()
-    try context.known(body, ["seq", "active"])
+    try context.known(
+      body, ["seq", "active", "launchToken", "clientAssertion", "clientAssertionType"])
     guard let seq = body["seq"]?.int, seq > 0, let isActive = body["active"]?.bool else {
       throw Refusal(
         .validationFailed, "A heartbeat has seq (from 1) and active.",
         fields: [
           .init("/seq", "must be a whole number from 1"), .init("/active", "must be true or false"),
         ])
+    }
+    if let token = try launchToken(context, body) {
+      return .json(
+        .object(
+          try await services.sessions.firstHeartbeat(
+            id, token: token, provider: try await provenProvider(context, body),
+            origin: context.request.header("origin"), seq: seq, isActive: isActive)))
     }
     guard let actor = try liveActors(context).first else {
       throw Refusal(.unauthenticated, "Send a token.")
@@ -170,7 +186,7 @@ struct SessionRoutes: Sendable {
     return try await body(last)
   }
 
-  private func sessionID(_ context: Context) throws(Refusal) -> ID<SessionKind> {
+  func sessionID(_ context: Context) throws(Refusal) -> ID<SessionKind> {
     guard let id = ID<SessionKind>(context.parameter("id")) else {
       throw Refusal(.notFound, "There is no such session.")
     }
@@ -179,6 +195,9 @@ struct SessionRoutes: Sendable {
 
   /// Who acts on a live session: the session token's bearer, or whom `actors` names.
   private func liveActors(_ context: Context) throws(Refusal) -> [SessionActor] {
+    if case .launch? = context.session {
+      throw Refusal(.tokenInvalid, "A launch token is good for one redemption only.")
+    }
     if let actor = context.session { return [actor] }
     if case .anonymous = context.principal { throw Refusal(.unauthenticated, "Send a token.") }
     return roles(context)
@@ -199,7 +218,7 @@ struct SessionRoutes: Sendable {
 
   // MARK: Idempotency
 
-  private func key(
+  func key(
     _ context: Context, _ route: String, _ body: JSON
   ) throws(Refusal) -> Idempotency.Key {
     // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
@@ -210,7 +229,7 @@ struct SessionRoutes: Sendable {
       key: context.request.header("idempotency-key"), body: body)
   }
 
-  private func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
+  func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
     let path = context.request.path
     return { refusal in
       Idempotency.Answer(
@@ -219,7 +238,7 @@ struct SessionRoutes: Sendable {
     }
   }
 
-  private func response(_ answer: Idempotency.Answer) -> Response {
+  func response(_ answer: Idempotency.Answer) -> Response {
     let type = answer.status < 400 ? "application/json" : "application/problem+json"
     var response = Response(
       status: answer.status, headers: [(name: "Content-Type", value: type)],

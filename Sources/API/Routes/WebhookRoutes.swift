@@ -54,8 +54,7 @@ struct WebhookRoutes: Sendable {
     let id = try webhookID(context)
     let body = try context.json()
     try context.known(body, ["url", "types", "description", "enabled"])
-    let change = try WebhookChange.read(body, under: desk.rules)
-    return .json(.object(try await desk.change(id, of: provider, change)))
+    return .json(.object(try await desk.change(id, of: provider, body)))
   }
 
   func remove(_ context: Context) async throws -> Response {

@@ -21,7 +21,7 @@ package struct EmbeddingCache: Sendable {
               vector BLOB NOT NULL CHECK(length(vector) = 1536)
             ) STRICT, WITHOUT ROWID;
             """)
-      ], options: .init(readerCount: 1))
+      ], options: Database.Options(readerCount: 1))
   }
 
   package static func key(of text: String) -> [UInt8] { Digest.sha256(Array(text.utf8)) }

@@ -86,7 +86,8 @@ struct TuneCommand: Sendable {
     guard try arguments.choice("from", of: ["judged", "feedback"]) == "feedback" else {
       throw Refusal(
         .validationFailed,
-        "\(link.address) has the data folder: stop it to learn from files, or learn --from feedback.")
+        "\(link.address) has the data folder: stop it to learn from files, or learn --from feedback."
+      )
     }
     let body: JSONObject = [
       "folds": .number(arguments.integer("folds")), "seed": .number(arguments.integer("seed")),

@@ -93,7 +93,7 @@ private struct ImportBench: Sendable {
       let record = try? Database(
         path: folder + "/record.db",
         migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-        readerCount: 1)
+        options: Database.Options(readerCount: 1))
     else { return nil }
     return ImportBench(record: record, path: folder + "/lines.jsonl")
   }

@@ -20,7 +20,7 @@ struct SmallShop: Sendable {
     let record = try Database(
       path: folder + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) },
-      options: .init(readerCount: 1))
+      options: Database.Options(readerCount: 1))
     let services = try SmallShop.documents.map { document throws in try Service.read(document) }
     let now = Timestamp(milliseconds: 1_800_000_000_000)
     try await record.write { connection -> Void in
