@@ -38,8 +38,9 @@ let package = Package(
         .embedInCode("Migrations/m0007-create-placement.sql"),
         .embedInCode("Migrations/m0008-extend-ledger.sql"),
         .embedInCode("Migrations/m0009-extend-session.sql"),
-        .embedInCode("Migrations/m0012-create-payment.sql"),
+        .embedInCode("Migrations/m0010-extend-identity.sql"),
         .embedInCode("Migrations/m0011-create-webhook.sql"),
+        .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -62,7 +63,8 @@ let package = Package(
         "Catalog", "Embedding", "LinearAlgebra", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
-      name: "Identity", dependencies: ["Cryptography", "SQLite", "Index", "Primitives"]),
+      name: "Identity",
+      dependencies: ["Cryptography", "SQLite", "Index", "HTTPClient", "Primitives"]),
     .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
     .target(
       name: "Sessions",

@@ -55,7 +55,7 @@ PRINT = re.compile(r"(?<![.\w])print\(")
 OWNERLESS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b(?!\(\w)")
 SQL = re.compile(r"\b(?:SELECT |INSERT INTO\b|UPDATE |DELETE FROM\b)")
 SQL_HOMES = re.compile("Store|Ledger|Desk|Accounts|Tokens|Idempotency|Proposal|Session|Draft"
-                       "|Verifier|Cache|Migration|Conversation")
+                       "|Verifier|Cache|Migration|Conversation|Audit")
 TOKEN = re.compile(
     r'(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<hashes>#*)(?P<quote>"""|")|[()]', re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(\s*<?([^)\s>]*)>?(?:\s+[\"'(][^)]*)?\)")

@@ -10,6 +10,10 @@ package struct Context: Sendable {
   package let parameters: [String: String]
   package let principal: Principal
   package let requestID: String
+  /// The login of the access token that was sent, where it has one.
+  var login: ID<LoginKind>?
+  /// The bounds of the API key that was sent, or of a token made from one.
+  var grant: Grant?
   /// The session whose token was sent, on the routes that take one.
   let session: SessionActor?
   /// What the caller is counted by where nobody is signed in.
@@ -31,6 +35,9 @@ package struct Context: Sendable {
         fields: unknown.map { .init("/" + $0, "is not known") })
     }
   }
+
+  /// Who is answerable for what this request does, as the audit log names it.
+  var author: AuditLog.Author { AuditLog.Author(principal, requestID: requestID) }
 
   /// The signed-in person.
   /// - Throws: `Refusal` `unauthenticated`, or `forbidden` for a program's key.
@@ -147,7 +154,9 @@ package struct Route: Sendable {
 
   /// Whether a bearer credential is looked at. A stale one must not keep anybody from signing in or out, nor a
   /// probe from its answer.
-  var usesBearer: Bool { budget != .none && !path.hasPrefix("/v1/auth/") }
+  var usesBearer: Bool {
+    budget != .none && (!path.hasPrefix("/v1/auth/") || path.hasPrefix("/v1/auth/sessions"))
+  }
 
   /// The parameters where the path fits the pattern, else nil.
   func match(_ parts: [Substring]) -> [String: String]? {

@@ -17,6 +17,9 @@ package enum RouteTable {
     routes += TuneRoutes(services: services).all
     routes += WebhookRoutes(services: services).all
     routes += UserEventRoutes(services: services).all
+    routes += AccountRoutes(services: services).routes
+    routes += PrivacyRoutes(services: services).routes
+    routes += AdminRoutes(services: services).routes
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     // Last: it describes all the others.
     routes += OpenAPIRoutes(describing: routes, version: services.configuration.version).all

@@ -12,6 +12,8 @@ package struct Router: Sendable {
   private let limiters: [Route.Budget: RateLimiter]
   /// Credentials of an address that were not accepted: a tenth of what it may ask.
   private let failures: RateLimiter
+  /// Each key by the rate that it was made with.
+  private let grants = RateLimiter(name: "key", perMinute: 1)
   private let log: @Sendable (JSONObject) -> Void
   private let microseconds: @Sendable () -> Int64
 
@@ -134,7 +136,7 @@ package struct Router: Sendable {
         throw Refusal(.unauthenticated, "Sign in first.")
       }
       // Keys are in the record, which cannot be asked here; they are checked with the whole request.
-      let isKey = bearer.hasPrefix(Accounts.keyPrefix)
+      let isKey = Accounts.isKey(bearer)
       let principal = isKey ? nil : try services.accounts.principal(accessToken: bearer)
       switch route.bodyLimit {
       case .anyone: break
@@ -178,9 +180,10 @@ package struct Router: Sendable {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
     try require(verdict)
+    try requireGrant(caller.grant, for: route)
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
-      session: caller.session, address: caller.address)
+      login: caller.login, grant: caller.grant, session: caller.session, address: caller.address)
     return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
       try await route.handler(context)
     }
@@ -190,11 +193,26 @@ package struct Router: Sendable {
   private struct Caller {
     let address: String
     var principal: Principal
+    var login: ID<LoginKind>?
+    var grant: Grant?
     var session: SessionActor?
 
     /// Whether nobody has said who they are.
     var isUnknown: Bool {
       if case .anonymous = principal { session == nil } else { false }
+    }
+  }
+
+  /// What a key is bound to: its scopes, and its own requests a minute.
+  private func requireGrant(_ grant: Grant?, for route: Route) throws(Refusal) {
+    guard let grant else { return }
+    try GrantRules.require(grant, for: route)
+    guard let perMinute = grant.perMinute else { return }
+    let verdict = grants.take(grant.name, at: services.clock.now, perMinute: Int64(perMinute))
+    guard verdict.isAllowed else {
+      throw Refusal(
+        .rateLimited, "Too many requests with this key.",
+        retryAfterSeconds: Int(verdict.resetSeconds))
     }
   }
 
@@ -208,8 +226,11 @@ package struct Router: Sendable {
       if caller.session != nil { return caller }
     }
     // A key costs a read of the record: who has tried too many is not let at it.
-    if bearer.hasPrefix(Accounts.keyPrefix) { try countFailure(of: address, isCounted: false) }
-    caller.principal = try await services.accounts.principal(bearer: bearer)
+    if Accounts.isKey(bearer) { try countFailure(of: address, isCounted: false) }
+    let credential = try await services.accounts.credential(bearer: bearer)
+    caller.principal = credential.principal
+    caller.login = credential.login
+    caller.grant = credential.grant
     return caller
   }
 

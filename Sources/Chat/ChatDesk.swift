@@ -15,7 +15,7 @@ package final class ChatDesk: Sendable {
   private let agent: Agent?
   private let sessions: SessionDesk
   private let log: @Sendable (String) -> Void
-  private let running = Mutex<[ID<ConversationKind>: LiveTurn]>([:])
+  let running = Mutex<[ID<ConversationKind>: LiveTurn]>([:])
 
   /// - Parameters:
   ///   - agent: The model's side, or nil where none is configured.

@@ -195,6 +195,14 @@ enum ConversationStore {
     }
   }
 
+  static func ids(
+    of user: ID<UserKind>, on connection: Connection
+  ) throws -> [ID<ConversationKind>] {
+    try connection.rows(
+      "SELECT id FROM conversation WHERE user_id = ?", [.blob(user.bytes)]
+    ) { ID<ConversationKind>(bytes: $0.blob(0)) }.compactMap { $0 }
+  }
+
   static func delete(_ id: ID<ConversationKind>, on connection: Connection) throws {
     try connection.run("DELETE FROM conversation WHERE id = ?", [.blob(id.bytes)])
   }
@@ -217,14 +225,17 @@ enum ConversationStore {
     }
   }
 
-  /// Deletes some of what is past its retention: anonymous after a day, the rest after thirty.
+  /// Deletes some of what is past its retention: anonymous after a day, a person's after the days that the person
+  /// has chosen; where those are none, an hour after the last turn.
   ///
   /// - Returns: Whether there may be more.
   static func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
     let count = try connection.run(
       """
-      DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
-      WHERE updated_ms < ?1 - 86400000 AND user_id IS NULL OR updated_ms < ?1 - 2592000000 LIMIT 16)
+      DELETE FROM conversation WHERE id IN (SELECT c.id FROM conversation c
+      LEFT JOIN user u ON u.id = c.user_id WHERE c.updated_ms < ?1 - CASE
+      WHEN c.user_id IS NULL THEN 86400000 WHEN u.conversation_days = 0 THEN 3600000
+      ELSE coalesce(u.conversation_days, 30) * 86400000 END LIMIT 16)
       """, [.int(now.milliseconds)])
     return count == 16
   }

@@ -25,4 +25,16 @@ public enum PasswordHash {
     let secret = Array(password.utf8)
     return argon2id_verify(encoded, secret, secret.count) == ARGON2_OK.rawValue
   }
+
+  /// Whether a hash was made with less than the parameters of now, or is of another kind.
+  public static func isWeak(_ encoded: String) -> Bool {
+    let parts = encoded.split(separator: "$", omittingEmptySubsequences: false)
+    guard parts.count == 6, parts[1] == "argon2id" else { return true }
+    var values: [Substring: UInt32] = [:]
+    for pair in parts[3].split(separator: ",") {
+      let sides = pair.split(separator: "=")
+      if sides.count == 2 { values[sides[0]] = UInt32(sides[1]) }
+    }
+    return (values["m"] ?? 0) < memoryKiB || (values["t"] ?? 0) < passes
+  }
 }

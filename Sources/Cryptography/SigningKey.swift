@@ -1,42 +1,57 @@
 internal import COpenSSL
-public import Primitives
 
-/// A P-256 key pair for ES256. Immutable after init; OpenSSL's reads of one are thread-safe.
+/// The algorithms that sign our tokens and that we accept (RFC 7518, RFC 8037). No others, in no context.
+public enum SigningAlgorithm: String, Sendable, CaseIterable {
+  /// ECDSA on P-256 with SHA-256.
+  case es256 = "ES256"
+  /// Ed25519.
+  case eddsa = "EdDSA"
+  /// RSA PKCS #1 v1.5 with SHA-256, keys of 2,048 bits and more.
+  case rs256 = "RS256"
+
+  /// Whether OpenSSL is to hash the message: Ed25519 does so itself.
+  var hashes: Int32 { self == .eddsa ? 0 : 1 }
+}
+
+/// A key pair. Immutable after init; OpenSSL's reads of one are thread-safe.
 public final class SigningKey: @unchecked Sendable {
   // Safe to share: the handle is set once, freed once in deinit, and EVP_DigestSign only reads it.
   private let handle: OpaquePointer
   /// The public half.
   public let verifying: VerifyingKey
+  /// What it signs with.
+  public var algorithm: SigningAlgorithm { verifying.algorithm }
 
-  /// A new key pair from the operating system's randomness.
-  public convenience init() {
-    guard let handle = copenssl_p256_generate() else { preconditionFailure("no P-256 in OpenSSL") }
-    self.init(handle: handle)
+  /// A new key pair from the operating system's randomness. RSA takes about a tenth of a second.
+  public convenience init(_ algorithm: SigningAlgorithm = .es256) {
+    let made =
+      switch algorithm {
+      case .es256: copenssl_p256_generate()
+      case .eddsa: copenssl_ed25519_generate()
+      case .rs256: copenssl_rsa_generate()
+      }
+    guard let made, let verifying = VerifyingKey(publicHalfOf: made) else {
+      preconditionFailure("OpenSSL makes no \(algorithm.rawValue) key")
+    }
+    self.init(handle: made, verifying: verifying)
   }
 
-  /// Reads PKCS #8 DER as `der` writes it, or nil.
+  /// Reads a private key's DER as `der` writes it, or nil: P-256, Ed25519 or RSA of 2,048 bits and more.
   public convenience init?(der: [UInt8]) {
     let handle = der.withUnsafeBufferPointer { buffer -> OpaquePointer? in
       var at = buffer.baseAddress
       return d2i_AutoPrivateKey(nil, &at, buffer.count)
     }
     guard let handle else { return nil }
-    var point = [UInt8](repeating: 0, count: 65)
-    guard copenssl_p256_public(handle, &point) == 1 else {
+    guard let verifying = VerifyingKey(publicHalfOf: handle) else {
       EVP_PKEY_free(handle)
       return nil
     }
-    self.init(handle: handle)
+    self.init(handle: handle, verifying: verifying)
   }
 
-  private init(handle: OpaquePointer) {
+  private init(handle: OpaquePointer, verifying: VerifyingKey) {
     self.handle = handle
-    var point = [UInt8](repeating: 0, count: 65)
-    let read = copenssl_p256_public(handle, &point) == 1
-    precondition(read, "a P-256 key shows its point")
-    guard let verifying = VerifyingKey(x: Array(point[1..<33]), y: Array(point[33...])) else {
-      preconditionFailure("a P-256 key's own point lies on the curve")
-    }
     self.verifying = verifying
   }
 
@@ -54,57 +69,20 @@ public final class SigningKey: @unchecked Sendable {
     return output
   }
 
-  /// ES256: 64 bytes, r then s (RFC 7518 section 3.4).
+  /// The signature as JWS has it: 64 bytes r, s for ES256 (RFC 7518 section 3.4), 64 for EdDSA, as many as the
+  /// modulus for RS256.
   public func sign(_ message: [UInt8]) -> [UInt8] {
-    var signature = [UInt8](repeating: 0, count: 64)
-    let done = copenssl_es256_sign(handle, message, message.count, &signature)
-    precondition(done == 1, "signing cannot fail with a good key")
-    return signature
-  }
-}
-
-/// A P-256 public key.
-public final class VerifyingKey: @unchecked Sendable {
-  // Safe to share: set once, freed once, only read in between.
-  private let handle: OpaquePointer
-  /// The point's x, 32 bytes.
-  public let x: [UInt8]
-  /// The point's y, 32 bytes.
-  public let y: [UInt8]
-
-  /// The key of a point, or nil where it is not on the curve.
-  public init?(x: [UInt8], y: [UInt8]) {
-    guard x.count == 32, y.count == 32, let handle = copenssl_p256_from_public([4] + x + y) else {
-      return nil
+    if algorithm == .es256 {
+      var signature = [UInt8](repeating: 0, count: 64)
+      let done = copenssl_es256_sign(handle, message, message.count, &signature)
+      precondition(done == 1, "signing cannot fail with a good key")
+      return signature
     }
-    self.handle = handle
-    self.x = x
-    self.y = y
-  }
-
-  deinit { EVP_PKEY_free(handle) }
-
-  /// Whether 64 bytes r || s sign the message. Zero and out-of-range halves are refused.
-  public func verifies(_ signature: [UInt8], of message: [UInt8]) -> Bool {
-    guard signature.count == 64 else { return false }
-    return copenssl_es256_verify(handle, message, message.count, signature) == 1
-  }
-
-  /// The key's id: its RFC 7638 thumbprint.
-  public var thumbprint: String {
-    let members: JSON = [
-      "crv": "P-256", "kty": "EC", "x": .string(BytesText.base64url(x)),
-      "y": .string(BytesText.base64url(y)),
-    ]
-    return BytesText.base64url(Digest.sha256(members.canonicalBytes))
-  }
-
-  /// The public JWK (RFC 7517), ready for a key set.
-  public var jwk: JSON {
-    [
-      "kty": "EC", "crv": "P-256", "x": .string(BytesText.base64url(x)),
-      "y": .string(BytesText.base64url(y)), "alg": "ES256", "use": "sig",
-      "kid": .string(thumbprint),
-    ]
+    var signature = [UInt8](repeating: 0, count: 1_024)
+    var count = signature.count
+    let done = copenssl_sign(
+      handle, algorithm.hashes, message, message.count, &signature, &count)
+    precondition(done == 1, "signing cannot fail with a good key")
+    return Array(signature[..<count])
   }
 }

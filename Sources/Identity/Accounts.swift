@@ -13,61 +13,108 @@ public struct Accounts: Sendable {
   /// How every API key of a provider begins.
   public static let keyPrefix = "wpk_"
 
-  private let database: Database
-  private let clock: Clock
-  private let random: RandomSource
-  private let keys: KeyRing
-  private let issuer: String
-  // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
-  private let decoyHash: String
-  private let lane = PasswordLane()
-  private let guesses = Guesses()
+  /// How every API key of a person begins.
+  public static let userKeyPrefix = "wpu_"
 
-  private final class Guesses: Sendable {
-    let throttle = Mutex(SignInThrottle())
+  /// Whether a bearer credential is an API key or made from one: it then costs a read of the record.
+  public static func isKey(_ bearer: String) -> Bool {
+    [keyPrefix, userKeyPrefix, ScopedToken.prefix].contains { bearer.hasPrefix($0) }
   }
 
-  /// - Parameter issuer: The public address: `iss` and `aud` of access tokens.
+  let database: Database
+  let clock: Clock
+  let random: RandomSource
+  let lane = PasswordLane()
+  let guesses = Guesses()
+  let passwords: PasswordList
+  let logins: RevokedLogins
+  /// API keys of people and providers.
+  public let apiKeyStore: APIKeyStore
+  /// Sends e-mail; nil where the server has no SMTP settings.
+  public let mail: MailDesk?
+  private let keys: KeyRing
+  let issuer: String
+  // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
+  private let decoyHash: String
+
+  final class Guesses: Sendable {
+    let throttle = Mutex(SignInThrottle())
+    /// Failed sign-ins since they were noted last, by the account's name in the audit log.
+    let failures = Mutex<[String: Int]>([:])
+  }
+
+  /// - Parameters:
+  ///   - issuer: The public address: `iss` and `aud` of access tokens.
+  ///   - passwords: Those that nobody may choose.
+  ///   - logins: Logins whose access tokens are refused although they have not expired.
+  ///   - mail: Sends e-mail; nil where there is no way to.
   public init(
-    database: Database, clock: Clock, random: RandomSource, keys: KeyRing, issuer: String
+    database: Database, clock: Clock, random: RandomSource, keys: KeyRing, issuer: String,
+    passwords: PasswordList = .common, logins: RevokedLogins = RevokedLogins(),
+    mail: MailDesk? = nil
   ) {
     self.database = database
     self.clock = clock
     self.random = random
     self.keys = keys
     self.issuer = issuer
+    self.passwords = passwords
+    self.logins = logins
+    self.mail = mail
+    apiKeyStore = APIKeyStore(key: keys.derived(for: "api-key"))
     decoyHash = PasswordHash.make("decoy", random: random)
   }
 
   /// Makes an account.
   /// - Throws: `Refusal` `validation_failed`, or `email_taken`.
   public func register(
-    email: String, password: String, name: String?, role: Role = .user, providerID: String? = nil
+    email: String, password: String, name: String?, role: Role = .user, providerID: String? = nil,
+    by author: AuditLog.Author = .terminal
   ) async throws -> User {
-    let email = email.lowercased()
-    try Accounts.check(email: email, password: password, name: name)
-    let random = random
-    let hash = try await lane.run { PasswordHash.make(password, random: random) }
-    let user = User(
-      id: ID(at: clock.now, random: random), email: email, name: name, role: role,
-      providerID: providerID)
+    var form = Registration(email: email, password: password, name: name)
+    form.role = role
+    form.providerID = providerID
+    let (user, hash) = try await prepare(form)
     let now = clock.now
     try await database.write { connection in
-      do {
-        try connection.run(
-          """
-          INSERT INTO user(id, email, name, password_hash, role, provider_id, created_ms)
-          VALUES (?, ?, ?, ?, ?, ?, ?)
-          """,
-          [
-            .blob(user.id.bytes), .text(email), .optional(name), .text(hash), .text(role.rawValue),
-            .optional(providerID), .int(now.milliseconds),
-          ])
-      } catch let error as SQLiteError where error.isUnique {
-        throw Refusal(.emailTaken, "There is an account with this e-mail already.")
-      }
+      try Accounts.insert(user, hash: hash, by: author, at: now, on: connection)
     }
     return user
+  }
+
+  /// The account of a sound form, not yet stored, and the hash of its password.
+  func prepare(_ form: Registration) async throws -> (User, hash: String) {
+    try form.check(against: passwords)
+    let (random, password) = (random, form.password)
+    let hash = try await lane.run { PasswordHash.make(password, random: random) }
+    var user = User(
+      id: ID(at: clock.now, random: random), email: form.email, name: form.name, role: form.role,
+      providerID: form.providerID)
+    user.createdAt = clock.now
+    return (user, hash)
+  }
+
+  static func insert(
+    _ user: User, hash: String, by author: AuditLog.Author, at now: Timestamp,
+    on connection: Connection
+  ) throws {
+    do {
+      try connection.run(
+        """
+        INSERT INTO user(id, email, name, password_hash, role, provider_id, created_ms, verified_ms)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+          .blob(user.id.bytes), .text(user.email), .optional(user.name), .text(hash),
+          .text(user.role.rawValue), .optional(user.providerID), .int(now.milliseconds),
+          .optional(user.verifiedAt?.milliseconds),
+        ])
+    } catch let error as SQLiteError where error.isUnique {
+      throw Refusal(.emailTaken, "There is an account with this e-mail already.")
+    }
+    try AuditLog.record(
+      "user.made", on: "user:" + user.id.text, detail: user.role.rawValue, by: author, at: now,
+      on: connection)
   }
 
   /// The account of an e-mail and password.
@@ -88,32 +135,65 @@ public struct Accounts: Sendable {
     if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
     let found = try await database.read { connection in
       try connection.first(
-        "SELECT id, email, name, role, provider_id, password_hash FROM user WHERE email = ?",
-        [.text(account)]
-      ) { row in (Accounts.user(row), row.text(5)) }
+        "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
+      ) { row in (Accounts.user(row), row.text(9)) }
     }
     let hash = found?.1 ?? decoyHash
     let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
     guard isRight, let user = found?.0 else {
       let now = clock.now
       guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
+      note(failureOf: found?.0?.id)
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
     guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
+    guard user.frozenAt == nil else {
+      throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
+    }
+    if PasswordHash.isWeak(hash) { try await rehash(password, of: user.id, instead: hash) }
     return user
+  }
+
+  /// Parameters have risen since the hash was made: now is the only time that the password is here.
+  private func rehash(
+    _ password: String, of user: ID<UserKind>, instead old: String
+  ) async throws {
+    let random = random
+    let hash = try await lane.run { PasswordHash.make(password, random: random) }
+    try await database.write { connection -> Void in
+      try connection.run(
+        "UPDATE user SET password_hash = ? WHERE id = ? AND password_hash = ?",
+        [.text(hash), .blob(user.bytes), .text(old)])
+    }
+  }
+
+  func note(failureOf user: ID<UserKind>?) {
+    let name = user.map { "user:" + $0.text } ?? "unknown"
+    guesses.failures.withLock { failures in
+      // Beyond that many accounts in a minute it matters only how many.
+      failures[failures.count < 1_000 ? name : "unknown", default: 0] += 1
+    }
   }
 
   /// The account of an id, or nil.
   public func user(_ id: ID<UserKind>) async throws -> User? {
-    try await database.read { connection in
-      try connection.first(
-        "SELECT id, email, name, role, provider_id FROM user WHERE id = ?", [.blob(id.bytes)]
-      ) { Accounts.user($0) } ?? nil
-    }
+    try await database.read { try Accounts.user(id, on: $0) }
   }
 
+  static func user(_ id: ID<UserKind>, on connection: Connection) throws -> User? {
+    try connection.first(
+      "SELECT \(columns) FROM user WHERE id = ?", [.blob(id.bytes)]
+    ) { Accounts.user($0) } ?? nil
+  }
+
+  static let columns = """
+    id, email, name, role, provider_id, verified_ms, frozen_ms, created_ms, conversation_days
+    """
+
   /// An access token of 15 minutes (RFC 9068).
-  public func accessToken(of user: User) -> String {
+  ///
+  /// - Parameter login: The login that it belongs to and ends with.
+  public func accessToken(of user: User, login: ID<LoginKind>? = nil) -> String {
     let now = clock.now
     var claims: JSONObject = [
       "iss": .string(issuer), "aud": .string(issuer), "sub": .string(user.id.text),
@@ -122,19 +202,36 @@ public struct Accounts: Sendable {
       "jti": .string(BytesText.base64url(random.bytes(16))), "role": .string(user.role.rawValue),
     ]
     if let providerID = user.providerID { claims["provider_id"] = .string(providerID) }
+    if let login { claims["sid"] = .string(login.text) }
     return JWT.sign(type: "at+jwt", claims: claims, with: keys.signing(at: now))
   }
 
-  /// Who a bearer credential belongs to: an access token or a provider's API key.
+  /// Who a bearer credential belongs to, and within which bounds: an access token, an API key, or a scoped token
+  /// made from one.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`.
+  public func credential(bearer: String) async throws -> Credential {
+    if bearer.hasPrefix(ScopedToken.prefix) { return try await credential(scoped: bearer) }
+    if Accounts.isKey(bearer) { return try await credential(apiKey: bearer) }
+    return try credential(accessToken: bearer)
+  }
+
+  /// The same where no bounds are looked at: a credential that has any is refused, unless they are all that its
+  /// owner has anyway.
   public func principal(bearer: String) async throws -> Principal {
-    if bearer.hasPrefix(Accounts.keyPrefix) { return try await principal(apiKey: bearer) }
-    return try principal(accessToken: bearer)
+    let found = try await credential(bearer: bearer)
+    if let grant = found.grant, !grant.filters.isEmpty || found.principal.userID != nil {
+      throw Refusal(.tokenInvalid, "The API key is not for this.")
+    }
+    return found.principal
   }
 
   /// Who an access token belongs to, without a look at the record.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`.
   public func principal(accessToken bearer: String) throws(Refusal) -> Principal {
+    try credential(accessToken: bearer).principal
+  }
+
+  private func credential(accessToken bearer: String) throws(Refusal) -> Credential {
     let now = clock.now
     do throws(JWTError) {
       let claims = try JWT.verify(
@@ -143,116 +240,72 @@ public struct Accounts: Sendable {
       guard claims["scope"] == nil, let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
         let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
       else { throw JWTError.claim("sub") }
-      return .user(id, role, providerID: claims["provider_id"]?.string)
+      let login = claims["sid"]?.string.flatMap { ID<LoginKind>($0) }
+      if let login, logins.contains(login) { throw JWTError.expired }
+      return Credential(
+        principal: .user(id, role, providerID: claims["provider_id"]?.string), login: login)
     } catch {
       if error == .expired { throw Refusal(.tokenExpired, "The access token has expired.") }
       throw Refusal(.tokenInvalid, "The access token is not valid.")
     }
   }
 
-  private func principal(apiKey: String) async throws -> Principal {
-    let hash = Digest.sha256(Array(apiKey.utf8))
-    let providerID = try await database.read { connection in
-      try connection.first(
-        "SELECT provider_id FROM api_key WHERE secret_hash = ? AND revoked_ms IS NULL",
-        [.blob(hash)]
-      ) { $0.text(0) }
-    }
-    guard let providerID else { throw Refusal(.tokenInvalid, "The API key is not valid.") }
-    return .providerKey(providerID: providerID)
-  }
-
-  /// Makes an API key of a provider; the secret is shown only here.
-  public func makeAPIKey(providerID: String, name: String) async throws -> (
-    id: String, secret: String
-  ) {
-    let secret = Accounts.keyPrefix + BytesText.base64url(random.bytes(32))
-    let id = ID<UserKind>(at: clock.now, random: random)
+  private func credential(apiKey: String) async throws -> Credential {
     let now = clock.now
-    try await database.write { connection in
-      let exists = try connection.first(
-        "SELECT 1 FROM provider WHERE id = ?", [.text(providerID)]
-      ) { _ in true }
-      guard exists == true else { throw Refusal(.notFound, "There is no provider \(providerID).") }
-      try connection.run(
-        "INSERT INTO api_key(id, secret_hash, provider_id, name, created_ms) VALUES (?, ?, ?, ?, ?)",
-        [
-          .blob(id.bytes), .blob(Digest.sha256(Array(secret.utf8))), .text(providerID), .text(name),
-          .int(now.milliseconds),
-        ])
+    let found = try await database.read {
+      try apiKeyStore.live(secret: apiKey, at: now, on: $0)
     }
-    return (id.text, secret)
+    guard let found else { throw Refusal(.tokenInvalid, "The API key is not valid.") }
+    apiKeyStore.used(found.id, at: now)
+    return Credential(
+      principal: Accounts.principal(of: found),
+      grant: Grant(
+        // A key with all that a provider may have is open to what is not named yet, too.
+        name: "key:" + found.id.text,
+        scopes: found.scopes == Scope.ofProviders ? nil : found.scopes,
+        filters: found.filter.map { [$0] } ?? [], perMinute: found.perMinute))
   }
 
-  /// An API key as its owner's operator sees it; never the secret.
-  public struct APIKey: Sendable {
-    /// The id.
-    public let id: String
-    /// The provider.
-    public let providerID: String
-    /// The name.
-    public let name: String
-    /// When it was made.
-    public let createdAt: Timestamp
-    /// When it was revoked, or nil.
-    public let revokedAt: Timestamp?
-  }
-
-  /// Every API key, oldest first.
-  public func apiKeys() async throws -> [APIKey] {
-    try await database.read { connection in
-      try connection.rows(
-        "SELECT id, provider_id, name, created_ms, revoked_ms FROM api_key ORDER BY id"
-      ) { row in
-        APIKey(
-          id: ID<UserKind>(bytes: row.blob(0))?.text ?? "", providerID: row.text(1),
-          name: row.text(2), createdAt: Timestamp(milliseconds: row.int(3)),
-          revokedAt: row.optionalInt(4).map(Timestamp.init(milliseconds:)))
-      }
-    }
-  }
-
-  /// Ends an API key for good, from the next request on; repeating it changes nothing.
-  /// - Throws: `Refusal` `not_found`.
-  public func revokeAPIKey(_ id: String) async throws {
+  private func credential(scoped text: String) async throws -> Credential {
     let now = clock.now
-    try await database.write { connection in
-      let changed = try ID<UserKind>(id).map { id in
-        try connection.run(
-          "UPDATE api_key SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
-          [.int(now.milliseconds), .blob(id.bytes)])
-      }
-      guard changed == 1 else { throw Refusal(.notFound, "There is no such API key.") }
+    guard let token = ScopedToken(text) else {
+      throw Refusal(.tokenInvalid, "The scoped token is not valid.")
+    }
+    let found = try await database.read {
+      try apiKeyStore.live(id: token.keyID, at: now, on: $0)
+    }
+    guard let found, found.scopes?.contains(.discoveryRead) == true,
+      token.isSigned(by: apiKeyStore.secret(of: found.id, owner: found.owner))
+    else { throw Refusal(.tokenInvalid, "The scoped token is not valid.") }
+    if let end = token.expiresAt, end <= now {
+      throw Refusal(.tokenExpired, "The scoped token has expired.")
+    }
+    apiKeyStore.used(found.id, at: now)
+    let limits = [found.perMinute, token.perMinute].compactMap { $0 }
+    return Credential(
+      principal: Accounts.principal(of: found),
+      grant: Grant(
+        name: token.name, scopes: [.discoveryRead],
+        filters: [found.filter, token.filter].compactMap { $0 }, perMinute: limits.min()))
+  }
+
+  /// A key never has a person's role: it acts for the person, and no more.
+  private static func principal(of key: APIKey) -> Principal {
+    switch key.owner {
+    case .user(let id): .user(id, .user, providerID: nil)
+    case .provider(let id): .providerKey(providerID: id)
     }
   }
 
-  private static func user(_ row: borrowing Row) -> User? {
+  static func user(_ row: borrowing Row) -> User? {
     guard let id = ID<UserKind>(bytes: row.blob(0)), let role = Role(rawValue: row.text(3)) else {
       return nil
     }
     return User(
       id: id, email: row.text(1), name: row.optionalText(2), role: role,
-      providerID: row.optionalText(4))
-  }
-
-  private static func check(email: String, password: String, name: String?) throws(Refusal) {
-    var faults: [Refusal.Field] = []
-    let sides = email.split(separator: "@", omittingEmptySubsequences: false)
-    let isSound =
-      sides.count == 2 && !sides[0].isEmpty && sides[1].contains(".") && email.utf8.count <= 254
-      && email.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
-    if !isSound { faults.append(.init("/email", "must be an e-mail address")) }
-    if password.unicodeScalars.count < 8 {
-      faults.append(.init("/password", "must have at least 8 characters"))
-    }
-    if password.utf8.count > passwordByteCountMax {
-      faults.append(.init("/password", "must have at most \(passwordByteCountMax) bytes"))
-    }
-    if let name, name.unicodeScalars.count > 200 {
-      faults.append(.init("/name", "must have at most 200 characters"))
-    }
-    guard faults.isEmpty else {
-      throw Refusal(.validationFailed, "The account is not valid.", fields: faults)
-    }
+      providerID: row.optionalText(4),
+      verifiedAt: row.optionalInt(5).map(Timestamp.init(milliseconds:)),
+      frozenAt: row.optionalInt(6).map(Timestamp.init(milliseconds:)),
+      createdAt: Timestamp(milliseconds: row.int(7)), conversationDays: Int(row.int(8)))
   }
 }

@@ -92,6 +92,13 @@ public struct Idempotency: Sendable {
       [.int(now.milliseconds - Idempotency.keptMilliseconds)])
   }
 
+  /// Deletes every answer of a caller.
+  static func erase(of principal: Principal, on connection: Connection) throws {
+    try connection.run(
+      "DELETE FROM idempotency WHERE principal = ?",
+      [.blob(Digest.sha256(Array(principal.key.utf8)))])
+  }
+
   private func stored(_ key: Key, on connection: Connection) throws -> Answer? {
     let row = try connection.first(
       """

@@ -1,19 +1,24 @@
 public import Cryptography
 public import Primitives
+internal import Synchronization
 
 #if canImport(Glibc)
   internal import Glibc
 #endif
 
-/// The signing keys and the server's secret, in files of mode 0600 beside the record.
+/// The signing keys and the server's secret, in files of mode 0600 beside the record. One for the process.
 ///
 /// A new key is published at once and signs from `activeFrom` on, so that a verifier which caches the key set
 /// for its max-age never meets a key that it does not know (specification core, 6.2).
-public struct KeyRing: Sendable {
+public final class KeyRing: Sendable {
   /// Seconds that others may cache the key set.
   public static let maxAgeSeconds: Int64 = 300
   /// Seconds that a token may live: the longest session and its grace.
   public static let tokenLifeSeconds: Int64 = 180 * 60 + 300
+  /// How long a key signs before the next one takes over, in milliseconds: 90 days.
+  public static let rotationMilliseconds: Int64 = 90 * 86_400_000
+  /// From its publication until a key may sign, in milliseconds: two max-ages.
+  public static let noticeMilliseconds: Int64 = 2 * maxAgeSeconds * 1_000
 
   /// One key.
   public struct Entry: Sendable {
@@ -22,12 +27,21 @@ public struct KeyRing: Sendable {
     /// From when on it signs.
     public let activeFrom: Timestamp
     /// Its id: the thumbprint.
-    public var id: String { key.verifying.thumbprint }
+    public let id: String
+
+    init(key: SigningKey, activeFrom: Timestamp) {
+      self.key = key
+      self.activeFrom = activeFrom
+      id = key.verifying.thumbprint
+    }
   }
 
-  /// All keys, oldest first.
-  public private(set) var entries: [Entry]
+  private let state: Mutex<[Entry]>
+  private let folder: String?
   private let secret: [UInt8]
+
+  /// All keys, the one that signs first in front.
+  public var entries: [Entry] { state.withLock { $0 } }
 
   /// Reads the files of a folder, or makes them with a first key that signs at once.
   public init(folder: String, at now: Timestamp, random: RandomSource) throws {
@@ -42,14 +56,19 @@ public struct KeyRing: Sendable {
       secret = random.bytes(32)
       try KeyRing.write(secret, to: folder + "/secret")
     }
-    entries = try KeyRing.load(folder)
-    if entries.isEmpty { try add(to: folder, activeFrom: now) }
+    self.folder = folder
+    let known = try KeyRing.load(folder)
+    state = Mutex(known)
+    if !known.contains(where: { $0.key.algorithm == .es256 }) {
+      try change { $0.append(Entry(key: SigningKey(), activeFrom: now)) }
+    }
   }
 
   /// A ring of one key that lives in memory only.
   public init(inMemoryAt now: Timestamp, random: RandomSource) {
     secret = random.bytes(32)
-    entries = [Entry(key: SigningKey(), activeFrom: now)]
+    folder = nil
+    state = Mutex([Entry(key: SigningKey(), activeFrom: now)])
   }
 
   /// A 32-byte key of the server for one purpose.
@@ -57,46 +76,123 @@ public struct KeyRing: Sendable {
     Digest.hmac(key: secret, Array(purpose.utf8))
   }
 
-  /// The key that signs now: the newest that is active.
-  public func signing(at now: Timestamp) -> SigningKey {
-    let active = entries.filter { $0.activeFrom <= now }
-    return (active.last ?? entries[0]).key
+  /// The key that signs now: the newest of the algorithm that is active. Where there is none of it yet, the one
+  /// for ES256, which is always there.
+  public func signing(at now: Timestamp, algorithm: SigningAlgorithm = .es256) -> SigningKey {
+    let all = entries
+    let active = all.filter { $0.activeFrom <= now }
+    let chosen = active.last { $0.key.algorithm == algorithm }
+    return (chosen ?? active.last { $0.key.algorithm == .es256 } ?? all[0]).key
   }
 
   /// The public key of an id, or nil where there is none or it is past its last use.
   public func verifying(_ id: String, at now: Timestamp) -> VerifyingKey? {
-    published(at: now).first { $0.id == id }?.key.verifying
+    KeyRing.published(entries, at: now).first { $0.id == id }?.key.verifying
   }
 
   /// The key set that others may read (RFC 7517): public parts only.
   public func jwks(at now: Timestamp) -> JSON {
-    ["keys": .array(published(at: now).map(\.key.verifying.jwk))]
+    ["keys": .array(KeyRing.published(entries, at: now).map(\.key.verifying.jwk))]
   }
 
-  /// Adds a key that signs after two max-ages; the present one keeps signing until then.
-  public mutating func rotate(folder: String, at now: Timestamp) throws {
-    try add(to: folder, activeFrom: now + 2 * KeyRing.maxAgeSeconds * 1_000)
+  /// Publishes a key that signs after two max-ages; the present one keeps signing until then. Where one waits
+  /// already, it is that one: repeating a rotation changes nothing.
+  @discardableResult
+  public func rotate(_ algorithm: SigningAlgorithm = .es256, at now: Timestamp) throws -> Entry {
+    if let waiting = waiting(algorithm, at: now) { return waiting }
+    // Made outside the lock: an RSA key takes a tenth of a second.
+    let fresh = Entry(
+      key: SigningKey(algorithm), activeFrom: now + KeyRing.noticeMilliseconds)
+    return try change { entries in
+      if let other = entries.last(where: {
+        $0.key.algorithm == algorithm && $0.activeFrom > now
+      }) {
+        return other
+      }
+      entries = KeyRing.published(entries, at: now) + [fresh]
+      return fresh
+    }
   }
 
-  private func published(at now: Timestamp) -> [Entry] {
-    entries.enumerated().filter { index, _ in
+  /// When a key of the algorithm signs, or began to; makes one where there is none.
+  public func prepare(_ algorithm: SigningAlgorithm, at now: Timestamp) throws -> Timestamp {
+    if let first = entries.first(where: { $0.key.algorithm == algorithm }) {
+      return first.activeFrom
+    }
+    return try rotate(algorithm, at: now).activeFrom
+  }
+
+  /// Takes a key away at once: what it signed is refused from now on. Where it was the one that signs, the next
+  /// one does from now on, or a new one that verifiers learn of only when they read the key set again.
+  /// - Throws: `Refusal` `not_found`.
+  public func remove(_ id: String, at now: Timestamp) throws {
+    guard let doomed = entries.first(where: { $0.id == id }) else {
+      throw Refusal(.notFound, "There is no such signing key.")
+    }
+    let algorithm = doomed.key.algorithm
+    let spare = SigningKey(algorithm)
+    try change { entries in
+      entries.removeAll { $0.id == id }
+      func isOurs(_ entry: Entry) -> Bool { entry.key.algorithm == algorithm }
+      guard !entries.contains(where: { isOurs($0) && $0.activeFrom <= now }) else { return }
+      if let next = entries.firstIndex(where: isOurs) {
+        entries[next] = Entry(key: entries[next].key, activeFrom: now)
+      } else {
+        entries.append(Entry(key: spare, activeFrom: now))
+      }
+      entries.sort { $0.activeFrom < $1.activeFrom }
+    }
+  }
+
+  /// Publishes the next key of each algorithm in time for its 90 days, and forgets keys past their last use.
+  ///
+  /// - Returns: The keys that were made.
+  public func tend(at now: Timestamp) throws -> [Entry] {
+    let due = SigningAlgorithm.allCases.filter { algorithm in
+      guard let newest = entries.last(where: { $0.key.algorithm == algorithm }) else {
+        return false
+      }
+      return now - newest.activeFrom >= KeyRing.rotationMilliseconds - KeyRing.noticeMilliseconds
+    }
+    let made = try due.map { try rotate($0, at: now) }
+    if KeyRing.published(entries, at: now).count < entries.count {
+      try change { $0 = KeyRing.published($0, at: now) }
+    }
+    return made
+  }
+
+  private func waiting(_ algorithm: SigningAlgorithm, at now: Timestamp) -> Entry? {
+    entries.last { $0.key.algorithm == algorithm && $0.activeFrom > now }
+  }
+
+  private static func published(_ entries: [Entry], at now: Timestamp) -> [Entry] {
+    entries.enumerated().filter { index, entry in
       // A key may go when its successor has signed for the longest life of a token and two max-ages.
-      let successor = index + 1 < entries.count ? entries[index + 1].activeFrom : nil
-      let keepSeconds = KeyRing.tokenLifeSeconds + 2 * KeyRing.maxAgeSeconds
-      return successor.map { now < $0 + keepSeconds * 1_000 } ?? true
+      let successor = entries[(index + 1)...].first { $0.key.algorithm == entry.key.algorithm }
+      let keepSeconds = tokenLifeSeconds + 2 * maxAgeSeconds
+      return successor.map { now < $0.activeFrom + keepSeconds * 1_000 } ?? true
     }.map(\.element)
   }
 
-  private mutating func add(to folder: String, activeFrom: Timestamp) throws {
-    let entry = Entry(key: SigningKey(), activeFrom: activeFrom)
-    entries.append(entry)
+  /// Changes the keys; the file is written before anybody sees the change.
+  private func change<T: Sendable>(_ body: (inout sending [Entry]) throws -> T) throws -> T {
+    try state.withLock { state in
+      var entries = state
+      let result = try body(&entries)
+      if let folder { try KeyRing.save(entries, to: folder) }
+      state = entries
+      return result
+    }
+  }
+
+  private static func save(_ entries: [Entry], to folder: String) throws {
     let lines = entries.map { entry -> JSON in
       [
         "kid": .string(entry.id), "activeFrom": .int(entry.activeFrom.milliseconds),
         "der": .string(BytesText.base64url(entry.key.der)),
       ]
     }
-    try KeyRing.write(JSON.object(["keys": .array(lines)]).bytes, to: folder + "/signing.json")
+    try write(JSON.object(["keys": .array(lines)]).bytes, to: folder + "/signing.json")
   }
 
   private static func load(_ folder: String) throws -> [Entry] {

@@ -54,4 +54,12 @@ public struct User: Sendable {
   public let role: Role
   /// The provider of a provider's account.
   public let providerID: String?
+  /// When the e-mail was proved, or nil.
+  public var verifiedAt: Timestamp?
+  /// Since when it may not sign in, or nil.
+  public var frozenAt: Timestamp?
+  /// When it was made.
+  public var createdAt = Timestamp(milliseconds: 0)
+  /// Days that its conversations are kept: 0, 30, 60 or 90.
+  public var conversationDays = 30
 }

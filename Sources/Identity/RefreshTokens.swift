@@ -14,15 +14,20 @@ public struct RefreshTokens: Sendable {
   /// How long the previous token may be repeated.
   public static let repeatMilliseconds: Int64 = 10_000
 
-  private enum FamilyKind {}
-
   private let database: Database
   private let clock: Clock
   private let random: RandomSource
   private let key: [UInt8]
+  private let revoked: RevokedLogins
 
-  /// - Parameter key: A 32-byte key of the server.
-  public init(database: Database, clock: Clock, random: RandomSource, key: [UInt8]) {
+  /// - Parameters:
+  ///   - key: A 32-byte key of the server.
+  ///   - revoked: Hears of each login that ends, so that its access tokens end with it.
+  public init(
+    database: Database, clock: Clock, random: RandomSource, key: [UInt8],
+    revoked: RevokedLogins = RevokedLogins()
+  ) {
+    self.revoked = revoked
     self.database = database
     self.clock = clock
     self.random = random
@@ -31,7 +36,7 @@ public struct RefreshTokens: Sendable {
 
   /// The first token of a new login.
   public func start(for user: ID<UserKind>, client: String) async throws -> String {
-    let family = ID<FamilyKind>(at: clock.now, random: random)
+    let family = ID<LoginKind>.secret(random)
     let seed = random.bytes(32)
     let now = clock.now.milliseconds
     try await database.write { connection -> Void in
@@ -48,6 +53,13 @@ public struct RefreshTokens: Sendable {
     return token(family.bytes, 0, seed)
   }
 
+  /// The login that a token belongs to, whether or not the token is good.
+  public static func login(of token: String) -> ID<LoginKind>? {
+    BytesText.bytes(base64url: token).flatMap { bytes in
+      bytes.count == 56 ? ID<LoginKind>(bytes: Array(bytes[..<16])) : nil
+    }
+  }
+
   /// The next token and whose it is.
   /// - Throws: `Refusal` `token_invalid`; the whole login is then ended where an old token came back.
   public func rotate(_ token: String) async throws -> (user: ID<UserKind>, token: String) {
@@ -55,42 +67,53 @@ public struct RefreshTokens: Sendable {
     guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { throw refusal }
     let family = Array(bytes[..<16])
     let generation = bytes[16..<24].reduce(Int64(0)) { $0 << 8 | Int64($1) }
-    let outcome = try await database.write { connection -> (user: ID<UserKind>, token: String)? in
+    let outcome = try await database.write { connection -> Rotation in
       guard let row = try read(family, connection), row.revoked == nil,
         Digest.equal(Array(token.utf8), Array(self.token(family, generation, row.seed).utf8)),
         now - row.rotated <= RefreshTokens.idleMilliseconds,
         now - row.created <= RefreshTokens.absoluteMilliseconds,
         let user = ID<UserKind>(bytes: row.user)
-      else { return nil }
+      else { return .refused }
       if generation == row.generation {
         try connection.run(
           "UPDATE refresh_family SET generation = generation + 1, rotated_ms = ? WHERE id = ?",
           [.int(now), .blob(family)])
-        return (user, self.token(family, generation + 1, row.seed))
+        return .next(user, self.token(family, generation + 1, row.seed))
       }
       if generation == row.generation - 1, now - row.rotated <= RefreshTokens.repeatMilliseconds {
-        return (user, self.token(family, row.generation, row.seed))
+        return .next(user, self.token(family, row.generation, row.seed))
       }
-      try revoke(family, now, connection)
-      return nil
+      return .ended(try LoginStore.end([family], at: clock.now, on: connection))
     }
-    guard let outcome else { throw refusal }
-    return outcome
+    switch outcome {
+    case .next(let user, let token): return (user, token)
+    case .ended(let logins):
+      revoked.add(logins, at: clock.now)
+      throw refusal
+    case .refused: throw refusal
+    }
+  }
+
+  private enum Rotation {
+    case next(ID<UserKind>, String)
+    case ended([ID<LoginKind>])
+    case refused
   }
 
   /// Ends the login that a token belongs to; a token that is no token is no error.
   public func end(_ token: String) async throws {
     guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { return }
-    let now = clock.now.milliseconds
-    try await database.write { connection in
+    let now = clock.now
+    let ended = try await database.write { connection -> [ID<LoginKind>] in
       let family = Array(bytes[..<16])
       guard let row = try read(family, connection),
         let generation = [row.generation, row.generation - 1].first(where: {
           $0 >= 0 && self.token(family, $0, row.seed) == token
         }), generation >= 0
-      else { return }
-      try revoke(family, now, connection)
+      else { return [] }
+      return try LoginStore.end([family], at: now, on: connection)
     }
+    revoked.add(ended, at: now)
   }
 
   /// Deletes logins that are past their time.
@@ -110,6 +133,9 @@ public struct RefreshTokens: Sendable {
           ])
       }
     } while count == 500
+    let moment = clock.now
+    try await database.write { try LoginStore.prune(at: moment, on: $0) }
+    revoked.forget(at: moment)
   }
 
   private var refusal: Refusal { Refusal(.tokenInvalid, "Sign in again.") }
@@ -134,12 +160,6 @@ public struct RefreshTokens: Sendable {
         user: $0.blob(0), seed: $0.blob(1), generation: $0.int(2), rotated: $0.int(3),
         created: $0.int(4), revoked: $0.optionalInt(5))
     }
-  }
-
-  private func revoke(_ family: [UInt8], _ now: Int64, _ connection: Connection) throws {
-    try connection.run(
-      "UPDATE refresh_family SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
-      [.int(now), .blob(family)])
   }
 
   /// family (16) || generation (8) || HMAC (32), base64url.

@@ -75,7 +75,8 @@ extension PaymentDesk {
   /// - Returns: 200 with `collectedMicrotokens` and `forgivenMicrotokens`.
   /// - Throws: `Refusal` `idempotency_conflict`; kept for the key is `not_found` where the user owes nothing.
   public func settleDebts(
-    of user: ID<UserKind>, key: Idempotency.Key, refused: @escaping Refused
+    of user: ID<UserKind>, by admin: ID<UserKind>, key: Idempotency.Key,
+    refused: @escaping Refused
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -94,7 +95,7 @@ extension PaymentDesk {
           purchase.updatedAt = now
           try PurchaseStore.update(purchase, on: connection)
         }
-        try StandingStore.lift(user, at: now, on: connection)
+        try StandingStore.lift(user, by: admin, at: now, on: connection)
         let owed = before.reduce(0) { $0 + $1.owed.count }
         let body: JSON = [
           "userId": .string(user.text), "collectedMicrotokens": .int(owed - forgiven),

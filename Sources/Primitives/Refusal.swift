@@ -11,6 +11,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case insufficientFunds = "insufficient_funds"
   case forbidden
   case originNotAllowed = "origin_not_allowed"
+  case reauthRequired = "reauth_required"
   case notFound = "not_found"
   case methodNotAllowed = "method_not_allowed"
   case notAcceptable = "not_acceptable"
@@ -34,6 +35,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
   case accountFrozen = "account_frozen"
   case emailTaken = "email_taken"
   case balanceNotEmpty = "balance_not_empty"
+  case mailNotConfigured = "mail_not_configured"
   case turnRunning = "turn_running"
   case parentStale = "parent_stale"
   case conversationFull = "conversation_full"
@@ -65,7 +67,7 @@ public enum ProblemCode: String, Sendable, CaseIterable {
       400
     case .unauthenticated, .tokenInvalid, .tokenExpired: 401
     case .insufficientFunds: 402
-    case .forbidden, .originNotAllowed: 403
+    case .forbidden, .originNotAllowed, .reauthRequired: 403
     case .notFound: 404
     case .methodNotAllowed: 405
     case .notAcceptable: 406

@@ -72,6 +72,8 @@ public final class Connection {
       try execute(journal.pragmas)
       // With it REPLACE fires delete triggers too: append-only tables stay so.
       try execute("PRAGMA recursive_triggers = ON")
+      // What is deleted is overwritten: an erased person must not be readable from free pages.
+      try execute("PRAGMA secure_delete = ON")
     case .reader:
       try execute("PRAGMA query_only = ON")
       csqlite_no_checkpoint_on_close(handle)

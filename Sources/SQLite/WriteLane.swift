@@ -55,15 +55,16 @@ actor WriteLane {
   func write<T: Sendable>(
     _ body: @Sendable (Connection) throws -> T
   ) -> (result: Result<T, any Error>, group: WriteGroup) {
-    let isLast = entrance.leave()
+    entrance.leave()
     do {
       try requireOpen()
       let share = group == nil ? try first(body) : try further(body)
-      if isLast || isFull { commit() }
+      // Whoever has come meanwhile is certain to arrive here, and commits in this one's place.
+      if entrance.isEmpty || isFull { commit() }
       return share
     } catch {
       // Those before must not wait for one that failed.
-      if isLast { commit() }
+      if entrance.isEmpty { commit() }
       return (.failure(Database.named(error)), .alone)
     }
   }
@@ -240,13 +241,10 @@ final class Entrance: Sendable {
     if isFull { throw Refusal(.storageUnavailable, "Too many writes wait.", retryAfterSeconds: 1) }
   }
 
-  /// - Returns: Whether nobody is behind.
-  func leave() -> Bool {
-    count.withLock { count in
-      count -= 1
-      return count == 0
-    }
-  }
+  func leave() { count.withLock { $0 -= 1 } }
+
+  /// Whether nobody is behind.
+  var isEmpty: Bool { count.withLock { $0 == 0 } }
 }
 
 /// Writes that commit together, and those who wait for it.

@@ -47,7 +47,9 @@ extension SessionDesk {
       try sweep(at: now, on: connection)
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         let (record, redirect) = try effect(now, connection)
-        let view = launchView(record, redirect: redirect, at: now)
+        let algorithm = try ProviderSigningStore.algorithm(
+          of: record.providerID, on: connection)
+        let view = launchView(record, redirect: redirect, signedBy: algorithm, at: now)
         return Idempotency.Answer(status: 201, body: JSON.object(view).bytes)
       }
     }
@@ -181,10 +183,11 @@ extension SessionDesk {
   /// The answer to a confirmation, with the address that the browser goes to; where that would be too long for
   /// an address, a form takes the token there.
   private func launchView(
-    _ record: SessionRecord, redirect: String, at now: Timestamp
+    _ record: SessionRecord, redirect: String, signedBy algorithm: SigningAlgorithm,
+    at now: Timestamp
   ) -> JSONObject {
     var view = record.json(at: now)
-    let token = tokens.launch(record)
+    let token = tokens.launch(record, algorithm: algorithm)
     let back = publicURL + "/sessions/" + record.id.text
     let mark = redirect.contains("?") ? "&" : "?"
     let target =

@@ -10,7 +10,9 @@ struct SessionTokens: Sendable {
   let issuer: String
 
   /// The launch token of a session: its life is the session's and five minutes (specification core, 5).
-  func launch(_ record: SessionRecord) -> String {
+  ///
+  /// - Parameter algorithm: What its provider has chosen; while no key of it signs yet, ES256.
+  func launch(_ record: SessionRecord, algorithm: SigningAlgorithm = .es256) -> String {
     let issued = Timestamp(milliseconds: record.state.createdAt)
     let claims: JSONObject = [
       "iss": .string(issuer), "aud": .string(record.appID),
@@ -21,7 +23,8 @@ struct SessionTokens: Sendable {
       "duration_limit": .int(record.state.duration / 1_000),
       "tokens_allocated": .int(record.held / 1_000_000), "scope": "session",
     ]
-    return JWT.sign(type: "launch+jwt", claims: claims, with: keys.signing(at: issued))
+    let key = keys.signing(at: issued, algorithm: algorithm)
+    return JWT.sign(type: "launch+jwt", claims: claims, with: key)
   }
 
   /// The user's name towards the session's provider, and towards nobody else (pairwise).
@@ -36,7 +39,9 @@ struct SessionTokens: Sendable {
   func launched(_ token: String, at now: Timestamp) throws(Refusal) -> (
     ID<SessionKind>, jti: [UInt8]
   ) {
-    let claims = try verify(token, type: "launch+jwt", audience: nil, at: now)
+    let claims = try verify(
+      token, type: "launch+jwt", audience: nil, at: now,
+      algorithms: Set(SigningAlgorithm.allCases))
     guard let id = claims["session_id"]?.string.flatMap({ ID<SessionKind>($0) }),
       let jti = claims["jti"]?.string.flatMap({ BytesText.bytes(base64url: $0) }), jti.count == 16
     else { throw Refusal(.tokenInvalid, "The launch token is not valid.") }
@@ -74,13 +79,15 @@ struct SessionTokens: Sendable {
   }
 
   private func verify(
-    _ token: String, type: String, audience: String?, at now: Timestamp, grace: Int64 = 0
+    _ token: String, type: String, audience: String?, at now: Timestamp, grace: Int64 = 0,
+    algorithms: Set<SigningAlgorithm> = [.es256]
   ) throws(Refusal) -> JSONObject {
     do throws(JWTError) {
       return try JWT.verify(
         token,
         expecting: .init(
-          type: type, issuer: issuer, audience: audience, expiredGraceSeconds: grace), at: now
+          type: type, issuer: issuer, audience: audience, expiredGraceSeconds: grace,
+          algorithms: algorithms), at: now
       ) { keys.verifying($0, at: now) }
     } catch {
       if error == .expired { throw Refusal(.tokenExpired, "The token has expired.") }

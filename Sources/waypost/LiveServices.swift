@@ -20,6 +20,8 @@ enum LiveServices {
   ) async throws -> Services {
     let clock = DataFolder.clock
     let random = RandomSource.system
+    let logins = RevokedLogins()
+    try await logins.load(from: folder.record, at: clock.now)
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
     try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
@@ -42,10 +44,10 @@ enum LiveServices {
       settings: try learning(arguments))
     return Services(
       record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: Accounts(
-        database: folder.record, clock: clock, random: random, keys: keys, issuer: publicURL),
+      accounts: try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log),
       refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh")),
+        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh"),
+        revoked: logins),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),

@@ -68,7 +68,7 @@ struct Command: Sendable {
       name: "user", usage: "user add --role ROLE --email E", summary: "makes an account",
       run: UserCommand.run),
     Command(
-      name: "keys", usage: "keys new|list|revoke|rotate",
+      name: "keys", usage: "keys new|list|revoke|rotate|remove",
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(

@@ -66,6 +66,23 @@ struct Setting: Sendable {
       "chat-limit", "WAYPOST_CHAT_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
       "chat turns a minute for each user or address; unless set, a fifth of --rate-limit"),
     Setting(
+      "password-list", "WAYPOST_PASSWORD_LIST", nil, commands: ["serve"],
+      "file of passwords that nobody may choose, one a line; else cracklib's, else the 100 most common"
+    ),
+    Setting(
+      "smtp-url", "WAYPOST_SMTP_URL", nil, commands: ["serve"],
+      "smtp://host:port or smtps://host:port; turns on e-mail verification and password reset"),
+    Setting(
+      "smtp-from", "WAYPOST_SMTP_FROM", nil, commands: ["serve"], "address that e-mails come from"),
+    Setting(
+      "smtp-tls", "WAYPOST_SMTP_TLS", "starttls", commands: ["serve"],
+      "starttls, or none (with a password only to this machine)"),
+    Setting(
+      "smtp-user", "WAYPOST_SMTP_USER", nil, commands: ["serve"], "user at that server"),
+    Setting(
+      "smtp-password", "WAYPOST_SMTP_PASSWORD", nil, .secret, commands: ["serve"],
+      "password of that user; from the environment only"),
+    Setting(
       "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
       "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
     Setting(
@@ -112,11 +129,11 @@ struct Setting: Sendable {
       "key for that URL; from the environment only"),
     Setting(
       "server", "WAYPOST_SERVER", nil,
-      commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup"],
+      commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup", "keys"],
       "URL of a running server"),
     Setting(
       "token", "WAYPOST_TOKEN", nil, .secret,
-      commands: ["import", "reindex", "tune", "ledger", "backup"],
+      commands: ["import", "reindex", "tune", "ledger", "backup", "keys"],
       "admin's access token for that server; from the environment only"),
     Setting("atomic", nil, nil, .flag, commands: ["import"], "everything or nothing"),
     Setting("dry-run", nil, nil, .flag, commands: ["import", "tune"], "only reports"),
@@ -185,6 +202,8 @@ struct Setting: Sendable {
       "threads", "WAYPOST_THREADS", "2", .integer(1...64),
       commands: ["serve", "import", "reindex", "tune", "bench"],
       "threads for bulk embedding; serve takes one unless told"),
+    Setting(
+      "algorithm", nil, "ES256", commands: ["keys"], "ES256, EdDSA or RS256: which signing key"),
     Setting(
       "account", nil, nil, commands: ["ledger"],
       "user:ID, provider:ID, or a platform account such as platform_fees"),

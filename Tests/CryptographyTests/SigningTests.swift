@@ -11,7 +11,7 @@ private let exampleInput =
 private let exampleSignature =
   "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
 
-// A fresh P-384 key and a fresh Ed25519 key, as DER.
+// A fresh P-384 key as DER, and what is no key.
 private let otherKeys: [String] = [
   "",
   "00",
@@ -20,8 +20,6 @@ private let otherKeys: [String] = [
     + "f2ec58a4607b59311f62a00706052b81040022a164036200046e3e11a88287a14e037138b824c332399c9e677050"
     + "545d7980bdc02d3fb9f8629d00929f08f57cbf965ec83a02bf30634123af1a531c7e9945649baa0e92338b77ad97"
     + "4e74b45f6bb8241743c3477adf6871f0a522c10248ac3bb57099e02fc3",
-  "302e020100300506032b6570042204203ed874292107fa15a919a109c6612b19bb36450c12e6c7d059f5480baf81"
-    + "ea78",
 ]
 
 private let zeros = [UInt8](repeating: 0, count: 32)

@@ -83,3 +83,13 @@ def test_misuse_is_said(arguments):
 def test_a_number_of_services_out_of_range_is_refused(number):
     done = cli("bench", "text", "--catalog", "Fixtures/services.jsonl", "--n", number, check=False, cwd=ROOT)
     assert done.returncode == 1 and "--n is" in done.stderr
+
+
+def test_the_ledger_measures_durable_holds_and_says_why_the_peer_is_absent(tmp_path):
+    done = cli("bench", "ledger", "--clients", 4, "--rounds", 1, "--seconds", 1, "--data", tmp_path, "--json",
+               "--python", "/bin/false", cwd=ROOT)
+    row = json.loads(done.stdout)
+    assert row["ours"]["p50"] > 0 and row["facts"]["p99 ms"] >= row["facts"]["p50 ms"] > 0
+    assert row["facts"]["holds a commit"] >= 1
+    assert row["skipped"].startswith("the peer: ") and row["met"] is None
+    assert not list(tmp_path.iterdir()), "nothing is left behind"

@@ -363,7 +363,8 @@ def test_metrics_are_prometheus_text(web):
 def test_a_login_rotates_its_cookie_and_ends(web):
     http = requests.Session()
     email = f"{uuid.uuid4().hex}@example.org"
-    first = http.post(web.url + "/v1/auth/register", json={"email": email, "password": harness.PASSWORD}, timeout=10)
+    form = {"email": email, "password": harness.PASSWORD}
+    first = http.post(web.url + "/v1/auth/register", json=form, headers=harness.fresh_key(), timeout=10)
     cookie = first.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Path=/" in cookie
     old = http.cookies["waypost_refresh"]
@@ -371,6 +372,6 @@ def test_a_login_rotates_its_cookie_and_ends(web):
     assert http.cookies["waypost_refresh"] != old
     assert http.post(web.url + "/v1/auth/logout", timeout=10).status_code == 204
     assert web.post("/v1/auth/refresh", cookies={"waypost_refresh": old}).status_code == 401
-    problem(web.post("/v1/auth/register", {"email": email, "password": harness.PASSWORD}), 409, "email_taken")
+    problem(web.post("/v1/auth/register", form, headers=harness.fresh_key()), 409, "email_taken")
     wrong, unknown = (web.post("/v1/auth/login", {"email": e, "password": "not the password"}).json() for e in (email, "x@y.example"))
     assert wrong["code"] == unknown["code"] == "unauthenticated" and wrong["detail"] == unknown["detail"]

@@ -106,11 +106,31 @@ struct AccountsTests {
       try await accounts.register(email: "a@b.c", password: long, name: nil)
     }
     #expect(refused?.fields.map(\.pointer) == ["/password"])
-    let eight = try await accounts.register(email: "a@b.c", password: "12345678", name: nil)
+    let eight = try await accounts.register(email: "a@b.c", password: "1234567x", name: nil)
     #expect(eight.email == "a@b.c")
     let most = String(long.dropLast())
     let largest = try await accounts.register(email: "b@b.c", password: most, name: nil)
     #expect(largest.email == "b@b.c")
+  }
+
+  @Test(
+    "a common password is refused, in any case",
+    arguments: ["password", "PassWord1", "12345678", "qwertyuiop", "ADMIN123"])
+  func commonPasswords(common: String) async throws {
+    let refused = await refusal {
+      try await accounts.register(email: "a@b.c", password: common, name: nil)
+    }
+    #expect(refused?.fields.map(\.pointer) == ["/password"])
+  }
+
+  @Test("a password that is the e-mail or its first part is refused")
+  func passwordIsEmail() async throws {
+    for password in ["lovelace", "Lovelace", "lovelace@b.c"] {
+      let refused = await refusal {
+        try await accounts.register(email: "lovelace@b.c", password: password, name: nil)
+      }
+      #expect(refused?.fields.map(\.pointer) == ["/password"])
+    }
   }
 
   @Test("all fields at fault are named at once")

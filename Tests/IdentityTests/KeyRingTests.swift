@@ -41,8 +41,8 @@ struct KeyRingTests {
 
   @Test("a folder opened again has the same keys and the same secret")
   func reopens() throws {
-    var ring = try openRing()
-    try ring.rotate(folder: path, at: start)
+    let ring = try openRing()
+    try ring.rotate(at: start)
     let again = try openRing(at: start + 1_000_000)
     #expect(again.entries.map(\.id) == ring.entries.map(\.id))
     #expect(again.entries.map(\.activeFrom) == ring.entries.map(\.activeFrom))
@@ -54,11 +54,11 @@ struct KeyRingTests {
 
   @Test("files of keys are for their owner only")
   func modes() throws {
-    var ring = try openRing()
+    let ring = try openRing()
     #expect(fileMode(path + "/secret") == 0o600)
     #expect(fileMode(path + "/signing.json") == 0o600)
     #expect(fileMode(path) == 0o700)
-    try ring.rotate(folder: path, at: start)
+    try ring.rotate(at: start)
     #expect(fileMode(path + "/signing.json") == 0o600)
     let names = try FileManager.default.contentsOfDirectory(atPath: path)
     #expect(names.sorted() == ["secret", "signing.json"])
@@ -66,9 +66,9 @@ struct KeyRingTests {
 
   @Test("a new key is published at once and signs after two max-ages, to the millisecond")
   func rotation() throws {
-    var ring = try openRing()
+    let ring = try openRing()
     let old = ring.signing(at: start).verifying.thumbprint
-    try ring.rotate(folder: path, at: start)
+    try ring.rotate(at: start)
     let new = try #require(ring.entries.last?.id)
     #expect(new != old)
     #expect(published(ring, at: start) == [old, new])
@@ -80,9 +80,9 @@ struct KeyRingTests {
 
   @Test("the old key is kept for the longest life of a token and two max-ages more")
   func oldKey() throws {
-    var ring = try openRing()
+    let ring = try openRing()
     let old = ring.signing(at: start).verifying.thumbprint
-    try ring.rotate(folder: path, at: start)
+    try ring.rotate(at: start)
     let new = try #require(ring.entries.last?.id)
     let active = start + 2 * KeyRing.maxAgeSeconds * 1_000
     let end = active + (KeyRing.tokenLifeSeconds + 2 * KeyRing.maxAgeSeconds) * 1_000
@@ -97,8 +97,8 @@ struct KeyRingTests {
     "a verifier that keeps the key set for its max-age never meets an unknown key",
     arguments: [1, 60, 299, 300] as [Int64])
   func cachingVerifier(step: Int64) throws {
-    var ring = try openRing()
-    try ring.rotate(folder: path, at: start + 1_000_000)
+    let ring = try openRing()
+    try ring.rotate(at: start + 1_000_000)
     var cached = [ring.entries[0].id]
     var cachedAt = start
     for tick in 0..<(6_000 / step) {
@@ -116,8 +116,8 @@ struct KeyRingTests {
 
   @Test("the key set holds public parts only")
   func publicOnly() throws {
-    var ring = try openRing()
-    try ring.rotate(folder: path, at: start)
+    let ring = try openRing()
+    try ring.rotate(at: start)
     let set = ring.jwks(at: start)
     let allowed: Set<String> = ["kty", "crv", "x", "y", "alg", "use", "kid"]
     for key in set["keys"]?.array ?? [] {
@@ -158,5 +158,109 @@ struct KeyRingTests {
     #expect(throws: (any Error).self) { try openRing() }
     let left = try Data(contentsOf: file)
     #expect(left == Data([1, 2, 3]))
+  }
+
+  @Test("repeating a rotation while the next key waits changes nothing")
+  func rotatesOnce() throws {
+    let ring = try openRing()
+    let first = try ring.rotate(at: start)
+    let again = try ring.rotate(at: start + 1_000)
+    #expect(again.id == first.id)
+    #expect(again.activeFrom == first.activeFrom)
+    #expect(ring.entries.count == 2)
+    let later = try ring.rotate(at: first.activeFrom)
+    #expect(later.id != first.id)
+  }
+
+  @Test("a key that is removed is refused at once, and another signs", arguments: [false, true])
+  func emergency(hasNext: Bool) throws {
+    let ring = try openRing()
+    let bad = ring.signing(at: start).verifying.thumbprint
+    let next = hasNext ? try ring.rotate(at: start).id : nil
+    try ring.remove(bad, at: start + 1)
+    let isRefused = ring.verifying(bad, at: start + 1) == nil
+    #expect(isRefused)
+    let signer = ring.signing(at: start + 1).verifying.thumbprint
+    #expect(signer != bad)
+    if let next { #expect(signer == next) }
+    #expect(published(ring, at: start + 1) == [signer])
+    let again = try openRing(at: start + 2)
+    #expect(again.entries.map(\.id) == [signer])
+    #expect(throws: Refusal.self) { try ring.remove(bad, at: start + 3) }
+  }
+
+  @Test("a key that waits can be removed, and the present one goes on signing")
+  func removesWaiting() throws {
+    let ring = try openRing()
+    let present = ring.signing(at: start).verifying.thumbprint
+    let next = try ring.rotate(at: start)
+    try ring.remove(next.id, at: start)
+    #expect(ring.signing(at: start + 10_000_000).verifying.thumbprint == present)
+    #expect(published(ring, at: start) == [present])
+  }
+
+  @Test("keys rotate by themselves every 90 days, and old ones leave the file")
+  func tends() throws {
+    let ring = try openRing()
+    let first = ring.entries[0].id
+    let due = start + (KeyRing.rotationMilliseconds - KeyRing.noticeMilliseconds)
+    let early = try ring.tend(at: due + -1)
+    #expect(early.isEmpty)
+    let made = try ring.tend(at: due)
+    #expect(made.count == 1)
+    #expect(made.first?.activeFrom == start + KeyRing.rotationMilliseconds)
+    let repeated = try ring.tend(at: due + 1)
+    #expect(repeated.isEmpty)
+    let keep = (KeyRing.tokenLifeSeconds + 2 * KeyRing.maxAgeSeconds) * 1_000
+    let end = start + KeyRing.rotationMilliseconds + keep
+    _ = try ring.tend(at: end + -1)
+    #expect(ring.entries.map(\.id).contains(first))
+    _ = try ring.tend(at: end)
+    #expect(!ring.entries.map(\.id).contains(first))
+    let again = try openRing(at: end)
+    #expect(again.entries.map(\.id) == ring.entries.map(\.id))
+  }
+
+  @Test("another algorithm signs from when its key may be known; until then ES256 does")
+  func otherAlgorithm() throws {
+    let ring = try openRing()
+    let from = try ring.prepare(.eddsa, at: start)
+    #expect(from == start + KeyRing.noticeMilliseconds)
+    #expect(ring.signing(at: start, algorithm: .eddsa).algorithm == .es256)
+    #expect(ring.signing(at: from + -1, algorithm: .eddsa).algorithm == .es256)
+    #expect(ring.signing(at: from, algorithm: .eddsa).algorithm == .eddsa)
+    #expect(ring.signing(at: from).algorithm == .es256)
+    let repeated = try ring.prepare(.eddsa, at: start + 5_000)
+    #expect(repeated == from)
+    #expect(published(ring, at: start).count == 2)
+    let again = try openRing(at: from)
+    #expect(again.signing(at: from, algorithm: .eddsa).algorithm == .eddsa)
+    // Neither pushes the other out of the set.
+    let late = from + 40_000_000
+    #expect(published(ring, at: late).count == 2)
+  }
+
+  @Test("tokens of a rotation verify by the key set of any moment within its max-age")
+  func tokensOverRotation() throws {
+    let ring = try openRing()
+    var cached: Set<String> = Set(published(ring, at: start))
+    var cachedAt = start
+    for tick in 0..<400 {
+      let now = start + Int64(tick) * 10_000
+      if tick == 33 { try ring.rotate(at: now) }
+      if now - cachedAt >= KeyRing.maxAgeSeconds * 1_000 {
+        cached = Set(published(ring, at: now))
+        cachedAt = now
+      }
+      let token = JWT.sign(
+        type: "at+jwt",
+        claims: [
+          "iss": "w", "sub": "u", "iat": .int(now.seconds), "exp": .int(now.seconds + 60),
+        ], with: ring.signing(at: now))
+      let claims = try? JWT.verify(
+        token, expecting: .init(type: "at+jwt", issuer: "w", audience: nil), at: now
+      ) { cached.contains($0) ? ring.verifying($0, at: now) : nil }
+      if claims == nil { Issue.record("refused after \(tick * 10) s") }
+    }
   }
 }

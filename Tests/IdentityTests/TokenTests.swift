@@ -120,7 +120,10 @@ struct TokenTests {
 
   @Test(
     "a text that is no token is refused",
-    arguments: ["", ".", "..", "Bearer", "wpk_", "wpk_AAAA", "e30.e30.", "\u{0}", "a.b.c"])
+    arguments: [
+      "", ".", "..", "Bearer", "wpk_", "wpk_AAAA", "wpu_", "wps_", "wps_e30.AAAA", "e30.e30.",
+      "\u{0}", "a.b.c",
+    ])
   func noTokens(text: String) async throws {
     let refused = await refusal { try await accounts.principal(bearer: text) }
     #expect(refused?.code == .tokenInvalid)

@@ -238,7 +238,7 @@ struct Till: Sendable {
     let keyed = try Idempotency.Key(
       principal: .user(.admin, .admin, providerID: nil), route: "settle \(user.text)", key: key,
       body: [:])
-    return try await desk.settleDebts(of: user, key: keyed, refused: Till.refused)
+    return try await desk.settleDebts(of: user, by: .admin, key: keyed, refused: Till.refused)
   }
 
   // MARK: Events

@@ -154,6 +154,7 @@ struct CatalogRoutes: Sendable {
       Task { try await indexer.catchUp() }
       throw error
     }
+    if !options.isDryRun { try await services.note("catalog.imported", on: "catalog", by: context) }
     try await services.indexer.catchUp()
     var json = report.json.object ?? [:]
     json["refusedLines"] = .strings(refusals.lines)
@@ -163,6 +164,7 @@ struct CatalogRoutes: Sendable {
   func rebuild(_ context: Context) async throws -> Response {
     try context.admin()
     let name = try await services.indexer.reindex { _ in }
+    try await services.note("index.rebuilt", on: "index:" + name, by: context)
     return .json(["generation": .string(name)])
   }
 }

@@ -1,3 +1,4 @@
+internal import Cryptography
 internal import HTTPServer
 internal import Identity
 internal import Primitives
@@ -9,10 +10,39 @@ struct IdentityRoutes: Sendable {
   func register(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, ["email", "password", "name"])
-    let user = try await services.accounts.register(
+    let form = Registration(
       email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
       name: body["name"]?.string)
+    // Kept is an HMAC of the body: a plain hash would let the record's reader guess e-mail and password.
+    let proof = Digest.hmac(key: services.keys.derived(for: "register"), body.canonicalBytes)
+    let key = try Idempotency.Key(
+      principal: context.principal, route: "POST /v1/auth/register",
+      key: context.request.header("idempotency-key"),
+      body: ["proof": .string(BytesText.base64url(proof))])
+    let refused = KeyedAnswer.refused(context)
+    if services.accounts.mail != nil {
+      let answer = try await services.accounts.requestRegistration(
+        form, key: key, services.idempotency, refused: refused)
+      return KeyedAnswer.response(answer)
+    }
+    let answer = try await services.accounts.register(
+      form, key: key, services.idempotency, by: context.author, refused: refused)
+    guard answer.status == 201 else { return KeyedAnswer.response(answer) }
+    if answer.isReplayed { return try await again(form, context) }
+    let id = (try? JSON.parse(answer.body))?["userId"]?.string.flatMap { ID<UserKind>($0) }
+    guard let id, let user = try await services.accounts.user(id) else {
+      throw Refusal(.tokenInvalid, "The account is gone.")
+    }
     return try await signedIn(user, context, status: 201)
+  }
+
+  /// A repeated registration is a sign-in: no stored answer has tokens, and the password may have changed.
+  private func again(_ form: Registration, _ context: Context) async throws -> Response {
+    let user = try await services.accounts.signIn(
+      email: form.email, password: form.password, from: context.address)
+    var response = try await signedIn(user, context, status: 201)
+    response.headers.append((name: "Idempotent-Replayed", value: "true"))
+    return response
   }
 
   func login(_ context: Context) async throws -> Response {
@@ -29,7 +59,7 @@ struct IdentityRoutes: Sendable {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
     let (id, next) = try await services.refreshTokens.rotate(token)
-    guard let user = try await services.accounts.user(id) else {
+    guard let user = try await services.accounts.user(id), user.frozenAt == nil else {
       throw Refusal(.tokenInvalid, "Sign in again.")
     }
     return answer(user, refresh: next, status: 200)
@@ -52,7 +82,7 @@ struct IdentityRoutes: Sendable {
     return .json(view(user))
   }
 
-  private func signedIn(_ user: User, _ context: Context, status: Int) async throws -> Response {
+  func signedIn(_ user: User, _ context: Context, status: Int) async throws -> Response {
     let client = context.request.header("user-agent") ?? ""
     let token = try await services.refreshTokens.start(for: user.id, client: client)
     return answer(user, refresh: token, status: status)
@@ -61,7 +91,9 @@ struct IdentityRoutes: Sendable {
   private func answer(_ user: User, refresh: String, status: Int) -> Response {
     var response = Response.json(
       [
-        "user": view(user), "accessToken": .string(services.accounts.accessToken(of: user)),
+        "user": view(user),
+        "accessToken": .string(
+          services.accounts.accessToken(of: user, login: RefreshTokens.login(of: refresh))),
         "tokenType": "Bearer", "expiresInSeconds": .int(Accounts.accessTokenSeconds),
       ], status: status)
     let age = RefreshTokens.idleMilliseconds / 1_000
@@ -69,17 +101,42 @@ struct IdentityRoutes: Sendable {
     return response
   }
 
-  private func view(_ user: User) -> JSON {
+  func view(_ user: User) -> JSON {
     [
       "id": .string(user.id.text), "email": .string(user.email), "name": .optional(user.name),
       "role": .string(user.role.rawValue), "providerId": .optional(user.providerID),
+      "verified": .bool(user.verifiedAt != nil), "createdAt": .string(user.createdAt.rfc3339),
+      "conversationDays": .number(user.conversationDays),
     ]
   }
 
-  private func cookieText(_ value: String, maxAge: Int64) -> String {
+  func cookieText(_ value: String, maxAge: Int64) -> String {
     let secure = services.configuration.isSecure ? "; Secure" : ""
     return
       "\(RefreshCookie.name(services.configuration))=\(value); Path=/; HttpOnly; SameSite=Strict; Max-Age=\(maxAge)\(secure)"
+  }
+}
+
+/// Answers that are kept for their `Idempotency-Key`.
+enum KeyedAnswer {
+  /// How a business refusal is kept.
+  static func refused(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
+    let path = context.request.path
+    return { refusal in
+      Idempotency.Answer(
+        status: refusal.code.status,
+        body: Problem.body(refusal, requestID: nil, path: path).bytes)
+    }
+  }
+
+  /// A kept answer as it is sent, now or again.
+  static func response(_ answer: Idempotency.Answer) -> Response {
+    let type = answer.status < 400 ? "application/json" : "application/problem+json"
+    var response = Response(
+      status: answer.status, headers: [(name: "Content-Type", value: type)],
+      body: .bytes(answer.body))
+    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
+    return response
   }
 }
 

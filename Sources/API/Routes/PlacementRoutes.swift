@@ -1,5 +1,6 @@
 internal import Catalog
 internal import HTTPServer
+internal import Identity
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -41,7 +42,10 @@ struct PlacementRoutes: Sendable {
     let now = services.clock.now
     let placement = try placement(context.parameter("id"), body, now)
     let isNew = try await services.record.write { connection in
-      try PlacementStore.put(placement, at: now, on: connection)
+      try AuditLog.record(
+        "placement.written", on: "placement:" + placement.id, detail: placement.kind,
+        by: context.author, at: now, on: connection)
+      return try PlacementStore.put(placement, at: now, on: connection)
     }
     services.placements.reload()
     return .json(json(placement, at: now), status: isNew ? 201 : 200)
@@ -50,8 +54,14 @@ struct PlacementRoutes: Sendable {
   func remove(_ context: Context) async throws -> Response {
     try context.admin()
     let id = context.parameter("id")
+    let now = services.clock.now
     let isRemoved = try await services.record.write { connection in
-      try PlacementStore.remove(id: id, on: connection)
+      let isRemoved = try PlacementStore.remove(id: id, on: connection)
+      if isRemoved {
+        try AuditLog.record(
+          "placement.removed", on: "placement:" + id, by: context.author, at: now, on: connection)
+      }
+      return isRemoved
     }
     services.placements.reload()
     guard isRemoved else { throw Refusal(.notFound, "There is no such placement.") }

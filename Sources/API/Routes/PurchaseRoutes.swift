@@ -143,6 +143,7 @@ struct PurchaseRoutes: Sendable {
 
   func settle(_ context: Context) async throws -> Response {
     try context.admin()
+    let admin = try context.user()
     let body = try context.json()
     try context.known(body, [])
     guard let user = ID<UserKind>(context.parameter("id")) else {
@@ -150,7 +151,8 @@ struct PurchaseRoutes: Sendable {
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
     return response(
-      try await services.payments.settleDebts(of: user, key: key, refused: refused(context)))
+      try await services.payments.settleDebts(
+        of: user, by: admin, key: key, refused: refused(context)))
   }
 
   // MARK: Shared

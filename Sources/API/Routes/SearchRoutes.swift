@@ -71,6 +71,7 @@ struct SearchRoutes: Sendable {
   ) throws -> JSON {
     var request = incoming.request
     request.placements = edition.placements
+    try context.narrow(&request)
     let answer = try services.engine.search(request, on: snapshot)
     var next: String?
     if let offset = answer.nextOffset, offset <= SearchRequest.offsetMax {
@@ -79,7 +80,7 @@ struct SearchRoutes: Sendable {
         answer, offset: offset, fingerprint: incoming.fingerprint, placements: edition.version)
     }
     let searchID = services.searchID(of: answer, to: incoming.request, in: context)
-    return SearchShapes.json(answer, cursor: next, searchID: searchID)
+    return context.narrowed(SearchShapes.json(answer, cursor: next, searchID: searchID))
   }
 
   /// The newest snapshot, once it has a revision.

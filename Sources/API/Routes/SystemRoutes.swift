@@ -1,4 +1,5 @@
 internal import Catalog
+internal import Cryptography
 internal import HTTPServer
 internal import Identity
 internal import Ledger
@@ -74,11 +75,18 @@ struct SystemRoutes: Sendable {
 
   func jwks(_ context: Context) async throws -> Response {
     let body = services.keys.jwks(at: services.clock.now).bytes
+    let tag = "\"" + BytesText.hex(Digest.sha256(body).prefix(16)) + "\""
+    let headers = [
+      (name: "Cache-Control", value: "public, max-age=\(KeyRing.maxAgeSeconds)"),
+      (name: "ETag", value: tag),
+    ]
+    let known = context.request.header("if-none-match") ?? ""
+    let tags = known.split(separator: ",").map { $0.drop { $0 == " " } }
+    if known == "*" || tags.contains(where: { $0 == tag || $0 == "W/" + tag }) {
+      return Response(status: 304, headers: headers)
+    }
     return Response(
-      status: 200,
-      headers: [
-        (name: "Content-Type", value: "application/jwk-set+json"),
-        (name: "Cache-Control", value: "public, max-age=\(KeyRing.maxAgeSeconds)"),
-      ], body: .bytes(body))
+      status: 200, headers: headers + [(name: "Content-Type", value: "application/jwk-set+json")],
+      body: .bytes(body))
   }
 }

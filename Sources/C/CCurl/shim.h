@@ -59,3 +59,13 @@ static inline curl_socket_t ccurl_open(const struct curl_sockaddr *address) {
 }
 // The flags are macros that Swift does not import.
 static inline void ccurl_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+// E-mail: the recipients, and where the message's bytes come from.
+static inline CURLcode ccurl_set_recipients(CURL *easy, struct curl_slist *list) {
+  return curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, list);
+}
+typedef size_t (*ccurl_source)(char *buffer, size_t size, size_t count, void *context);
+static inline CURLcode ccurl_set_source(CURL *easy, ccurl_source source, void *context) {
+  CURLcode code = curl_easy_setopt(easy, CURLOPT_READFUNCTION, source);
+  return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_READDATA, context) : code;
+}

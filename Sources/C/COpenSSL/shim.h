@@ -8,8 +8,10 @@
 #include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <string.h>
 
 // Variadic macros and multi-step sequences that Swift cannot write; each returns 1 for success.
 
@@ -81,6 +83,93 @@ static inline int copenssl_es256_verify(EVP_PKEY *key, const unsigned char *mess
   BN_free(r);
   BN_free(s);
   ECDSA_SIG_free(pair);
+  return valid;
+}
+
+static inline EVP_PKEY *copenssl_ed25519_generate(void) {
+  return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+}
+
+static inline EVP_PKEY *copenssl_rsa_generate(void) {
+  return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+}
+
+// What a key is: 1 EC on P-256, 2 Ed25519, 3 RSA, 0 anything else.
+static inline int copenssl_kind(EVP_PKEY *key) {
+  char group[32];
+  size_t count = 0;
+  if (EVP_PKEY_is_a(key, "ED25519")) return 2;
+  if (EVP_PKEY_is_a(key, "RSA")) return 3;
+  if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, &count) == 1)
+    return strcmp(group, "prime256v1") == 0 || strcmp(group, "P-256") == 0;
+  return 0;
+}
+
+static inline int copenssl_ed25519_public(EVP_PKEY *key, unsigned char point[32]) {
+  size_t count = 32;
+  return EVP_PKEY_get_raw_public_key(key, point, &count) == 1 && count == 32;
+}
+
+static inline EVP_PKEY *copenssl_ed25519_from_public(const unsigned char point[32]) {
+  return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, point, 32);
+}
+
+// The big-endian bytes of an RSA key's modulus or exponent; how many there are, or 0.
+static inline int copenssl_rsa_number(EVP_PKEY *key, int wants_modulus, unsigned char *output,
+                                      int count_max) {
+  BIGNUM *number = NULL;
+  const char *name = wants_modulus ? OSSL_PKEY_PARAM_RSA_N : OSSL_PKEY_PARAM_RSA_E;
+  if (EVP_PKEY_get_bn_param(key, name, &number) != 1) return 0;
+  int count = BN_num_bytes(number);
+  if (count > count_max) count = 0;
+  if (count > 0) BN_bn2bin(number, output);
+  BN_free(number);
+  return count;
+}
+
+static inline EVP_PKEY *copenssl_rsa_from_public(const unsigned char *modulus, int modulus_count,
+                                                 const unsigned char *exponent,
+                                                 int exponent_count) {
+  EVP_PKEY *key = NULL;
+  BIGNUM *n = BN_bin2bn(modulus, modulus_count, NULL);
+  BIGNUM *e = BN_bin2bn(exponent, exponent_count, NULL);
+  OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+  OSSL_PARAM *params = NULL;
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+  if (n && e && build && context && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+      OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1 &&
+      (params = OSSL_PARAM_BLD_to_param(build)) && EVP_PKEY_fromdata_init(context) == 1) {
+    if (EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) key = NULL;
+  }
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(build);
+  EVP_PKEY_CTX_free(context);
+  BN_free(n);
+  BN_free(e);
+  return key;
+}
+
+// A signature as OpenSSL writes it: EdDSA without a hash of ours, RSA with SHA-256 and PKCS #1 v1.5.
+static inline int copenssl_sign(EVP_PKEY *key, int hashes, const unsigned char *message,
+                                size_t count, unsigned char *signature, size_t *signature_count) {
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  int done =
+      context &&
+      EVP_DigestSignInit(context, NULL, hashes ? EVP_sha256() : NULL, NULL, key) == 1 &&
+      EVP_DigestSign(context, signature, signature_count, message, count) == 1;
+  EVP_MD_CTX_free(context);
+  return done;
+}
+
+static inline int copenssl_verify(EVP_PKEY *key, int hashes, const unsigned char *message,
+                                  size_t count, const unsigned char *signature,
+                                  size_t signature_count) {
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  int valid =
+      context &&
+      EVP_DigestVerifyInit(context, NULL, hashes ? EVP_sha256() : NULL, NULL, key) == 1 &&
+      EVP_DigestVerify(context, signature, signature_count, message, count) == 1;
+  EVP_MD_CTX_free(context);
   return valid;
 }
 

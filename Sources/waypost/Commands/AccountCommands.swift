@@ -1,4 +1,5 @@
 import Catalog
+import Cryptography
 import Foundation
 import Identity
 import Primitives
@@ -61,23 +62,18 @@ enum UserCommand {
 /// `waypost keys`: signing keys, and providers' API keys.
 enum KeysCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let action = arguments.words.first
+    // Signing keys of a running server are changed in the server, which alone holds them.
+    if ["rotate", "remove"].contains(action), let link = ServerLink(arguments) {
+      return try await change(arguments, through: link)
+    }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let clock = DataFolder.clock
-    let path = folder.path + "/keys"
-    var keys = try KeyRing(folder: path, at: clock.now, random: .system)
+    let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: .system)
     let accounts = Accounts(
       database: folder.record, clock: clock, random: .system, keys: keys, issuer: "waypost")
-    switch arguments.words.first {
-    case "list":
-      for entry in keys.entries {
-        Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)")
-      }
-      for key in try await accounts.apiKeys() {
-        let end = key.revokedAt.map { "  revoked \($0.rfc3339)" } ?? ""
-        Terminal.data(
-          Terminal.safe(
-            "\(key.id)  \(key.providerID)  \(key.name)  made \(key.createdAt.rfc3339)\(end)"))
-      }
+    switch action {
+    case "list": try await list(keys, accounts)
     case "revoke":
       guard arguments.words.count == 2 else {
         Terminal.words("waypost keys: keys revoke ID ends an API key; keys list has the ids")
@@ -85,9 +81,13 @@ enum KeysCommand {
       }
       try await accounts.revokeAPIKey(arguments.words[1])
     case "rotate":
-      try keys.rotate(folder: path, at: clock.now)
-      guard let newest = keys.entries.last else { return .refused }
-      Terminal.data("\(newest.id)  signs from \(newest.activeFrom.rfc3339)")
+      let entry = try keys.rotate(try algorithm(arguments), at: clock.now)
+      try await note("signing_key.rotated", entry.id, in: folder)
+      Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)")
+    case "remove":
+      guard arguments.words.count == 2 else { return misuse() }
+      try keys.remove(arguments.words[1], at: clock.now)
+      try await note("signing_key.removed", arguments.words[1], in: folder)
     case "new":
       guard let provider = arguments.text("provider") else {
         Terminal.words("waypost keys: keys new --provider ID makes an API key of a provider")
@@ -98,11 +98,67 @@ enum KeysCommand {
         providerID: provider, name: arguments.text("name") ?? "key")
       Terminal.words("shown only once:")
       Terminal.data(key.secret)
-    default:
-      Terminal.words(
-        "waypost keys: keys new --provider ID | keys list | keys revoke ID | keys rotate")
-      return .misuse
+    default: return misuse()
     }
     return .done
+  }
+
+  private static func misuse() -> Exit {
+    Terminal.words(
+      "waypost keys: keys new --provider ID | keys list | keys revoke ID | keys rotate [--algorithm A] | keys remove KID"
+    )
+    return .misuse
+  }
+
+  private static func algorithm(_ arguments: Arguments) throws -> SigningAlgorithm {
+    let words = SigningAlgorithm.allCases.map(\.rawValue)
+    let word = try arguments.choice("algorithm", of: words)
+    return SigningAlgorithm(rawValue: word) ?? .es256
+  }
+
+  private static func list(_ keys: KeyRing, _ accounts: Accounts) async throws {
+    for entry in keys.entries {
+      Terminal.data(
+        "\(entry.id)  \(entry.key.algorithm.rawValue)  signs from \(entry.activeFrom.rfc3339)")
+    }
+    for key in try await accounts.apiKeys() {
+      let end = key.revokedAt.map { "  revoked \($0.rfc3339)" } ?? ""
+      let owner =
+        switch key.owner {
+        case .provider(let id): id
+        case .user(let id): "user " + id.text
+        }
+      Terminal.data(
+        Terminal.safe(
+          "\(key.id.text)  \(owner)  \(key.name)  made \(key.createdAt.rfc3339)\(end)"))
+    }
+  }
+
+  /// The same through the server that holds the folder; the admin's token is in the environment.
+  private static func change(
+    _ arguments: Arguments, through link: ServerLink
+  ) async throws -> Exit {
+    if arguments.words.first == "rotate" {
+      let body: JSON = ["algorithm": .string(try algorithm(arguments).rawValue)]
+      let answer = try await link.json("/v1/admin/signing-keys/rotate", body.bytes)
+      Terminal.data(
+        Terminal.safe(
+          "\(answer["kid"]?.string ?? "")  signs from \(answer["activeFrom"]?.string ?? "")"))
+      return .done
+    }
+    guard arguments.words.count == 2, arguments.words[1].utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F })
+    else { return misuse() }
+    let answer = try await link.json(
+      "/v1/admin/signing-keys/\(arguments.words[1])/remove", Array("{}".utf8))
+    Terminal.data(Terminal.safe("\(answer["kid"]?.string ?? "") removed"))
+    return .done
+  }
+
+  private static func note(_ action: String, _ id: String, in folder: DataFolder) async throws {
+    let now = DataFolder.clock.now
+    try await folder.record.write { connection in
+      try AuditLog.record(
+        action, on: "signing_key:" + id, by: .terminal, at: now, on: connection)
+    }
   }
 }

@@ -71,6 +71,7 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
+    await tend(services, seconds: 0, log)
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
@@ -143,6 +144,7 @@ enum ServeCommand {
         if count % 10 == 0 {
           await attempt("checkpoint", log) { try await folder.record.checkpoint() }
         }
+        await tend(services, seconds: count, log)
         if count % 3_600 == 1 { await prune(services, log) }
       }
     }
@@ -153,7 +155,8 @@ enum ServeCommand {
       }
     }
     let webhooks = Task { await services.webhooks.sender.run() }
-    return [indexing, housekeeping, auditing, webhooks]
+    let mailing = Task { await services.accounts.mail?.run() ?? () }
+    return [indexing, housekeeping, auditing, webhooks, mailing]
   }
 
   /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
@@ -165,6 +168,27 @@ enum ServeCommand {
     }
   }
 
+  /// What is gathered in memory and written now and then, and keys that are due.
+  private static func tend(_ services: Services, seconds: Int, _ log: Log) async {
+    if seconds % 10 == 0 {
+      await attempt("uses of keys", log) {
+        try await services.accounts.apiKeyStore.flush(to: services.record)
+      }
+    }
+    guard seconds % 60 == 0 else { return }
+    await attempt("failed sign-ins", log) { try await services.accounts.noteFailures() }
+    await attempt("signing keys", log) {
+      let now = services.clock.now
+      for entry in try services.keys.tend(at: now) {
+        try await services.record.write { connection in
+          try AuditLog.record(
+            "signing_key.rotated", on: "signing_key:" + entry.id, by: .system, at: now,
+            on: connection)
+        }
+      }
+    }
+  }
+
   private static func prune(_ services: Services, _ log: Log) async {
     await attempt("conversations", log) { try await services.chat.prune() }
     await attempt("proposals", log) { try await services.sessions.prune() }
@@ -172,11 +196,14 @@ enum ServeCommand {
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
     await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
+    await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
     await attempt("answers", log) {
       try await services.record.write {
         try services.idempotency.prune(at: services.clock.now, on: $0)
       }
     }
+    // What was deleted stands in the log's old pages until it is cut.
+    await attempt("log", log) { try await services.record.checkpoint(truncate: true) }
   }
 
   private static func attempt(

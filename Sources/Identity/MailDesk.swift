@@ -1,0 +1,126 @@
+internal import Cryptography
+public import HTTPClient
+public import Primitives
+internal import Synchronization
+
+/// One e-mail of ours: plain text to one address.
+public struct Mail: Sendable, Equatable {
+  /// To whom.
+  public let recipient: String
+  /// The subject, ASCII.
+  public let subject: String
+  /// The text; lines end in line feeds.
+  public let text: String
+}
+
+/// Sends e-mail beside the requests that ask for it, so that an answer tells nothing of whether one was sent.
+public final class MailDesk: Sendable {
+  /// What is to be sent; nil where nothing is, as for an address that has no account.
+  public typealias Work = @Sendable () async throws -> Mail?
+
+  /// E-mails that may wait.
+  public static let waitingMax = 256
+  /// E-mails to one address in an hour.
+  public static let perAddressMax = 4
+  static let window: Int64 = 3_600_000
+
+  private let server: MailServer
+  private let sender: String
+  private let clock: Clock
+  private let random: RandomSource
+  private let log: @Sendable (String) -> Void
+  private let works: AsyncStream<Work>
+  private let door: AsyncStream<Work>.Continuation
+  private let sent = Mutex<[[UInt8]: (count: Int, since: Timestamp)]>([:])
+
+  /// - Parameters:
+  ///   - sender: The address that e-mails come from.
+  ///   - log: Hears of e-mails that could not be sent; never an address or a text.
+  public init(
+    server: MailServer, sender: String, clock: Clock, random: RandomSource,
+    log: @escaping @Sendable (String) -> Void
+  ) {
+    self.server = server
+    self.sender = sender
+    self.clock = clock
+    self.random = random
+    self.log = log
+    (works, door) = AsyncStream.makeStream(
+      of: Work.self, bufferingPolicy: .bufferingOldest(MailDesk.waitingMax))
+  }
+
+  /// Takes work for an address. Beyond the address's allowance nothing happens, and nobody is told.
+  /// - Throws: `Refusal` `storage_unavailable` where too much waits.
+  public func submit(to address: String, _ work: @escaping Work) throws(Refusal) {
+    guard isAllowed(address.lowercased()) else { return }
+    if case .enqueued = door.yield(work) { return }
+    throw Refusal(.storageUnavailable, "Too many e-mails wait.", retryAfterSeconds: 30)
+  }
+
+  /// Sends what is asked for, one after the other, until the task is cancelled.
+  public func run() async {
+    for await work in works {
+      do {
+        if let mail = try await work() { try await deliver(mail) }
+      } catch is CancellationError {
+        return
+      } catch {
+        log("an e-mail was not sent: \(error)")
+      }
+    }
+  }
+
+  /// Three attempts: what the server refuses at first it may take a moment later.
+  private func deliver(_ mail: Mail) async throws {
+    let outgoing = OutgoingMail(
+      sender: sender, recipient: mail.recipient, message: message(of: mail))
+    for pause in [2, 8] {
+      do {
+        return try await MailTransfer.send(outgoing, through: server)
+      } catch is TransferError {
+        try await Task.sleep(for: .seconds(pause))
+      }
+    }
+    try await MailTransfer.send(outgoing, through: server)
+  }
+
+  /// The message as RFC 5322 has it.
+  private func message(of mail: Mail) -> [UInt8] {
+    let domain = sender.split(separator: "@").last.map(String.init) ?? "waypost"
+    let id = BytesText.hex(random.bytes(16))
+    let lines = [
+      "From: Waypost <\(sender)>", "To: <\(mail.recipient)>", "Subject: \(mail.subject)",
+      "Date: \(MailDesk.date(clock.now))", "Message-ID: <\(id)@\(domain)>", "MIME-Version: 1.0",
+      "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit",
+      "Auto-Submitted: auto-generated", "",
+    ]
+    let body = mail.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    return Array((lines + body).joined(separator: "\r\n").utf8) + [0x0D, 0x0A]
+  }
+
+  /// A date as RFC 5322 section 3.3 has it.
+  static func date(_ moment: Timestamp) -> String {
+    let days = (moment.seconds - (moment.seconds % 86_400 + 86_400) % 86_400) / 86_400
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][Int((days % 7 + 7) % 7)]
+    let months = [
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
+    let text = moment.rfc3339
+    let parts = text.prefix(10).split(separator: "-")
+    let month = months[(Int(parts[1]) ?? 1) - 1]
+    return "\(weekday), \(parts[2]) \(month) \(parts[0]) \(text.dropFirst(11).prefix(8)) +0000"
+  }
+
+  private func isAllowed(_ address: String) -> Bool {
+    let name = Digest.sha256(Array(address.utf8))
+    let now = clock.now
+    return sent.withLock { sent in
+      if sent.count >= 50_000 { sent = sent.filter { now - $0.value.since < MailDesk.window } }
+      let known = sent[name].flatMap { now - $0.since < MailDesk.window ? $0 : nil }
+      let count = known?.count ?? 0
+      guard count < MailDesk.perAddressMax, sent.count < 100_000 else { return false }
+      sent[name] = (count + 1, known?.since ?? now)
+      return true
+    }
+  }
+}
