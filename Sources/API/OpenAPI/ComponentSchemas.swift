@@ -10,7 +10,8 @@ enum ComponentSchemas {
 
   private static let everything: [(String, Schema)] =
     general + SearchSchemas.all + SessionSchemas.all + LedgerDocuments.schemas
-    + PaymentDocuments.schemas + WebhookDocuments.schemas
+    + PaymentDocuments.schemas + WebhookDocuments.schemas + AccountDocuments.schemas
+    + PrivacyDocuments.schemas
 
   private static let general: [(String, Schema)] = [
     (
@@ -26,20 +27,6 @@ enum ComponentSchemas {
             "detail": .string,
           ])),
       ]).about("A refusal (RFC 9457).")
-    ),
-    (
-      "SignedIn",
-      Schema.object([
-        "user": .ref("User"), "accessToken": .string, "tokenType": .one(of: "Bearer"),
-        "expiresInSeconds": .count,
-      ])
-    ),
-    (
-      "User",
-      Schema.object([
-        "id": .id, "email": .string, "name": .string.orNull,
-        "role": .one(of: "user", "provider", "admin"), "providerId": .string.orNull,
-      ])
     ),
     (
       "Provider",

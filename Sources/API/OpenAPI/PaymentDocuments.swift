@@ -14,8 +14,7 @@ enum PaymentDocuments {
       words: "The balance changes when the processor's signed event has come.",
       body: .json(.closed(["tokenAmount": .integer(100...100_000)])),
       answers: [.json(.ref("Purchase"), "Where to pay: `checkoutUrl`.", status: 201)],
-      problems: [.accountFrozen],
-      further: [(409, "purchases_not_offered"), (503, "payments_unavailable")], repeats: .key),
+      problems: [.accountFrozen, .purchasesNotOffered, .paymentsUnavailable], repeats: .key),
     RouteDocument(
       "GET /v1/tokens/purchases", .payments, [.user],
       parameters: [ListParameters.limit, ListParameters.before],
@@ -30,8 +29,10 @@ enum PaymentDocuments {
       body: .other("application/json", .document),
       answers: [
         .json(.object(["received": .boolean, "result": .string]), "It is stored, or was before.")
-      ], problems: [.signatureInvalid, .malformedJSON, .validationFailed],
-      further: [(409, "purchases_not_offered"), (503, "payments_unavailable")],
+      ], problems: [
+        .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
+        .paymentsUnavailable,
+      ],
       repeats: .once(by: "the event's id")),
   ]
 
@@ -61,8 +62,10 @@ enum PaymentDocuments {
             "id": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
             "state": .string,
           ]), "The processor has it.", status: 201)
-      ], problems: [.invalidTransition, .exceedsCapture, .amountOutOfRange],
-      further: [(409, "purchases_not_offered"), (503, "payments_unavailable")], repeats: .key),
+      ], problems: [
+        .invalidTransition, .exceedsCapture, .amountOutOfRange, .purchasesNotOffered,
+        .paymentsUnavailable,
+      ], repeats: .key),
     RouteDocument(
       "POST /v1/admin/purchases/{id}/unflag", .admin, [.admin], body: .optional(.closed([:])),
       answers: [.json(.ref("PurchaseForAdmins"), "The mark is off.")]),

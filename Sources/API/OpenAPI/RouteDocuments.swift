@@ -7,7 +7,7 @@ package enum RouteDocuments {
   package static let all: [RouteDocument] =
     SystemDocuments.all + SearchDocuments.all + CatalogDocuments.all + AccountDocuments.all
     + SessionDocuments.all + LedgerDocuments.all + PaymentDocuments.all + WebhookDocuments.all
-    + ChatDocuments.all
+    + ChatDocuments.all + PrivacyDocuments.all
 
   /// By `Route.key`.
   package static let named = Dictionary(all.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })

@@ -12,7 +12,7 @@ enum SystemDocuments {
         .json(
           .object([
             "status": .one(of: "ready"), "revision": .count, "asOf": .count, "services": .count,
-            "vectors": .boolean, "version": .string,
+            "vectors": .boolean, "version": .string, "writable": .boolean,
           ]), "Searches and writes work.")
       ]),
     RouteDocument(

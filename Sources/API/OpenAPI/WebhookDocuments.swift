@@ -24,7 +24,7 @@ enum WebhookDocuments {
           "secret?": Schema.string.orNull,
         ])),
       answers: [.json(.ref("Webhook"), "It is there, with its secret.", status: 201)],
-      problems: [.invalidTransition], further: [(409, "webhook_limit_reached")], repeats: .key),
+      problems: [.invalidTransition], repeats: .key),
     RouteDocument(
       "GET /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
       answers: [.json(.ref("Webhook"), "One own webhook.")]),
