@@ -42,7 +42,7 @@ struct Setting: Sendable {
       "public-url", "WAYPOST_PUBLIC_URL", nil, commands: ["serve"],
       "address that users see: issuer of tokens, base of links"),
     Setting(
-      "demo", "WAYPOST_DEMO", nil, .flag, commands: ["serve"],
+      "demo", "WAYPOST_DEMO", nil, .flag, commands: ["serve", "openapi"],
       "adds the sandbox provider, where demo listings can be tried"),
     Setting(
       "cors-origins", "WAYPOST_CORS_ORIGINS", "", commands: ["serve"],

@@ -59,7 +59,7 @@ enum LedgerDocuments {
       answers: [.json(.ref("SpendingLimits"), "The limits, and what of them is used.")]),
     RouteDocument(
       "PUT /v1/tokens/limits", .tokens, [.user],
-      body: .json(
+      body: .optional(
         .closed([
           "dayMicrotokens?": Schema.microtokens.orNull,
           "monthMicrotokens?": Schema.microtokens.orNull,

@@ -88,12 +88,19 @@ package struct OpenAPIDocument: Sendable {
       ], "servers": [["url": "/"]],
       "tags": .array(
         RouteDocument.Chapter.allCases.map { ["name": .string($0.rawValue)] }),
-      "paths": .object(paths),
+      "paths": .object(paths), "x-problems": .object(OpenAPIDocument.problems),
       "components": [
         "schemas": .object(ComponentSchemas.json), "responses": .object(CommonAnswers.json),
         "headers": .object(CommonAnswers.headers), "securitySchemes": .object(Self.security),
       ],
     ]
+  }
+
+  /// Every code with its status; a response says which of them its route answers with.
+  private static var problems: JSONObject {
+    var all = JSONObject()
+    for code in ProblemCode.allCases { all.append(new: code.rawValue, .number(code.status)) }
+    return all
   }
 
   private var introduction: String {

@@ -12,8 +12,12 @@ package enum RouteDocuments {
   /// By `Route.key`.
   package static let named = Dictionary(all.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
 
-  /// Codes that no single route says: any address, or a method that a path does not have.
-  package static let everywhere: [ProblemCode] = [.methodNotAllowed]
+  /// Codes that are no single route's answer: of an address with another method; of one event among others; of
+  /// holds, which sessions alone resolve; and one that is kept for content types.
+  package static let elsewhere: Set<ProblemCode> = [
+    .methodNotAllowed, .notAcceptable, .searchIDInvalid, .searchIDExpired, .serviceNotShown,
+    .holdAlreadyCaptured, .holdAlreadyVoided, .holdAlreadyExpired,
+  ]
 }
 
 extension Route {

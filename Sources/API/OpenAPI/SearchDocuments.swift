@@ -24,9 +24,12 @@ enum SearchDocuments {
       "POST /v1/search:batch", .search, scopes: read, parameters: [learn],
       body: .json(
         .closed([
-          "searches": .list(.any(of: .ref("SearchInBatch"), .document), 1...20),
+          "searches": .list(
+            Schema.any.about(
+              "A SearchInBatch; what is none gets its problem in its place among the answers."),
+            1...20),
           "minRevision?": SearchSchemas.revision.orNull,
-        ]).about("A search that is not valid gets its problem in its place.")),
+        ])),
       answers: [
         .json(
           .object([
