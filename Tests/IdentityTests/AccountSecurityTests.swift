@@ -283,8 +283,8 @@ struct AccountSecurityTests {
     let now = place.time.now
     let ended = try await place.database.write { connection in
       try connection.execute(
-        "CREATE TABLE purchase(id INTEGER PRIMARY KEY, user_id BLOB REFERENCES user(id)) STRICT")
-      try connection.run("INSERT INTO purchase(user_id) VALUES (?)", [.blob(user.id.bytes)])
+        "CREATE TABLE belonging(id INTEGER PRIMARY KEY, user_id BLOB REFERENCES user(id)) STRICT")
+      try connection.run("INSERT INTO belonging(user_id) VALUES (?)", [.blob(user.id.bytes)])
       return try accounts.erase(user.id, by: .system, at: now, on: connection)
     }
     #expect(ended.isEmpty)
