@@ -11,9 +11,9 @@ package enum IndexFiles {
     ("m0007-create-placement.sql", text(PackageResources.m0007_create_placement_sql)),
     ("m0008-extend-ledger.sql", text(PackageResources.m0008_extend_ledger_sql)),
     ("m0009-extend-session.sql", text(PackageResources.m0009_extend_session_sql)),
-    ("m0012-create-payment.sql", text(PackageResources.m0012_create_payment_sql)),
-    ("m0011-create-webhook.sql", text(PackageResources.m0011_create_webhook_sql)),
     ("m0010-extend-identity.sql", text(PackageResources.m0010_extend_identity_sql)),
+    ("m0011-create-webhook.sql", text(PackageResources.m0011_create_webhook_sql)),
+    ("m0012-create-payment.sql", text(PackageResources.m0012_create_payment_sql)),
     ("m0013-create-oauth.sql", text(PackageResources.m0013_create_oauth_sql)),
   ]
 

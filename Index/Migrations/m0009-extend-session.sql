@@ -18,6 +18,7 @@ ALTER TABLE proposal ADD COLUMN redirect_url TEXT;
 
 -- The sealed answer to a redemption, for the repeat that is allowed.
 ALTER TABLE launch ADD COLUMN reply BLOB;
+CREATE INDEX launch_replied ON launch(redeemed_ms) WHERE reply IS NOT NULL;
 
 CREATE TABLE usage_report(
   session_id BLOB NOT NULL REFERENCES session(id),

@@ -33,7 +33,7 @@ CREATE INDEX purchase_by_user ON purchase(user_id, id);
 CREATE INDEX purchase_by_state ON purchase(state, id);
 CREATE INDEX purchase_by_intent ON purchase(payment_intent) WHERE payment_intent IS NOT NULL;
 CREATE INDEX purchase_by_checkout ON purchase(checkout_session) WHERE checkout_session IS NOT NULL;
-CREATE INDEX purchase_owing ON purchase(user_id) WHERE owed > 0;
+CREATE INDEX purchase_owing ON purchase(user_id) WHERE owed > 0 OR disputed_minor > 0;
 CREATE INDEX purchase_keyed ON purchase(created_ms) WHERE request_key IS NOT NULL;
 CREATE INDEX purchase_flagged ON purchase(id) WHERE flag IS NOT NULL;
 
@@ -77,10 +77,3 @@ CREATE TABLE purchase_refund(
 ) STRICT;
 CREATE INDEX purchase_refund_keyed ON purchase_refund(created_ms) WHERE request_key IS NOT NULL;
 CREATE INDEX purchase_refund_by_purchase ON purchase_refund(purchase_id);
-
--- Users who may not spend until an admin settles what a dispute took beyond their balance.
-CREATE TABLE payment_standing(
-  user_id BLOB PRIMARY KEY CHECK(length(user_id) = 16),
-  frozen_ms INTEGER,
-  settled_ms INTEGER
-) STRICT, WITHOUT ROWID;

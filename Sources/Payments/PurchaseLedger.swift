@@ -40,7 +40,7 @@ struct PurchaseLedger {
     if owed > 0, try PurchaseStore.isDisputed(purchase.userID, on: connection) {
       try StandingStore.freeze(purchase.userID, at: now, on: connection)
     } else if owed == 0, change < 0 {
-      try StandingStore.lift(purchase.userID, at: now, on: connection)
+      try StandingStore.lift(purchase.userID, by: nil, at: now, on: connection)
     }
   }
 
@@ -93,8 +93,10 @@ struct PurchaseLedger {
     guard amount.count > 0 else { return }
     let name = Digest.sha256(Array("payment\n\(cause)\n\(step)".utf8))
     guard let id = ID<TransferKind>(bytes: Array(name[..<16])) else { return }
+    // A frozen account must still take part: its debt is what is settled here.
     try LedgerStore.post(
-      id, from: debit, to: credit, amount, reason: given ?? reason, at: now, on: connection)
+      id, from: debit, to: credit, amount, reason: given ?? reason, settles: true, at: now,
+      on: connection)
   }
 }
 

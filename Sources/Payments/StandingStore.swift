@@ -1,10 +1,11 @@
 public import Identity
+internal import Ledger
 public import Primitives
 public import SQLite
 
 /// Whether a user may spend: a dispute that takes more than the user has freezes the account (specification core, 2.1).
 public enum StandingStore {
-  /// Refuses a frozen user; asked before units are reserved or bought, inside the caller's transaction.
+  /// Refuses a frozen user; asked before tokens are bought. Holds and transfers are refused by the ledger itself.
   ///
   /// - Throws: `Refusal` `account_frozen`.
   public static func requireNotFrozen(_ user: ID<UserKind>, on connection: Connection) throws {
@@ -19,25 +20,26 @@ public enum StandingStore {
   public static func frozenSince(
     _ user: ID<UserKind>, on connection: Connection
   ) throws -> Timestamp? {
-    try connection.first(
-      "SELECT frozen_ms FROM payment_standing WHERE user_id = ? AND frozen_ms IS NOT NULL",
-      [.blob(user.bytes)]
-    ) { Timestamp(milliseconds: $0.int(0)) }
+    guard case .frozen(let since) = try LedgerStore.standing(.user(user), on: connection) else {
+      return nil
+    }
+    return since
   }
 
   /// Frozen once stays frozen, since the first time, until it is lifted.
   static func freeze(_ user: ID<UserKind>, at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      """
-      INSERT INTO payment_standing(user_id, frozen_ms) VALUES (?1, ?2)
-      ON CONFLICT(user_id) DO UPDATE SET frozen_ms = coalesce(frozen_ms, ?2)
-      """, [.blob(user.bytes), .int(now.milliseconds)])
+    let order = LedgerOrder(actor: [], reason: "disputed payment")
+    try LedgerStore.freeze(.user(user), order, at: now, on: connection)
   }
 
-  static func lift(_ user: ID<UserKind>, at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      "UPDATE payment_standing SET frozen_ms = NULL, settled_ms = ? WHERE user_id = ?",
-      [.int(now.milliseconds), .blob(user.bytes)])
+  /// - Parameter admin: Who settled it; nil where the disputed money came back.
+  static func lift(
+    _ user: ID<UserKind>, by admin: ID<UserKind>?, at now: Timestamp, on connection: Connection
+  ) throws {
+    guard try frozenSince(user, on: connection) != nil else { return }
+    let order = LedgerOrder(
+      actor: admin?.bytes ?? [], reason: admin == nil ? "dispute closed" : "debt settled")
+    try LedgerStore.unfreeze(.user(user), order, at: now, on: connection)
   }
 
   /// A user who is frozen or owes.
@@ -54,22 +56,24 @@ public enum StandingStore {
     }
   }
 
-  /// Everybody who is frozen or owes, by id, after one, at most so many.
+  /// Everybody who owes, or whose money a dispute holds and who is frozen, by id, after one, at most so many.
   static func debtors(
     after user: ID<UserKind>?, limit: Int, on connection: Connection
   ) throws -> [Debtor] {
-    try connection.rows(
+    var found: [Debtor] = []
+    try connection.query(
       """
-      SELECT who, sum(owed), max(frozen) FROM (
-        SELECT user_id AS who, owed, NULL AS frozen FROM purchase WHERE owed > 0
-        UNION ALL
-        SELECT user_id, 0, frozen_ms FROM payment_standing WHERE frozen_ms IS NOT NULL)
-      WHERE who > ? GROUP BY who ORDER BY who LIMIT ?
-      """, [.blob(user?.bytes ?? []), .int(Int64(limit))]
+      SELECT user_id, sum(owed) FROM purchase WHERE user_id > ? AND (owed > 0 OR disputed_minor > 0)
+      GROUP BY user_id ORDER BY user_id
+      """, [.blob(user?.bytes ?? [])]
     ) { row in
-      Debtor(
-        user: ID(bytes: row.blob(0)) ?? ID(high: 0, low: 0), owed: Microtokens(row.int(1)),
-        frozenAt: row.optionalInt(2).map(Timestamp.init(milliseconds:)))
+      guard let id = ID<UserKind>(bytes: row.blob(0)) else { return true }
+      let frozenAt = try frozenSince(id, on: connection)
+      if row.int(1) > 0 || frozenAt != nil {
+        found.append(Debtor(user: id, owed: Microtokens(row.int(1)), frozenAt: frozenAt))
+      }
+      return found.count < limit
     }
+    return found
   }
 }

@@ -73,21 +73,6 @@ extension SessionDesk {
     return provider
   }
 
-  /// Deletes assertions that could not be used again anyway.
-  func pruneAssertions() async throws {
-    let now = clock.now.milliseconds
-    var count = 0
-    repeat {
-      count = try await database.write { connection in
-        try connection.run(
-          """
-          DELETE FROM provider_assertion WHERE (provider_id, jti) IN
-          (SELECT provider_id, jti FROM provider_assertion WHERE expires_ms < ? LIMIT 500)
-          """, [.int(now)])
-      }
-    } while count == 500
-  }
-
   private static var invalidAssertion: Refusal {
     Refusal(.tokenInvalid, "The client assertion is not valid.")
   }

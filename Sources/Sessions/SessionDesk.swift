@@ -128,18 +128,33 @@ public struct SessionDesk: Sendable {
     }
   }
 
-  /// Deletes proposals that came to nothing, a day after their end, and assertions past theirs.
+  /// Deletes what has had its time: proposals that came to nothing a day after their end, assertions after theirs,
+  /// and the replies of redemptions that nobody may repeat any more.
   public func prune() async throws {
-    try await pruneAssertions()
-    let before = clock.now.milliseconds - 86_400_000
+    let now = clock.now.milliseconds
+    try await inParts(
+      """
+      DELETE FROM proposal WHERE id IN
+      (SELECT id FROM proposal WHERE state <> 'consumed' AND expires_ms < ? LIMIT 500)
+      """, before: now - 86_400_000)
+    try await inParts(
+      """
+      DELETE FROM provider_assertion WHERE (provider_id, jti) IN
+      (SELECT provider_id, jti FROM provider_assertion WHERE expires_ms < ? LIMIT 500)
+      """, before: now)
+    try await inParts(
+      """
+      UPDATE launch SET reply = NULL WHERE jti IN
+      (SELECT jti FROM launch WHERE reply IS NOT NULL AND redeemed_ms < ? LIMIT 500)
+      """, before: now - SessionDesk.repeatMilliseconds)
+  }
+
+  /// Runs a statement on at most 500 rows a time until there are no more: the writing lane is everybody's.
+  private func inParts(_ sql: String, before moment: Int64) async throws {
     var count = 0
     repeat {
       count = try await database.write { connection in
-        try connection.run(
-          """
-          DELETE FROM proposal WHERE id IN
-          (SELECT id FROM proposal WHERE state <> 'consumed' AND expires_ms < ? LIMIT 500)
-          """, [.int(before)])
+        try connection.run(sql, [.int(moment)])
       }
     } while count == 500
   }

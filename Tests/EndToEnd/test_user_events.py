@@ -1,12 +1,14 @@
 """What happens to a signed-in user, as it happens: GET /v1/me/events."""
 
+import http.client
 import json
 import queue
+import socket
 import threading
+import time
 import uuid
 
 import pytest
-import requests
 
 import harness
 from harness import Account, Server, problem
@@ -21,8 +23,12 @@ class Stream:
         headers = {"Authorization": "Bearer " + account.token}
         if last is not None:
             headers["Last-Event-ID"] = str(last)
-        self.answer = requests.get(account.server.url + PATH, headers=headers, stream=True, timeout=60)
-        assert self.answer.status_code == 200, self.answer.text
+        connection = http.client.HTTPConnection("127.0.0.1", account.server.port, timeout=60)
+        connection.connect()
+        self.socket = connection.sock
+        connection.request("GET", PATH, headers=headers)
+        self.answer = connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
         assert self.answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         self.events = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
@@ -30,16 +36,17 @@ class Stream:
     def read(self):
         fields = {}
         try:
-            for line in self.answer.iter_lines(chunk_size=1):
-                if line.startswith(b":"):
+            for raw in iter(self.answer.readline, b""):
+                line = raw.decode().rstrip("\n")
+                if line.startswith(":"):
                     continue  # a comment keeps the line open
                 if line:
-                    name, _, value = line.decode().partition(": ")
+                    name, _, value = line.partition(": ")
                     fields[name] = value
                 elif fields:
                     self.events.put(fields)
                     fields = {}
-        except (requests.RequestException, OSError, AttributeError, ValueError):
+        except (http.client.HTTPException, OSError, ValueError):
             pass  # closed by the test
         self.events.put(None)
 
@@ -57,7 +64,10 @@ class Stream:
         return True
 
     def close(self):
-        self.answer.close()
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the server was first
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +76,7 @@ def house(tmp_path_factory):
     rows = harness.write_rows(folder / "few.jsonl", harness.read_rows(harness.SERVICES, 60))
     harness.cli("import", rows, "--data", folder / "data", "--no-embed")
     key = harness.add_key(folder / "data")
+    harness.add_user(folder / "data", "admin", "admin@example.org")
     with Server(folder / "data") as server:
         server.sandbox = Account(server, key)
         yield server
@@ -106,6 +117,25 @@ def test_a_user_hears_of_its_sessions_and_nobody_elses(house):
     theirs.close()
 
 
+def test_the_balance_comes_again_when_the_account_moves(house):
+    user, other = Account.register(house), Account.register(house)
+    mine, theirs = Stream(user), Stream(other)
+    assert mine.next("balance")[0]["availableMicrotokens"] == 0
+    theirs.next("balance")
+    admin = Account.login(house, "admin@example.org")
+    for amount, after in ((5_000_000, 5_000_000), (1, 5_000_001)):
+        body = {"userId": user.get("/v1/me").json()["id"], "amountMicrotokens": amount, "reason": "for a test"}
+        answer = admin.post("/v1/admin/grants", body, key=uuid.uuid4().hex)
+        assert answer.status_code == 201, answer.text
+        balance, id = mine.next("balance")
+        assert balance == {"balanceMicrotokens": after, "heldMicrotokens": 0, "availableMicrotokens": after}
+        assert id is None, "a state, not an event to take up after"
+    with pytest.raises(queue.Empty):
+        theirs.events.get(timeout=1)
+    mine.close()
+    theirs.close()
+
+
 def test_a_stream_takes_up_where_it_was(house):
     user = Account.register(house)
     stream = Stream(user)
@@ -140,6 +170,13 @@ def test_five_streams_a_user_are_all(house):
     Stream(Account.register(house)).close()
     for stream in streams:
         stream.close()
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return Stream(user).close()
+        except AssertionError:
+            assert time.monotonic() < end, "a client that left still counts"
+            time.sleep(0.2)
 
 
 def test_only_people_have_streams(house):

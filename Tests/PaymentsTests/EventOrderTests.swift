@@ -71,7 +71,7 @@ struct EventOrderTests {
     let total = story.left * Int64(orders.count)
     #expect(try await till.balance(.bank) == -total)
     #expect(try await till.balance(.losses) == 0)
-    #expect(try await till.number("SELECT count(*) FROM payment_standing") == 0)
+    #expect(try await till.number("SELECT count(*) FROM account WHERE frozen_ms IS NOT NULL") == 0)
     #expect(try await till.faults().isEmpty)
   }
 
@@ -148,7 +148,8 @@ private struct Life {
           dispute: "dp\(random.next() % 2)", name: "\(random.next() % 3)"))
     case 10:
       let has = try await till.available(user)
-      guard has > 0 else { return }
+      let isFrozen = try await till.isFrozen(user)
+      guard has > 0, !isFrozen else { return }
       let amount = Int64(random.next() % UInt64(has)) + 1
       try await till.spend(amount, of: user, id: count)
       spent[user, default: 0] += amount

@@ -48,6 +48,13 @@ struct RedemptionTests {
     }
     let isShown = String(decoding: try #require(stored), as: UTF8.self).contains("token")
     #expect(!isShown)
+    stage.clock.move(seconds: 30)
+    try await stage.desk.prune()
+    #expect(try await stage.number("SELECT count(*) FROM launch WHERE reply IS NOT NULL") == 1)
+    stage.clock.move(milliseconds: 1)
+    try await stage.desk.prune()
+    #expect(try await stage.number("SELECT count(*) FROM launch WHERE reply IS NOT NULL") == 0)
+    #expect(try await stage.number("SELECT count(*) FROM launch") == 1)
   }
 
   @Test("another provider with a used token is refused, and the session is flagged and paused")

@@ -31,8 +31,8 @@ struct PurchaseRoutes: Sendable {
   func buy(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, ["tokenAmount"])
     let key = try key(context, "POST /v1/tokens/purchase", body)
+    try context.known(body, ["tokenAmount"])
     return response(
       try await services.payments.buy(
         body["tokenAmount"]?.int, by: user, key: key, refused: refused(context)))
@@ -98,9 +98,9 @@ struct PurchaseRoutes: Sendable {
     try context.admin()
     let admin = try context.user()
     let body = try context.json()
-    try context.known(body, ["amountMinor", "reason"])
     let id = try purchaseID(context)
     let key = try key(context, "POST /v1/admin/purchases/\(id.text)/refund", body)
+    try context.known(body, ["amountMinor", "reason"])
     var faults: [Refusal.Field] = []
     if let amount = body["amountMinor"], amount != .null, amount.int.map({ $0 < 1 }) ?? true {
       faults.append(.init("/amountMinor", "must be a whole number from 1"))
@@ -114,14 +114,15 @@ struct PurchaseRoutes: Sendable {
     }
     return response(
       try await services.payments.refund(
-        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
-        refused: refused(context)))
+        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin,
+        author: author(context), key: key, refused: refused(context)))
   }
 
   func unflag(_ context: Context) async throws -> Response {
     try context.admin()
     try context.known(try context.json(), [])
-    let purchase = try await services.payments.unflag(try purchaseID(context))
+    let purchase = try await services.payments.unflag(
+      try purchaseID(context), author: author(context))
     return .json(.object(purchase.adminJSON))
   }
 
@@ -143,14 +144,16 @@ struct PurchaseRoutes: Sendable {
 
   func settle(_ context: Context) async throws -> Response {
     try context.admin()
+    let admin = try context.user()
     let body = try context.json()
-    try context.known(body, [])
     guard let user = ID<UserKind>(context.parameter("id")) else {
       throw Refusal(.notFound, "There is no such user.")
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
+    try context.known(body, [])
     return response(
-      try await services.payments.settleDebts(of: user, key: key, refused: refused(context)))
+      try await services.payments.settleDebts(
+        of: user, by: admin, author: author(context), key: key, refused: refused(context)))
   }
 
   // MARK: Shared
@@ -172,6 +175,10 @@ struct PurchaseRoutes: Sendable {
   private static func badParameter(_ pointer: String, _ reason: String) -> Refusal {
     Refusal(
       .validationFailed, "A query parameter is not valid.", fields: [.init(pointer, reason)])
+  }
+
+  private func author(_ context: Context) -> AuditLog.Author {
+    AuditLog.Author(context.principal, requestID: context.requestID)
   }
 
   private func key(
