@@ -50,16 +50,21 @@ public enum ProviderConsentStore {
     ) { read($0) }
   }
 
+  /// - Throws: `Refusal` `not_found` where there is no such provider.
+  public static func requireProvider(_ id: String, on connection: Connection) throws {
+    let exists = try connection.first(
+      "SELECT 1 FROM provider WHERE id = ?", [.text(id)]
+    ) { _ in true }
+    guard exists == true else { throw Refusal(.notFound, "There is no such provider.") }
+  }
+
   /// Writes a consent in place of what was said before; the same again keeps its time.
   /// - Throws: `Refusal` `not_found` where there is no such provider.
   public static func give(
     _ scopes: Set<ProviderScope>, to provider: String, of user: ID<UserKind>,
     by author: AuditLog.Author, at now: Timestamp, on connection: Connection
   ) throws -> ProviderConsent {
-    let exists = try connection.first(
-      "SELECT 1 FROM provider WHERE id = ?", [.text(provider)]
-    ) { _ in true }
-    guard exists == true else { throw Refusal(.notFound, "There is no such provider.") }
+    try requireProvider(provider, on: connection)
     if let known = try consent(of: user, to: provider, on: connection), known.scopes == scopes,
       known.withdrawnAt == nil
     {

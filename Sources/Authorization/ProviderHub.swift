@@ -49,17 +49,8 @@ public struct ProviderHub: Sendable {
     let now = clock.now
     return try await database.write { connection in
       try requireConsent(of: user, to: provider, on: connection)
-      // One statement: however many ask at once, one row is made.
-      try connection.run(
-        """
-        INSERT INTO provider_identity(provider_id, user_id, pairwise_id, first_seen_ms, last_seen_ms)
-        VALUES (?1, ?2, ?3, ?4, ?4)
-        ON CONFLICT(provider_id, user_id) DO UPDATE SET last_seen_ms = max(last_seen_ms, ?4)
-        """,
-        [
-          .text(provider), .blob(user.bytes), .text(pairwiseID(of: user, at: provider)),
-          .int(now.milliseconds),
-        ])
+      try ProviderIdentityStore.meet(
+        user, at: provider, as: pairwiseID(of: user, at: provider), now, on: connection)
       return try view(user, at: provider, on: connection)
     }
   }
@@ -81,11 +72,8 @@ public struct ProviderHub: Sendable {
     _ providerUserID: String, at provider: String
   ) async throws -> (user: ID<UserKind>, view: ProviderUser) {
     try await database.read { connection in
-      let found = try connection.first(
-        "SELECT user_id FROM provider_identity WHERE provider_id = ? AND pairwise_id = ?",
-        [.text(provider), .text(providerUserID)]
-      ) { ID<UserKind>(bytes: $0.blob(0)) }
-      guard case let user?? = found else { throw Refusal(.notFound, "There is no such user.") }
+      let found = try ProviderIdentityStore.user(providerUserID, at: provider, on: connection)
+      guard let user = found else { throw Refusal(.notFound, "There is no such user.") }
       try requireConsent(of: user, to: provider, on: connection)
       return (user, try view(user, at: provider, on: connection))
     }
@@ -99,7 +87,10 @@ public struct ProviderHub: Sendable {
     let now = clock.now
     try await database.write { connection in
       let known = try ProviderConsentStore.consent(of: user, to: provider, on: connection)
-      guard try known != nil || isMapped(user, at: provider, on: connection) else {
+      guard
+        try known != nil
+          || ProviderIdentityStore.seen(user, at: provider, on: connection) != nil
+      else {
         throw Refusal(.notFound, "There is no consent to this provider.")
       }
       guard
@@ -112,18 +103,10 @@ public struct ProviderHub: Sendable {
 
   /// Tells every provider that knows a person that the account goes, in the running transaction.
   public func erase(_ user: ID<UserKind>, at now: Timestamp, on connection: Connection) throws {
-    let providers = try connection.rows(
-      """
-      SELECT provider_id FROM provider_identity WHERE user_id = ?1 UNION
-      SELECT provider_id FROM provider_consent WHERE user_id = ?1 AND withdrawn_ms IS NULL
-      """, [.blob(user.bytes)]
-    ) { $0.text(0) }
-    for provider in providers {
+    for provider in try ProviderIdentityStore.providers(of: user, on: connection) {
       try emit(user, at: provider, reason: "account_erased", now, on: connection)
     }
-    try connection.run("DELETE FROM provider_identity WHERE user_id = ?", [.blob(user.bytes)])
-    try connection.run("DELETE FROM provider_consent WHERE user_id = ?", [.blob(user.bytes)])
-    try connection.run("DELETE FROM external_identity WHERE user_id = ?", [.blob(user.bytes)])
+    try ProviderIdentityStore.forget(user, on: connection)
   }
 
   private func requireConsent(
@@ -135,37 +118,22 @@ public struct ProviderHub: Sendable {
     }
   }
 
-  private func isMapped(
-    _ user: ID<UserKind>, at provider: String, on connection: Connection
-  ) throws -> Bool {
-    try connection.first(
-      "SELECT 1 FROM provider_identity WHERE provider_id = ? AND user_id = ?",
-      [.text(provider), .blob(user.bytes)]
-    ) { _ in true } ?? false
-  }
-
   private func view(
     _ user: ID<UserKind>, at provider: String, on connection: Connection
   ) throws -> ProviderUser {
     let consent = try ProviderConsentStore.consent(of: user, to: provider, on: connection)
     let scopes = consent?.scopes ?? []
     let now = clock.now
-    let seen = try connection.first(
-      """
-      SELECT first_seen_ms, last_seen_ms FROM provider_identity
-      WHERE provider_id = ? AND user_id = ?
-      """, [.text(provider), .blob(user.bytes)]
-    ) { (Timestamp(milliseconds: $0.int(0)), Timestamp(milliseconds: $0.int(1))) }
-    let person = try connection.first(
-      "SELECT name, email, verified_ms IS NOT NULL FROM user WHERE id = ?", [.blob(user.bytes)]
-    ) { (name: $0.optionalText(0), email: $0.text(1), isVerified: $0.int(2) == 1) }
-    guard let person else { throw Refusal(.notFound, "There is no such user.") }
+    let seen = try ProviderIdentityStore.seen(user, at: provider, on: connection)
+    guard let person = try ProviderIdentityStore.person(user, on: connection) else {
+      throw Refusal(.notFound, "There is no such user.")
+    }
     let showsEmail = scopes.contains(.email)
     return ProviderUser(
       providerUserID: pairwiseID(of: user, at: provider),
       name: scopes.contains(.profile) ? person.name : nil,
       email: showsEmail ? person.email : nil, isVerified: showsEmail ? person.isVerified : nil,
-      scopes: scopes, firstSeenAt: seen?.0 ?? now, lastSeenAt: seen?.1 ?? now)
+      scopes: scopes, firstSeenAt: seen?.first ?? now, lastSeenAt: seen?.last ?? now)
   }
 
   /// The event names the person by the provider's own id for it, and by no other.
@@ -180,11 +148,8 @@ public struct ProviderHub: Sendable {
         "providerUserId": .string(pairwiseID(of: user, at: provider)), "reason": .string(reason),
       ],
     ]
-    try connection.run(
-      "INSERT INTO outbox(event_id, type, occurred_ms, payload) VALUES (?, ?, ?, ?)",
-      [
-        .text("evt_" + BytesText.base64url(random.bytes(16))), .text("user.deprovisioned"),
-        .int(now.milliseconds), .text(body.text),
-      ])
+    try ProviderIdentityStore.emit(
+      "user.deprovisioned", id: "evt_" + BytesText.base64url(random.bytes(16)), body, at: now,
+      on: connection)
   }
 }

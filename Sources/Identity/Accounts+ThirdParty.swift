@@ -22,7 +22,8 @@ extension Accounts {
     let part = audience == issuer ? nil : String(audience.dropFirst(issuer.utf8.count))
     return Credential(
       principal: .user(user, .user, providerID: nil),
-      grant: Grant(name: "oauth:" + login.text, scopes: Set(scopes), part: part))
+      grant: Grant(
+        name: Grant.thirdPartyPrefix + login.text, scopes: Set(scopes), part: part))
   }
 }
 

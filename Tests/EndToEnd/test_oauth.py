@@ -270,8 +270,7 @@ def test_the_token_endpoint_takes_forms_only(place):
 OPEN = {
     "discovery:read": r"(GET|POST) /v1/(providers|services|compare|cost|suggest|facets/search|"
                       r"search:batch|ranking|meta/schema|events)(/|$)",
-    "trials:start": r"POST /v1/proposals(/|$)|GET /v1/proposals(/|$)|POST /v1/sessions$|"
-                    r"POST /v1/sessions/\{id\}/extend$",
+    "trials:start": r"(GET|POST) /v1/proposals(/|$)|POST /v1/sessions$",
     "sessions:read": r"GET /v1/sessions(/\{id\})?$|GET /v1/tokens/",
     "sessions:end": r"DELETE /v1/sessions/\{id\}$|POST /v1/sessions/\{id\}/(pause|resume|complete)$",
 }
@@ -294,7 +293,9 @@ def test_a_scope_opens_its_routes_and_no_others(place, scope):
         if path == "/mcp":
             continue
         url = re.sub(r"\{[^}]*\}", "01hzzzzzzzzzzzzzzzzzzzzzzz", path)
-        body = {} if method in ("POST", "PUT", "PATCH") else None
+        # Without a proposal a session would be a paid one, which no program may start.
+        body = {"proposalId": "x"} if url == "/v1/sessions" else {}
+        body = body if method in ("POST", "PUT", "PATCH") else None
         answer = bearer(place, token["access_token"], method, url, json=body)
         is_open = re.match(OPEN[scope], f"{method} {path}") is not None
         name = f"{method} {path} with {scope}: {answer.status_code} {answer.text[:200]}"
@@ -307,6 +308,28 @@ def test_a_scope_opens_its_routes_and_no_others(place, scope):
             assert answer.json()["code"] == "forbidden", name
         checked += 1
     assert checked > 60
+
+
+def test_a_program_starts_a_trial_and_spends_nothing(place):
+    oauth, token = granted(place)
+    start = {"Idempotency-Key": uuid.uuid4().hex}
+    for row in harness.read_rows(harness.SERVICES, 60):
+        proposal = oauth.post(place.server.url + "/v1/proposals", json={"serviceId": row["id"]},
+                              headers={"Idempotency-Key": uuid.uuid4().hex})
+        if proposal.status_code == 201:
+            break
+    assert proposal.status_code == 201, proposal.text
+    made = oauth.post(place.server.url + "/v1/sessions", headers=start,
+                      json={"proposalId": proposal.json()["id"]})
+    assert made.status_code == 201 and made.json()["kind"] == "trial", made.text
+    path = "/v1/sessions/" + made.json()["id"]
+    assert oauth.get(place.server.url + path).status_code == 200
+    paid = {"offerId": "x", "termsHash": "y", "durationMinutes": 5, "maxTokens": 1}
+    problem(bearer(place, token["access_token"], "POST", "/v1/sessions", json=paid), 403, "forbidden")
+    more = {"minutes": 5, "maxTokens": 1}
+    problem(bearer(place, token["access_token"], "POST", path + "/extend", json=more), 403,
+            "forbidden")
+    assert oauth.delete(place.server.url + path).status_code == 200
 
 
 def test_a_missing_scope_is_named(place):

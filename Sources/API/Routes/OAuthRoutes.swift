@@ -61,7 +61,8 @@ struct OAuthRoutes: Sendable {
   // MARK: The page
 
   func authorize(_ context: Context) async throws -> Response {
-    let form = OAuthForm(context.request.query)
+    // Our own mark of a second look is not the program's.
+    let form = OAuthForm(context.request.query.filter { $0.name != "again" })
     let request: AuthorizationRequest
     do {
       request = try await server.request(form)

@@ -130,13 +130,10 @@ struct ProviderHubRoutes: Sendable {
   func consent(_ context: Context) async throws -> Response {
     let user = try context.user()
     let provider = context.parameter("id")
-    let (known, exists) = try await services.record.read { connection in
-      (
-        try ProviderConsentStore.consent(of: user, to: provider, on: connection),
-        try connection.first("SELECT 1 FROM provider WHERE id = ?", [.text(provider)]) { _ in true }
-      )
+    let known = try await services.record.read { connection in
+      try ProviderConsentStore.requireProvider(provider, on: connection)
+      return try ProviderConsentStore.consent(of: user, to: provider, on: connection)
     }
-    guard exists == true else { throw Refusal(.notFound, "There is no such provider.") }
     return .json(ProviderHubRoutes.view(known, of: provider))
   }
 
