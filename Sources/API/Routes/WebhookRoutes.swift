@@ -41,7 +41,8 @@ struct WebhookRoutes: Sendable {
     try context.known(body, ["url", "types", "description", "algorithm", "secret"])
     let key = try key(context, body)
     return response(
-      try await desk.create(body, for: provider, key: key, refused: stored(context)))
+      try await desk.create(
+        body, for: provider, by: author(context), key: key, refused: stored(context)))
   }
 
   func read(_ context: Context) async throws -> Response {
@@ -54,12 +55,12 @@ struct WebhookRoutes: Sendable {
     let id = try webhookID(context)
     let body = try context.json()
     try context.known(body, ["url", "types", "description", "enabled"])
-    return .json(.object(try await desk.change(id, of: provider, body)))
+    return .json(.object(try await desk.change(id, of: provider, by: author(context), body)))
   }
 
   func remove(_ context: Context) async throws -> Response {
     let provider = try context.provider()
-    try await desk.remove(try webhookID(context), of: provider)
+    try await desk.remove(try webhookID(context), of: provider, by: author(context))
     return .noContent
   }
 
@@ -70,7 +71,7 @@ struct WebhookRoutes: Sendable {
     try context.known(body, ["secret"])
     return response(
       try await desk.rotate(
-        id, of: provider, to: body["secret"], key: try key(context, body),
+        id, of: provider, by: author(context), to: body["secret"], key: try key(context, body),
         refused: stored(context)))
   }
 
@@ -145,6 +146,10 @@ struct WebhookRoutes: Sendable {
       throw Refusal(.notFound, "There is no such delivery.")
     }
     return id
+  }
+
+  private func author(_ context: Context) -> AuditLog.Author {
+    AuditLog.Author(context.principal, requestID: context.requestID)
   }
 
   // MARK: Idempotency
