@@ -42,7 +42,7 @@ struct WebhookRoutes: Sendable {
     let key = try key(context, body)
     return response(
       try await desk.create(
-        body, for: provider, by: author(context), key: key, refused: stored(context)))
+        body, for: provider, by: context.author, key: key, refused: stored(context)))
   }
 
   func read(_ context: Context) async throws -> Response {
@@ -55,12 +55,12 @@ struct WebhookRoutes: Sendable {
     let id = try webhookID(context)
     let body = try context.json()
     try context.known(body, ["url", "types", "description", "enabled"])
-    return .json(.object(try await desk.change(id, of: provider, by: author(context), body)))
+    return .json(.object(try await desk.change(id, of: provider, by: context.author, body)))
   }
 
   func remove(_ context: Context) async throws -> Response {
     let provider = try context.provider()
-    try await desk.remove(try webhookID(context), of: provider, by: author(context))
+    try await desk.remove(try webhookID(context), of: provider, by: context.author)
     return .noContent
   }
 
@@ -71,7 +71,7 @@ struct WebhookRoutes: Sendable {
     try context.known(body, ["secret"])
     return response(
       try await desk.rotate(
-        id, of: provider, by: author(context), to: body["secret"], key: try key(context, body),
+        id, of: provider, by: context.author, to: body["secret"], key: try key(context, body),
         refused: stored(context)))
   }
 
@@ -146,10 +146,6 @@ struct WebhookRoutes: Sendable {
       throw Refusal(.notFound, "There is no such delivery.")
     }
     return id
-  }
-
-  private func author(_ context: Context) -> AuditLog.Author {
-    AuditLog.Author(context.principal, requestID: context.requestID)
   }
 
   // MARK: Idempotency
