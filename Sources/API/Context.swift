@@ -24,28 +24,7 @@ package struct Context: Sendable {
 
   /// The body as a JSON object; an empty body is an empty object. The router has checked its size.
   /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`.
-  func json() throws(Refusal) -> JSON {
-    if request.body.isEmpty { return [:] }
-    let type = request.header("content-type") ?? "application/json"
-    guard type.lowercased().hasPrefix("application/json") else {
-      throw Refusal(.unsupportedMediaType, "Send application/json.")
-    }
-    do {
-      let value = try JSON.parse(request.body)
-      guard value.object != nil else {
-        throw Refusal(.malformedJSON, "The body must be a JSON object.")
-      }
-      return value
-    } catch let error as JSONError {
-      throw Refusal(
-        .malformedJSON, "The body is no JSON: \(error.reason.rawValue) at byte \(error.offset).",
-        facts: ["position": .number(error.offset)])
-    } catch let refusal as Refusal {
-      throw refusal
-    } catch {
-      throw Refusal(.malformedJSON, "The body is no JSON.")
-    }
-  }
+  func json() throws(Refusal) -> JSON { try request.json() }
 
   /// Refuses body fields that the route does not know.
   func known(_ body: JSON, _ fields: Set<String>) throws(Refusal) {
@@ -92,6 +71,18 @@ package struct Context: Sendable {
     return id
   }
 
+  /// Whether a switch of the query is `true`; false where it is not sent.
+  func flag(_ name: String) throws(Refusal) -> Bool {
+    switch request.query(name) {
+    case nil, "false": return false
+    case "true": return true
+    default:
+      throw Refusal(
+        .validationFailed, "A query parameter is not valid.",
+        fields: [.init("/" + name, "must be true or false")])
+    }
+  }
+
   /// A whole number of the query within bounds.
   func integer(_ name: String, default fallback: Int, in range: ClosedRange<Int>) throws(Refusal)
     -> Int
@@ -112,7 +103,9 @@ package struct Context: Sendable {
 /// One row of the route table.
 package struct Route: Sendable {
   /// Which limit a request counts against.
-  package enum Budget: String, Sendable { case standard, login, refresh, chat, none }
+  package enum Budget: String, Sendable {
+    case standard, login, register, refresh, chat, search, none
+  }
 
   /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
   package enum BodyLimit: Sendable {
@@ -177,5 +170,32 @@ package struct Route: Sendable {
       }
     }
     return parameters
+  }
+}
+
+extension Request {
+  /// The body as a JSON object; an empty body is an empty object.
+  /// - Throws: `Refusal` `malformed_json`, `unsupported_media_type`.
+  func json() throws(Refusal) -> JSON {
+    if body.isEmpty { return [:] }
+    let type = header("content-type") ?? "application/json"
+    guard type.lowercased().hasPrefix("application/json") else {
+      throw Refusal(.unsupportedMediaType, "Send application/json.")
+    }
+    do {
+      let value = try JSON.parse(body)
+      guard value.object != nil else {
+        throw Refusal(.malformedJSON, "The body must be a JSON object.")
+      }
+      return value
+    } catch let error as JSONError {
+      throw Refusal(
+        .malformedJSON, "The body is no JSON: \(error.reason.rawValue) at byte \(error.offset).",
+        facts: ["position": .number(error.offset)])
+    } catch let refusal as Refusal {
+      throw refusal
+    } catch {
+      throw Refusal(.malformedJSON, "The body is no JSON.")
+    }
   }
 }

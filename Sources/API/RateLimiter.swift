@@ -1,58 +1,108 @@
-internal import Primitives
+package import Primitives
 internal import Synchronization
 
-/// Token buckets by caller: a minute's allowance that refills evenly.
-final class RateLimiter: Sendable {
-  struct Verdict {
-    let isAllowed: Bool
-    let remaining: Int64
+/// Token buckets by caller: an allowance for a window of time, which refills evenly.
+///
+/// A bucket is kept as its debt, which falls by itself: nothing is rounded, so a caller who asks often loses
+/// nothing. A caller without debt is not remembered.
+package final class RateLimiter: Sendable {
+  package struct Verdict: Sendable {
+    package let isAllowed: Bool
+    /// Requests that are left.
+    package let remaining: Int64
     /// Seconds until the next request is allowed, or until the bucket is full.
-    let resetSeconds: Int64
+    package let resetSeconds: Int64
   }
 
   private struct Bucket {
-    /// Thousandths of a request.
-    var level: Int64
+    /// A request costs the window's milliseconds; a millisecond pays back the quota.
+    var debt: Int64
     var updated: Int64
-  }
 
-  static let bucketCountMax = 100_000
-  let name: String
-  let perMinute: Int64
-  private let buckets = Mutex<[String: Bucket]>([:])
-
-  init(name: String, perMinute: Int) {
-    self.name = name
-    self.perMinute = Int64(perMinute)
-  }
-
-  /// Counts one request of a caller; with `isCounted` false only looks.
-  ///
-  /// - Parameter own: The caller's own allowance, where it has one.
-  func take(
-    _ caller: String, at now: Timestamp, isCounted: Bool = true, perMinute own: Int64? = nil
-  ) -> Verdict {
-    let perMinute = own ?? self.perMinute
-    let full = perMinute * 1_000
-    return buckets.withLock { buckets in
-      if buckets.count >= RateLimiter.bucketCountMax {
-        // A full bucket is the same as none: only callers in debt are remembered.
-        buckets = buckets.filter { now.milliseconds - $0.value.updated < 60_000 }
-        if buckets.count >= RateLimiter.bucketCountMax { buckets = [:] }
-      }
-      var bucket = buckets[caller] ?? Bucket(level: full, updated: now.milliseconds)
-      let gained = min(60_000, max(0, now.milliseconds - bucket.updated)) * perMinute / 60
-      bucket.level = min(full, bucket.level + gained)
-      bucket.updated = now.milliseconds
-      let isAllowed = bucket.level >= 1_000
-      if isAllowed, isCounted { bucket.level -= 1_000 }
-      buckets[caller] = bucket
-      let missing = isAllowed ? full - bucket.level : 1_000 - bucket.level
-      let reset = (missing * 60 + perMinute * 1_000 - 1) / max(perMinute * 1_000, 1)
-      return Verdict(
-        isAllowed: isAllowed, remaining: bucket.level / 1_000, resetSeconds: max(1, reset))
+    func debt(at now: Int64, quota: Int64) -> Int64 {
+      let paid = max(0, now - updated).multipliedReportingOverflow(by: quota)
+      return paid.overflow ? 0 : max(0, debt - paid.partialValue)
     }
   }
 
-  var policy: String { "\"\(name)\";q=\(perMinute);w=60" }
+  /// The most callers in debt that are remembered.
+  package static let callerCountMax = 100_000
+  package let name: String
+  /// Requests of a window; 0 lifts the limit.
+  package let quota: Int64
+  package let windowSeconds: Int64
+  private let callerCountMax: Int
+  private let buckets = Mutex<[String: Bucket]>([:])
+
+  /// - Parameters:
+  ///   - quota: At most 1,000,000 a window; 0 for no limit.
+  ///   - windowSeconds: 1 to 86,400.
+  package init(
+    name: String, quota: Int, windowSeconds: Int = 60,
+    callerCountMax: Int = RateLimiter.callerCountMax
+  ) {
+    self.name = name
+    self.quota = Int64(quota)
+    self.windowSeconds = Int64(windowSeconds)
+    self.callerCountMax = callerCountMax
+  }
+
+  package convenience init(name: String, perMinute: Int) {
+    self.init(name: name, quota: perMinute)
+  }
+
+  /// Requests of a minute, rounded down.
+  var perMinute: Int64 { quota * 60 / windowSeconds }
+
+  /// Counts one request of a caller; with `isCounted` false only looks.
+  ///
+  /// - Parameter own: The caller's own allowance of a minute, where it has one; its window is a minute then.
+  package func take(
+    _ caller: String, at now: Timestamp, isCounted: Bool = true, perMinute own: Int64? = nil
+  ) -> Verdict {
+    let quota = own ?? self.quota
+    let cost = (own == nil ? windowSeconds : 60) * 1_000
+    let capacity = quota * cost
+    return buckets.withLock { buckets in
+      var debt = buckets[caller]?.debt(at: now.milliseconds, quota: quota) ?? 0
+      let isAllowed = debt + cost <= capacity
+      if isAllowed, isCounted {
+        debt += cost
+        if buckets[caller] == nil { makeRoom(&buckets, at: now.milliseconds) }
+        buckets[caller] = Bucket(debt: debt, updated: now.milliseconds)
+      }
+      let missing = isAllowed ? debt : debt + cost - capacity
+      let perSecond = max(1, quota * 1_000)
+      return Verdict(
+        isAllowed: isAllowed, remaining: max(0, (capacity - debt) / cost),
+        resetSeconds: max(1, (missing + perSecond - 1) / perSecond))
+    }
+  }
+
+  /// How many callers are remembered.
+  package var callerCount: Int { buckets.withLock { $0.count } }
+
+  /// Forgets who owes nothing any more and then, where that is not enough, the tenth that owes least: callers of a
+  /// flood of addresses go before those who have used their allowance up.
+  private func makeRoom(_ buckets: inout [String: Bucket], at now: Int64) {
+    guard buckets.count >= callerCountMax else { return }
+    buckets = buckets.filter { $0.value.debt(at: now, quota: quota) > 0 }
+    guard buckets.count > callerCountMax / 10 * 9 else { return }
+    let debts = buckets.values.map { $0.debt(at: now, quota: quota) }.sorted()
+    let place = min(debts.count - 1, callerCountMax / 10)
+    var excess = buckets.count - callerCountMax / 10 * 9
+    buckets = buckets.filter { bucket in
+      guard excess > 0, bucket.value.debt(at: now, quota: quota) <= debts[place] else {
+        return true
+      }
+      excess -= 1
+      return false
+    }
+  }
+
+  package var policy: String { "\"\(name)\";q=\(quota);w=\(windowSeconds)" }
+
+  package func state(_ verdict: Verdict) -> String {
+    "\"\(name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"
+  }
 }

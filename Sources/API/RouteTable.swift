@@ -21,6 +21,8 @@ package enum RouteTable {
     routes += PrivacyRoutes(services: services).routes
     routes += AdminRoutes(services: services).routes
     if services.configuration.isDemo { routes += SandboxRoutes.all }
+    // Last: it describes all the others.
+    routes += OpenAPIRoutes(describing: routes, version: services.configuration.version).all
     return routes
   }
 
@@ -38,10 +40,12 @@ package enum RouteTable {
   private static func catalog(_ services: Services, _ search: SearchRoutes) -> [Route] {
     let catalog = CatalogRoutes(services: services)
     return [
-      Route("POST", "/v1/providers/search", "search", isSearch: true, handler: search.search),
       Route(
-        "GET", "/v1/providers/search", "search by query parameters", isSearch: true,
-        handler: search.searchByQuery),
+        "POST", "/v1/providers/search", "search", budget: .search, isSearch: true,
+        handler: search.search),
+      Route(
+        "GET", "/v1/providers/search", "search by query parameters", budget: .search,
+        isSearch: true, handler: search.searchByQuery),
       Route("GET", "/v1/services/{id}", "one service", handler: search.service),
       Route("GET", "/v1/meta/schema", "fields, operators and facets", handler: search.schema),
       Route("GET", "/v1/providers", "providers", handler: catalog.providers),
@@ -68,7 +72,8 @@ package enum RouteTable {
     let identity = IdentityRoutes(services: services)
     return [
       Route(
-        "POST", "/v1/auth/register", "make an account", budget: .login, handler: identity.register),
+        "POST", "/v1/auth/register", "make an account", budget: .register,
+        handler: identity.register),
       Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
       Route(
         "POST", "/v1/auth/refresh", "renew the login", budget: .refresh, handler: identity.refresh),

@@ -2,6 +2,7 @@ package import HTTPServer
 internal import Identity
 package import Primitives
 internal import Sessions
+internal import Synchronization
 
 /// Finds the route of a request, checks who asks and how often, and turns every outcome into an answer.
 package struct Router: Sendable {
@@ -34,8 +35,11 @@ package struct Router: Sendable {
     limiters = [
       .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
       .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
+      .register: RateLimiter(name: "register", perMinute: configuration.registrationsPerMinute),
       .refresh: RateLimiter(name: "refresh", perMinute: configuration.requestsPerMinute),
-      .chat: RateLimiter(name: "chat", perMinute: perMinute > 0 ? max(1, perMinute / 5) : 0),
+      .chat: RateLimiter(name: "chat", perMinute: configuration.chatsPerMinute),
+      .search: RateLimiter(
+        name: "search", quota: configuration.searchesPerSecond, windowSeconds: 1),
     ]
   }
 
@@ -60,32 +64,43 @@ package struct Router: Sendable {
     if request.method == "OPTIONS", !matches.isEmpty {
       return (preflight(request, matches.map(\.0)), nil)
     }
-    guard let (route, parameters) = Router.fitting(request, matches) else {
-      let refusal =
-        matches.isEmpty
-        ? Refusal(.notFound, "There is nothing here.")
-        : Refusal(
-          .methodNotAllowed, "Only \(matches.map(\.0.method).joined(separator: ", ")) here.")
-      var response = Problem.response(refusal, requestID: requestID, path: request.path)
-      if !matches.isEmpty {
-        response.headers.append(
-          (name: "Allow", value: matches.map(\.0.method).joined(separator: ", ")))
-      }
-      return (response, nil)
-    }
+    let count = LimitCount()
+    let fitting = Router.fitting(request, matches)
+    var response: Response
     do {
-      return (try await run(route, parameters, request, requestID), route.path)
+      if let (route, parameters) = fitting {
+        response = try await run(route, parameters, request, requestID, count)
+      } else {
+        try refuseUnrouted(request, matches.map(\.0.method), count)
+      }
     } catch let refusal as Refusal {
-      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+      response = Problem.response(refusal, requestID: requestID, path: request.path)
+      if fitting == nil, !matches.isEmpty {
+        let methods = matches.map(\.0.method).joined(separator: ", ")
+        response.headers.append((name: "Allow", value: methods))
+      }
     } catch is CancellationError {
       let refusal = Refusal(.shuttingDown, "The request was given up.", retryAfterSeconds: 1)
-      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+      response = Problem.response(refusal, requestID: requestID, path: request.path)
     } catch {
       // Library messages and SQL go to the log, never to clients.
       log(["requestId": .string(requestID), "error": .string(String(describing: error))])
       let refusal = Refusal(.internal, "Something went wrong here; it is logged.")
-      return (Problem.response(refusal, requestID: requestID, path: request.path), route.path)
+      response = Problem.response(refusal, requestID: requestID, path: request.path)
     }
+    sayLimit(&response, fitting?.0.budget ?? .standard, count, request)
+    return (response, fitting?.0.path)
+  }
+
+  /// Addresses where nothing is count too: they are the cheapest to ask for.
+  private func refuseUnrouted(
+    _ request: Request, _ methods: [String], _ count: LimitCount
+  ) throws(Refusal) -> Never {
+    let address = services.configuration.trustedProxies.client(of: request)
+    let caller = Caller(address: address, principal: .anonymous(address: address))
+    try require(limit(.standard, caller, request, count))
+    if methods.isEmpty { throw Refusal(.notFound, "There is nothing here.") }
+    throw Refusal(.methodNotAllowed, "Only \(methods.joined(separator: ", ")) here.")
   }
 
   private func matches(_ request: Request) -> [(Route, [String: String])] {
@@ -136,49 +151,42 @@ package struct Router: Sendable {
   }
 
   private func run(
-    _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String
+    _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
+    _ count: LimitCount
   ) async throws -> Response {
     let address = services.configuration.trustedProxies.client(of: request)
     do {
-      return try await run(route, parameters, request, requestID, from: address)
+      return try await run(route, parameters, request, requestID, from: address, count)
     } catch let refusal as Refusal where refusal.code == .tokenInvalid {
       try countFailure(of: address)
       throw refusal
     }
   }
 
+  /// Refusals go in the order of the specification (core, 8.1): size, syntax, who asks, how often, then the route's.
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
-    from address: String
+    from address: String, _ count: LimitCount
   ) async throws -> Response {
-    let caller = try await identify(request, for: route, from: address)
-    let principal = caller.principal
-    let verdict = limit(route.budget, caller, request)
-    guard verdict?.isAllowed ?? true else {
-      throw Refusal(
-        .rateLimited, "Too many requests.", retryAfterSeconds: verdict.map { Int($0.resetSeconds) })
-    }
-    try requireGrant(caller.grant, for: route)
     guard request.body.count <= route.bodyLimit.byteCount else {
       throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
     }
+    let document = RouteDocuments.named[route.key]
+    if document?.takesJSON ?? false { _ = try request.json() }
+    let caller = try await identify(request, for: route, from: address)
+    let principal = caller.principal
+    let verdict = limit(route.budget, caller, request, count)
+    if document?.needsCredentials ?? false, caller.isUnknown {
+      throw Refusal(.unauthenticated, "Sign in first.")
+    }
+    try require(verdict)
+    try requireGrant(caller.grant, for: route)
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
       login: caller.login, grant: caller.grant, session: caller.session, address: caller.address)
-    var response = try await withTaskExecutorPreference(
-      route.isSearch ? SearchThreads.shared : nil
-    ) {
+    return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
       try await route.handler(context)
     }
-    if let verdict, let limiter = limiters[route.budget] {
-      response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
-      response.headers.append(
-        (
-          name: "RateLimit",
-          value: "\"\(limiter.name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"
-        ))
-    }
-    return response
   }
 
   /// Who asks, and from where.
@@ -188,6 +196,11 @@ package struct Router: Sendable {
     var login: ID<LoginKind>?
     var grant: Grant?
     var session: SessionActor?
+
+    /// Whether nobody has said who they are.
+    var isUnknown: Bool {
+      if case .anonymous = principal { session == nil } else { false }
+    }
   }
 
   /// What a key is bound to: its scopes, and its own requests a minute.
@@ -223,7 +236,7 @@ package struct Router: Sendable {
 
   /// - Throws: `Refusal` `rate_limited` where the address has sent too many credentials that are not valid.
   private func countFailure(of address: String, isCounted: Bool = true) throws(Refusal) {
-    guard failures.perMinute > 0 else { return }
+    guard failures.quota > 0 else { return }
     let verdict = failures.take(address, at: services.clock.now, isCounted: isCounted)
     guard verdict.isAllowed else {
       throw Refusal(
@@ -239,21 +252,55 @@ package struct Router: Sendable {
     }
   }
 
+  // MARK: Limits
+
+  /// What a request was counted as; an answer says it however it came about.
+  private final class LimitCount: Sendable {
+    private let state = Mutex<RateLimiter.Verdict?>(nil)
+
+    var verdict: RateLimiter.Verdict? {
+      get { state.withLock { $0 } }
+      set { state.withLock { $0 = newValue } }
+    }
+  }
+
   private func limit(
-    _ budget: Route.Budget, _ caller: Caller, _ request: Request
+    _ budget: Route.Budget, _ caller: Caller, _ request: Request, _ count: LimitCount
   ) -> RateLimiter.Verdict? {
-    guard let limiter = limiters[budget], limiter.perMinute > 0 else { return nil }
+    guard let limiter = limiters[budget], limiter.quota > 0 else { return nil }
     let name: String
     switch (budget, caller.session) {
     // Sign-in counts by address: the account is not known yet, and must not be locked by others.
-    case (.login, _): name = "anon:" + caller.address
+    case (.login, _), (.register, _): name = "anon:" + caller.address
     case (.refresh, _):
       let family = RefreshCookie.family(in: request, services.configuration)
       name = family.map { "login:" + $0 } ?? caller.principal.key
     case (_, .bearer(let id, _)?): name = "session:" + id.text
     default: name = caller.principal.key
     }
-    return limiter.take(name, at: services.clock.now)
+    let verdict = limiter.take(name, at: services.clock.now)
+    count.verdict = verdict
+    return verdict
+  }
+
+  private func require(_ verdict: RateLimiter.Verdict?) throws(Refusal) {
+    guard let verdict, !verdict.isAllowed else { return }
+    throw Refusal(
+      .rateLimited, "Too many requests.", retryAfterSeconds: Int(verdict.resetSeconds))
+  }
+
+  /// The state of the caller's allowance; of its address', where the request was refused before it was counted.
+  private func sayLimit(
+    _ response: inout Response, _ budget: Route.Budget, _ count: LimitCount, _ request: Request
+  ) {
+    guard let limiter = limiters[budget], limiter.quota > 0 else { return }
+    let verdict =
+      count.verdict
+      ?? limiter.take(
+        "anon:" + services.configuration.trustedProxies.client(of: request),
+        at: services.clock.now, isCounted: false)
+    response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
+    response.headers.append((name: "RateLimit", value: limiter.state(verdict)))
   }
 
   private func isAllowed(origin: String) -> Bool {

@@ -67,6 +67,9 @@ package struct Services: Sendable {
     package var corsOrigins: [String] = []
     package var requestsPerMinute = 600
     package var loginsPerMinute = 20
+    package var registrationsPerMinute = 20
+    package var chatsPerMinute = 120
+    package var searchesPerSecond = 50
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
     package var trustedProxies = TrustedProxies.none

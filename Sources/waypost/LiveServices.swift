@@ -68,8 +68,7 @@ enum LiveServices {
     configuration.backupFolder = folder.path + "/backups"
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
-    configuration.requestsPerMinute = arguments.integer("rate-limit")
-    configuration.loginsPerMinute = arguments.integer("login-limit")
+    configuration.limit(by: arguments)
     configuration.anonymousBytesPerDay = arguments.integer("anonymous-mb") * 1_048_576
     configuration.trustedProxies = try TrustedProxies(arguments.text("trusted-proxies") ?? "")
     configuration.version = Main.version

@@ -42,7 +42,7 @@ struct Setting: Sendable {
       "public-url", "WAYPOST_PUBLIC_URL", nil, commands: ["serve"],
       "address that users see: issuer of tokens, base of links"),
     Setting(
-      "demo", "WAYPOST_DEMO", nil, .flag, commands: ["serve"],
+      "demo", "WAYPOST_DEMO", nil, .flag, commands: ["serve", "openapi"],
       "adds the sandbox provider, where demo listings can be tried"),
     Setting(
       "cors-origins", "WAYPOST_CORS_ORIGINS", "", commands: ["serve"],
@@ -55,7 +55,16 @@ struct Setting: Sendable {
       "requests a minute for each user, key, session token, login or address; 0 lifts it"),
     Setting(
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
-      "sign-ins and registrations a minute for each address; 0 lifts it"),
+      "sign-ins a minute for each address; 0 lifts it"),
+    Setting(
+      "register-limit", "WAYPOST_REGISTER_LIMIT", nil, .integer(0...1_000_000),
+      commands: ["serve"], "registrations a minute for each address; unless set, as --login-limit"),
+    Setting(
+      "search-limit", "WAYPOST_SEARCH_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
+      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"),
+    Setting(
+      "chat-limit", "WAYPOST_CHAT_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
+      "chat turns a minute for each user or address; unless set, a fifth of --rate-limit"),
     Setting(
       "password-list", "WAYPOST_PASSWORD_LIST", nil, commands: ["serve"],
       "file of passwords that nobody may choose, one a line; else cracklib's, else the 100 most common"

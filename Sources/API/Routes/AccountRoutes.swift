@@ -163,11 +163,11 @@ struct AccountRoutes: Sendable {
   func makeKey(_ context: Context) async throws -> Response {
     let owner = try owner(context)
     let body = try context.json()
-    try context.known(body, ["name", "scopes", "filter", "maxPerMinute", "expiresAt"])
-    let draft = try AccountRoutes.draft(body)
     let key = try Idempotency.Key(
       principal: context.principal, route: "POST /v1/me/keys " + AccountRoutes.word(owner),
       key: context.request.header("idempotency-key"), body: body)
+    try context.known(body, ["name", "scopes", "filter", "maxPerMinute", "expiresAt"])
+    let draft = try AccountRoutes.draft(body)
     let (store, now, refused) = (
       services.accounts.apiKeyStore, services.clock.now, KeyedAnswer.refused(context)
     )

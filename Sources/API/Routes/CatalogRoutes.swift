@@ -139,8 +139,8 @@ struct CatalogRoutes: Sendable {
   func importLines(_ context: Context) async throws -> Response {
     try context.admin()
     var options = Importer.Options()
-    options.isAtomic = context.request.query("atomic") == "true"
-    options.isDryRun = context.request.query("dryRun") == "true"
+    options.isAtomic = try context.flag("atomic")
+    options.isDryRun = try context.flag("dryRun")
     let refusals = RefusedLines()
     let importer = Importer(
       database: services.record, clock: services.clock, options: options,

@@ -21,14 +21,17 @@ struct DiscoveryRoutes: Sendable {
   var routes: [Route] {
     [
       Route(
-        "GET", "/v1/services/{id}/similar", "services like one", isSearch: true, handler: similar),
+        "GET", "/v1/services/{id}/similar", "services like one", budget: .search, isSearch: true,
+        handler: similar),
       Route("POST", "/v1/compare", "services side by side", isSearch: true, handler: compare),
       Route(
         "POST", "/v1/cost", "what a usage costs under every offer", isSearch: true, handler: cost),
-      Route("GET", "/v1/suggest", "completions while typing", isSearch: true, handler: suggest),
       Route(
-        "POST", "/v1/facets/search", "values of a facet by what is typed", isSearch: true,
-        handler: facets),
+        "GET", "/v1/suggest", "completions while typing", budget: .search, isSearch: true,
+        handler: suggest),
+      Route(
+        "POST", "/v1/facets/search", "values of a facet by what is typed", budget: .search,
+        isSearch: true, handler: facets),
       Route(
         "POST", "/v1/search:batch", "several searches on one snapshot", body: .anyone(262_144),
         isSearch: true, handler: batch),

@@ -9,7 +9,6 @@ struct IdentityRoutes: Sendable {
 
   func register(_ context: Context) async throws -> Response {
     let body = try context.json()
-    try context.known(body, ["email", "password", "name"])
     let form = Registration(
       email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
       name: body["name"]?.string)
@@ -19,6 +18,11 @@ struct IdentityRoutes: Sendable {
       principal: context.principal, route: "POST /v1/auth/register",
       key: context.request.header("idempotency-key"),
       body: ["proof": .string(BytesText.base64url(proof))])
+    try context.known(body, ["email", "password", "name"])
+    if let name = body["name"], name != .null, name.string == nil {
+      throw Refusal(
+        .validationFailed, "The account is not valid.", fields: [.init("/name", "must be text")])
+    }
     let refused = KeyedAnswer.refused(context)
     if services.accounts.mail != nil {
       let answer = try await services.accounts.requestRegistration(

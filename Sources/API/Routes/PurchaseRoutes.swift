@@ -31,8 +31,8 @@ struct PurchaseRoutes: Sendable {
   func buy(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, ["tokenAmount"])
     let key = try key(context, "POST /v1/tokens/purchase", body)
+    try context.known(body, ["tokenAmount"])
     return response(
       try await services.payments.buy(
         body["tokenAmount"]?.int, by: user, key: key, refused: refused(context)))
@@ -98,9 +98,9 @@ struct PurchaseRoutes: Sendable {
     try context.admin()
     let admin = try context.user()
     let body = try context.json()
-    try context.known(body, ["amountMinor", "reason"])
     let id = try purchaseID(context)
     let key = try key(context, "POST /v1/admin/purchases/\(id.text)/refund", body)
+    try context.known(body, ["amountMinor", "reason"])
     var faults: [Refusal.Field] = []
     if let amount = body["amountMinor"], amount != .null, amount.int.map({ $0 < 1 }) ?? true {
       faults.append(.init("/amountMinor", "must be a whole number from 1"))
@@ -146,11 +146,11 @@ struct PurchaseRoutes: Sendable {
     try context.admin()
     let admin = try context.user()
     let body = try context.json()
-    try context.known(body, [])
     guard let user = ID<UserKind>(context.parameter("id")) else {
       throw Refusal(.notFound, "There is no such user.")
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
+    try context.known(body, [])
     return response(
       try await services.payments.settleDebts(
         of: user, by: admin, author: author(context), key: key, refused: refused(context)))

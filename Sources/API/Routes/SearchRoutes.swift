@@ -23,6 +23,10 @@ struct SearchRoutes: Sendable {
         .validationFailed, "The query has parameters that are not known.",
         fields: unknown.prefix(20).map { .init("/" + $0.prefix(64), "is not known") })
     }
+    let names = context.request.query.map(\.name)
+    guard Set(names).count == names.count else {
+      throw Refusal(.validationFailed, "A query parameter may stand once.")
+    }
     for (name, value) in context.request.query {
       switch name {
       case "facets", "sort":
@@ -32,7 +36,9 @@ struct SearchRoutes: Sendable {
         body[name] = (try? JSON.parse(value)) ?? .strings([value])
       case "limit", "offset", "facetLimit", "minRevision", "semantic", "highlight", "explain",
         "prefix", "usage":
-        body[name] = (try? JSON.parse(value)) ?? .string(value)
+        // A null would be no value at all, which nobody means who sends the name.
+        let parsed = (try? JSON.parse(value)) ?? .null
+        body[name] = parsed == .null ? .string(value) : parsed
       default: body[name] = .string(value)
       }
     }

@@ -12,8 +12,8 @@ struct SessionRoutes: Sendable {
   func propose(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    try context.known(body, SessionRoutes.wishFields)
     let key = try key(context, "POST /v1/proposals", body)
+    try context.known(body, SessionRoutes.wishFields)
     let answer = try await services.sessions.propose(
       try wish(body), to: user, key: key, refused: stored(context))
     return response(answer)
@@ -130,14 +130,14 @@ struct SessionRoutes: Sendable {
   }
 
   func complete(_ context: Context) async throws -> Response {
-    let body = try context.json()
-    try context.known(body, ["outcome"])
-    let outcome = body["outcome"]?.string ?? "completed"
-    guard ["completed", "failed"].contains(outcome) else { throw SessionRoutes.badOutcome }
-    return try await transition(context, "complete") { actor in
+    let outcome = try context.json()["outcome"] ?? "completed"
+    return try await transition(context, "complete", fields: ["outcome"]) { actor in
       let isUser = if case .user = actor { true } else { false }
-      if outcome == "failed" { return isUser ? nil : .fail }
-      return .complete(by: isUser ? "user" : "provider")
+      switch outcome {
+      case "completed": return .complete(by: isUser ? "user" : "provider")
+      case "failed" where !isUser: return .fail
+      default: return nil
+      }
     }
   }
 
@@ -149,11 +149,13 @@ struct SessionRoutes: Sendable {
 
   /// - Parameter event: What it is from this role; nil where the role may not do it.
   private func transition(
-    _ context: Context, _ name: String, _ event: (SessionActor) -> SessionState.Event?
+    _ context: Context, _ name: String, fields: Set<String> = [],
+    _ event: (SessionActor) -> SessionState.Event?
   ) async throws -> Response {
     let id = try sessionID(context)
     let body = try context.json()
     let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
+    try context.known(body, fields)
     return try await asConcerned(try liveActors(context)) { actor in
       guard let event = event(actor) else {
         // Not found goes first: the session may be the caller's in another role.

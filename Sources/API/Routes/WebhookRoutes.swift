@@ -38,8 +38,8 @@ struct WebhookRoutes: Sendable {
   func create(_ context: Context) async throws -> Response {
     let provider = try context.provider()
     let body = try context.json()
-    try context.known(body, ["url", "types", "description", "algorithm", "secret"])
     let key = try key(context, body)
+    try context.known(body, ["url", "types", "description", "algorithm", "secret"])
     return response(
       try await desk.create(
         body, for: provider, by: context.author, key: key, refused: stored(context)))
@@ -68,10 +68,11 @@ struct WebhookRoutes: Sendable {
     let provider = try context.provider()
     let id = try webhookID(context)
     let body = try context.json()
+    let key = try key(context, body)
     try context.known(body, ["secret"])
     return response(
       try await desk.rotate(
-        id, of: provider, by: context.author, to: body["secret"], key: try key(context, body),
+        id, of: provider, by: context.author, to: body["secret"], key: key,
         refused: stored(context)))
   }
 
@@ -79,10 +80,10 @@ struct WebhookRoutes: Sendable {
     let provider = try context.provider()
     let id = try webhookID(context)
     let body = try context.json()
+    let key = try key(context, body)
     try context.known(body, [])
     return response(
-      try await desk.test(
-        id, of: provider, key: try key(context, body), refused: stored(context)))
+      try await desk.test(id, of: provider, key: key, refused: stored(context)))
   }
 
   func deliveries(_ context: Context) async throws -> Response {
@@ -116,10 +117,11 @@ struct WebhookRoutes: Sendable {
     let provider = try context.provider()
     let (id, delivery) = (try webhookID(context), try deliveryID(context))
     let body = try context.json()
+    let key = try key(context, body)
     try context.known(body, [])
     return response(
       try await desk.replay(
-        delivery, of: id, of: provider, key: try key(context, body), refused: stored(context)))
+        delivery, of: id, of: provider, key: key, refused: stored(context)))
   }
 
   func events(_ context: Context) async throws -> Response {

@@ -78,7 +78,11 @@ enum DiscoveryShapes {
           months = 1
         }
       } else if member.key == "meters" {
-        for meter in member.value.object?.members ?? [] {
+        guard let meters = member.value.object?.members else {
+          reader.fail("/usage/meters", "must be an object of counts")
+          continue
+        }
+        for meter in meters {
           add(meter.key, meter.value, "/usage/meters/" + meter.key, to: &counts, &reader)
         }
       } else if let name = UsageProfile.names.first(where: { $0.request == member.key }) {
