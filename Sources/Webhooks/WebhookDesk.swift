@@ -147,7 +147,7 @@ public struct WebhookDesk: Sendable {
       try idempotency.once(key, at: now, on: connection, refused: refused) {
         var endpoint = try own(id, of: provider, on: connection)
         let given = text?.string.flatMap { WebhookSecret(text: $0) }
-        guard text == nil || given?.algorithm == endpoint.algorithm else {
+        guard text ?? .null == .null || given?.algorithm == endpoint.algorithm else {
           throw Refusal(
             .validationFailed, "The secret is not valid.",
             fields: [

@@ -159,6 +159,18 @@ struct DeskTests {
     #expect(answer.status == 409)
   }
 
+  @Test("null is as good as left out")
+  func nulls() throws {
+    let draft = try WebhookDraft.read(
+      [
+        "url": .string(Stage.hook), "types": .null, "description": .null, "algorithm": .null,
+        "secret": .null,
+      ], under: WebhookRules())
+    #expect(draft.types.isEmpty && draft.algorithm == .hmac && draft.secret == nil)
+    let change = try WebhookChange.read(["url": .null, "enabled": .null], under: WebhookRules())
+    #expect(change.url == nil && change.isEnabled == nil)
+  }
+
   static let badDrafts: [(JSON, String)] = [
     ([:], "/url"), (["url": 1], "/url"), (["url": "http://example.com"], "/url"),
     (["url": "https://example.com", "types": "session.failed"], "/types"),
