@@ -13,6 +13,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,14 +60,28 @@ def room(wanted, owner):
 
 def run(command, **more):
     """Runs a command to its end; its last words where it fails."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd="/", **more)
+    more.setdefault("timeout", 120)
+    try:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd="/", **more)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{command} did not end")
     if done.returncode != 0:
         sys.exit(f"{command}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     return done.stdout
 
 
+def heed_signals():
+    """Takes signals again that the caller's threads had blocked: pgbench ends by one, and so does this script."""
+    for number in (signal.SIGALRM, signal.SIGCHLD, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def main():
     """One measurement."""
+    heed_signals()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=10)

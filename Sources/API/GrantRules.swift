@@ -74,7 +74,8 @@ extension Context {
       let closed = bound.fields.intersection(request.facets)
       guard closed.isEmpty else {
         throw Refusal(
-          .forbidden, "This key is bound by \(closed.sorted().joined(separator: ", "))"
+          .forbidden,
+          "This key is bound by \(closed.sorted().joined(separator: ", "))"
             + " and cannot count it.")
       }
       request.filter = request.filter.map { .and([$0, bound]) } ?? bound

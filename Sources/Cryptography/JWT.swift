@@ -63,6 +63,8 @@ public enum JWT {
   public static func verify(
     _ token: String, expecting: Expectation, at now: Timestamp, key: (String) -> VerifyingKey?
   ) throws(JWTError) -> JSONObject {
+    // A JWS may be empty, a JWT has claims.
+    guard !token.contains("..") else { throw .malformed }
     let payload = try JWS.open(
       token, algorithms: expecting.algorithms, type: expecting.type, key: key)
     guard let claims = JWS.object(payload) else { throw .malformed }

@@ -68,7 +68,8 @@ extension Accounts {
   private func invite(_ user: User, hash: String) async throws -> Mail? {
     let (token, now) = (random.bytes(32), clock.now)
     let isTaken = try await database.write { connection -> Bool in
-      let isTaken = try connection.first("SELECT 1 FROM user WHERE email = ?", [.text(user.email)]) {
+      let isTaken = try connection.first("SELECT 1 FROM user WHERE email = ?", [.text(user.email)])
+      {
         _ in true
       }
       if isTaken == true { return true }

@@ -37,7 +37,8 @@ extension Accounts {
   /// Changes a password and ends every login but the one that asked.
   /// - Throws: `Refusal` `reauth_required`, `validation_failed`.
   public func changePassword(
-    of user: ID<UserKind>, from current: String?, to password: String, keeping login: ID<LoginKind>?,
+    of user: ID<UserKind>, from current: String?, to password: String,
+    keeping login: ID<LoginKind>?,
     address: String, by author: AuditLog.Author
   ) async throws {
     try await requirePassword(current, of: user, from: address)

@@ -54,7 +54,10 @@ extension Accounts {
       }
       try connection.run(
         "INSERT INTO consent(user_id, purpose, granted, at_ms) VALUES (?, ?, ?, ?)",
-        [.blob(user.bytes), .text(purpose.rawValue), .int(isGranted ? 1 : 0), .int(now.milliseconds)]
+        [
+          .blob(user.bytes), .text(purpose.rawValue), .int(isGranted ? 1 : 0),
+          .int(now.milliseconds),
+        ]
       )
       return Consent(purpose: purpose, isGranted: isGranted, at: now)
     }

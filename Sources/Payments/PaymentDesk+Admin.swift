@@ -75,7 +75,7 @@ extension PaymentDesk {
   /// - Returns: 200 with `collectedMicrotokens` and `forgivenMicrotokens`.
   /// - Throws: `Refusal` `idempotency_conflict`; kept for the key is `not_found` where the user owes nothing.
   public func settleDebts(
-    of user: ID<UserKind>, by admin: ID<UserKind>, key: Idempotency.Key,
+    of user: ID<UserKind>, by admin: ID<UserKind>, author: AuditLog.Author, key: Idempotency.Key,
     refused: @escaping Refused
   ) async throws -> Idempotency.Answer {
     let now = clock.now
@@ -96,6 +96,9 @@ extension PaymentDesk {
           try PurchaseStore.update(purchase, on: connection)
         }
         try StandingStore.lift(user, by: admin, at: now, on: connection)
+        try AuditLog.record(
+          "debt.settled", on: "user:" + user.text, detail: "forgiven \(forgiven)", by: author,
+          at: now, on: connection)
         let owed = before.reduce(0) { $0 + $1.owed.count }
         let body: JSON = [
           "userId": .string(user.text), "collectedMicrotokens": .int(owed - forgiven),
@@ -108,7 +111,7 @@ extension PaymentDesk {
 
   /// Takes the mark off a purchase that an operator has looked at.
   /// - Throws: `Refusal` `not_found`.
-  public func unflag(_ id: ID<PurchaseKind>) async throws -> Purchase {
+  public func unflag(_ id: ID<PurchaseKind>, author: AuditLog.Author) async throws -> Purchase {
     let now = clock.now
     return try await database.write { connection in
       guard var purchase = try PurchaseStore.purchase(id, on: connection) else {
@@ -118,6 +121,8 @@ extension PaymentDesk {
         purchase.flag = nil
         purchase.updatedAt = now
         try PurchaseStore.update(purchase, on: connection)
+        try AuditLog.record(
+          "purchase.unflagged", on: "purchase:" + id.text, by: author, at: now, on: connection)
       }
       return purchase
     }

@@ -15,7 +15,7 @@ extension PaymentDesk {
   ///   `invalid_transition` (not paid, or refused by the processor) and `exceeds_capture`.
   public func refund(
     _ id: ID<PurchaseKind>, amountMinor: Int64?, reason: String, by admin: ID<UserKind>,
-    key: Idempotency.Key, refused: @escaping Refused
+    author: AuditLog.Author, key: Idempotency.Key, refused: @escaping Refused
   ) async throws -> Idempotency.Answer {
     let request = RefundRequest(id: id, amountMinor: amountMinor, reason: reason, admin: admin)
     let begun = try await begin(request, key: key, refused: refused)
@@ -27,12 +27,13 @@ extension PaymentDesk {
         "/v1/refunds", refund.form, idempotencyKey: refund.id.text)
       switch outcome {
       case .done(let object):
-        return try await close(refund, object["id"]?.string, nil, key: key, refused: refused)
+        return try await close(
+          refund, object["id"]?.string, nil, by: author, key: key, refused: refused)
       case .refused(let reason):
         log("payments: refund \(refund.id.text): \(reason)")
         let refusal = Refusal(
           .invalidTransition, "The payment processor refuses this refund (\(reason)).")
-        return try await close(refund, nil, refusal, key: key, refused: refused)
+        return try await close(refund, nil, refusal, by: author, key: key, refused: refused)
       case .unavailable(let reason), .spent(let reason):
         throw unavailable("refund \(refund.id.text): \(reason)")
       }
@@ -96,7 +97,7 @@ extension PaymentDesk {
 
   private func close(
     _ refund: RefundStore.Refund, _ processorID: String?, _ refusal: Refusal?,
-    key: Idempotency.Key, refused: @escaping Refused
+    by author: AuditLog.Author, key: Idempotency.Key, refused: @escaping Refused
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -105,6 +106,10 @@ extension PaymentDesk {
       closed.processorID = processorID
       // Outside of the keyed effect: that one is undone where it refuses.
       try RefundStore.close(closed, at: now, on: connection)
+      try AuditLog.record(
+        "purchase.refund", on: "purchase:" + refund.purchaseID.text,
+        detail: "\(closed.state) \(refund.amountMinor) \(refund.currency)", by: author, at: now,
+        on: connection)
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         if let refusal { throw refusal }
         return Idempotency.Answer(status: 201, body: JSON.object(closed.json).bytes)

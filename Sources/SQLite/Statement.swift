@@ -72,6 +72,8 @@ public struct Row: ~Copyable {
 final class Statement {
   private let handle: OpaquePointer
   private let database: OpaquePointer
+  /// Set by the connection while somebody reads its rows.
+  var isRunning = false
 
   init(_ sql: String, on database: OpaquePointer) throws(SQLiteError) {
     var handle: OpaquePointer?

@@ -28,6 +28,8 @@ public enum SessionVerifier {
     let openCount: Int64
     let strangers: Int64
     let isSetAside: Bool
+    let isByUse: Bool
+    let reported: Int64
   }
 
   /// Every session in one transaction. For tests and tools.
@@ -53,7 +55,8 @@ public enum SessionVerifier {
       coalesce(sum(h.state = 'open'), 0), coalesce(sum(a.kind <> CASE s.kind WHEN 'trial'
       THEN 'platform_grants' ELSE 'user_available' END
       OR (s.kind <> 'trial' AND a.owner <> s.user_id)), 0),
-      s.flagged = 1 AND s.deadline_ms IS NULL AND s.ended_ms IS NULL
+      s.flagged = 1 AND s.deadline_ms IS NULL AND s.ended_ms IS NULL, s.plan = 'usage',
+      (SELECT coalesce(sum(r.amount), 0) FROM usage_report r WHERE r.session_id = s.id)
       FROM session s LEFT JOIN session_hold x ON x.session_id = s.id
       LEFT JOIN hold h ON h.id = x.hold_id LEFT JOIN account a ON a.id = h.debit
       WHERE s.rowid IN (SELECT rowid FROM session WHERE rowid > ? ORDER BY rowid LIMIT ?)
@@ -66,7 +69,8 @@ public enum SessionVerifier {
           id: BytesText.hex(row.blob(1)), isTrial: row.text(2) == "trial", isOver: row.int(3) == 1,
           charged: row.int(4), held: row.int(5), rate: row.int(6), active: row.int(7),
           captured: row.int(8), reserved: row.int(9), openCount: row.int(10),
-          strangers: row.int(11), isSetAside: row.int(12) == 1)
+          strangers: row.int(11), isSetAside: row.int(12) == 1, isByUse: row.int(13) == 1,
+          reported: row.int(14))
       )
     }
     return Page(
@@ -86,7 +90,11 @@ public enum SessionVerifier {
     }
     // Where time is paid for, the charge follows from the active time alone.
     let metered = Metering.charge(ratePerHour: session.rate, milliseconds: session.active)
-    if session.isOver, session.rate > 0, session.charged != min(metered, session.held) {
+    let isMetered =
+      session.isByUse
+      ? session.charged == session.reported
+      : !session.isOver || session.charged == min(metered, session.held)
+    if !isMetered {
       faults.append("I11: session \(session.id) was not charged what was metered")
     }
     if session.isOver, session.openCount > 0 {

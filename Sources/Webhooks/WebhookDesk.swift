@@ -235,6 +235,19 @@ public struct WebhookDesk: Sendable {
     return (events.map(\.json), events.count == limit ? events.last?.seq : nil)
   }
 
+  /// Deliveries that wait, over all enabled endpoints; and the enabled endpoints whose last attempt failed.
+  public func figures() async throws -> (pending: Int64, failing: Int64) {
+    try await database.read { connection in
+      let found = try connection.first(
+        """
+        SELECT coalesce(sum(pending), 0), coalesce(sum(failures > 0), 0) FROM webhook_endpoint
+        WHERE state = 'enabled'
+        """
+      ) { (pending: $0.int(0), failing: $0.int(1)) }
+      return found ?? (0, 0)
+    }
+  }
+
   private func own(
     _ id: ID<WebhookEndpointKind>, of provider: String, on connection: Connection
   ) throws -> WebhookEndpoint {

@@ -19,6 +19,8 @@ public final class WebhookSender: Sendable {
   public static let lateMax = 32
   /// Attempts at once at one endpoint that answers. One that fails gets one.
   public static let perEndpointMax = 2
+  /// How long nothing is sent after an attempt that could not be written down.
+  public static let heldMilliseconds: Int64 = 60_000
   /// How long the log and the events are kept.
   public static let keptMilliseconds: Int64 = 90 * 86_400_000
 
@@ -42,6 +44,8 @@ public final class WebhookSender: Sendable {
   private struct Running {
     var lanes: [DueDelivery: Lane] = [:]
     var begun: [DueDelivery: Timestamp] = [:]
+    /// Nothing is sent before: what was sent last could not be written down.
+    var heldUntil = Timestamp(milliseconds: 0)
 
     func hasRoom(_ lane: Lane, at now: Timestamp) -> Bool {
       let own = lanes.filter { $0.value == lane }.keys
@@ -154,7 +158,9 @@ public final class WebhookSender: Sendable {
     -> [DueDelivery]
   {
     let now = clock.now
-    guard running.withLock({ $0.hasRoom(lane, at: now) }) else { return [] }
+    let hasRoom = running.withLock { $0.heldUntil <= now && $0.hasRoom(lane, at: now) }
+    // What cannot be written down would be sent again and again.
+    guard hasRoom, database.figures.isWritable else { return [] }
     let candidates = try await database.read { connection in
       // What runs already is among them, so twice as many are looked at.
       try WebhookStore.due(
@@ -210,9 +216,10 @@ public final class WebhookSender: Sendable {
         log("webhook \(delivery.endpointID.text) is disabled: \(disabled.rawValue)")
       }
     } catch {
-      log("webhook delivery \(delivery.id.text): \(error)")
       // Not written down, so still due: the receiver must not get it again and again for that.
-      try? await Task.sleep(for: .seconds(5))  // a cancelled wait only ends it early
+      log("webhook delivery \(delivery.id.text), sending rests for a minute: \(error)")
+      let until = clock.now + WebhookSender.heldMilliseconds
+      running.withLock { $0.heldUntil = until }
     }
   }
 

@@ -152,7 +152,10 @@ private let badKeys: [(String, JSON)] = [
   ("a modulus with a zero in front", rsa(("n", .string(BytesText.base64url([0] + modulus))))),
   ("exponent 1", rsa(("e", "AQ"))), ("exponent 3", rsa(("e", "Aw"))),
   ("an even exponent", rsa(("e", "AQAA"))), ("a long exponent", rsa(("e", "AQAAAAAAAAAB"))),
-  ("a huge modulus", rsa(("n", .string(BytesText.base64url(modulus + [UInt8](repeating: 1, count: 800)))))),
+  (
+    "a huge modulus",
+    rsa(("n", .string(BytesText.base64url(modulus + [UInt8](repeating: 1, count: 800)))))
+  ),
   ("padded base64", rsa(("e", "AQAB="))), ("another algorithm", rsa(("alg", "PS256"))),
   ("an HMAC", rsa(("alg", "HS256"))), ("for encryption", rsa(("use", "enc"))),
   ("with a private part", rsa(("d", "AQAB"))), ("with a prime", rsa(("p", "AQAB"))),

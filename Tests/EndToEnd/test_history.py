@@ -14,6 +14,7 @@ import requests
 
 import audit
 import harness
+from faults import Faults
 from harness import LONG, Account, Server
 from linear import History
 
@@ -98,7 +99,7 @@ def race(history, server, client, name, argument, send, good):
         pass
 
 
-def run_all(server, jobs, kind, restart):
+def run_all(server, jobs, kind, restart, disk):
     """Starts all clients, and in the middle of them something happens to the server. Gives the server of afterwards."""
     threads = [threading.Thread(target=job, daemon=True) for job in jobs]
     random.shuffle(threads)
@@ -106,38 +107,42 @@ def run_all(server, jobs, kind, restart):
     for number, thread in enumerate(threads, 1):
         thread.start()
         if number == moment:
-            strike(server, kind)
+            strike(server, kind, disk)
         time.sleep(random.choice([0, 0, 0.001]))
     [thread.join(60) for thread in threads]
+    disk.set(b"n")
     if kind != "kill":
         return server
     server.process.wait(30)
     return restart()
 
 
-def strike(server, kind):
+def strike(server, kind, disk):
     time.sleep(random.uniform(0, 0.005))
-    if kind == "kill":
+    if kind == "full":
+        disk.set(random.choice([b"f", b"h"]))
+    elif kind == "kill":
         server.process.kill()
     elif kind == "stop":
         server.process.send_signal(signal.SIGSTOP)
         threading.Timer(0.5, lambda: server.process.send_signal(signal.SIGCONT)).start()
 
 
-def test_each_proposal_and_each_hold_has_one_history(small):
+def test_each_proposal_and_each_hold_has_one_history(small, tmp_path):
     """Clients with different keys and the same race for a proposal, then for the end of its session."""
     harness.add_user(small, "admin", "admin@example.org")
     services = [row["id"] for row in harness.read_rows(harness.SERVICES, 60)]
-    server = Server(small, *FLAGS).start()
+    disk = Faults(tmp_path)
+    server = Server(small, *FLAGS, env=disk.environment).start()
     emails = [f"{uuid.uuid4().hex}@example.org" for _ in range(2)]
     users = [Account.register(server, email) for email in emails]
     unknown, ended = 0, 0
 
     def restart():
-        return Server(small, *FLAGS).start()
+        return Server(small, *FLAGS, env=disk.environment).start()
 
     for round in range(ROUNDS):
-        kind = ["none", "kill", "stop"][round % 3]
+        kind = ["none", "kill", "stop", "full"][round % 4]
         user, service = users[round % 2], services[round % len(services)]
         if round % 20 == 19:
             users = [Account.login(server, email) for email in emails]
@@ -162,7 +167,7 @@ def test_each_proposal_and_each_hold_has_one_history(small):
             for client, key in confirming]
         jobs.append(lambda: race(history, server, 9, "decline", None, lambda: copy().post(
             f"/v1/proposals/{proposal}/decline", {}, key=uuid.uuid4().hex), lambda a: "ok"))
-        server = run_all(server, jobs, kind, restart)
+        server = run_all(server, jobs, kind, restart, disk)
         unknown += sum(not o.is_known for o in history.operations)
         user.server = server
         for client, key in confirming[:3]:
@@ -175,7 +180,7 @@ def test_each_proposal_and_each_hold_has_one_history(small):
         if not confirmed:
             continue
         session = confirmed.pop()
-        server, is_raced = end_of_session(server, user, session, links[session], kind, restart)
+        server, is_raced = end_of_session(server, user, session, links[session], kind, restart, disk)
         ended += is_raced
     audit_running(server, small)
     server.kill()
@@ -184,7 +189,7 @@ def test_each_proposal_and_each_hold_has_one_history(small):
     print(f"\n{ROUNDS} rounds, {ended} ends of sessions, {unknown} confirmations without an answer")
 
 
-def end_of_session(server, user, session, link, kind, restart):
+def end_of_session(server, user, session, link, kind, restart, disk):
     """The same for the session: whoever ends it first, ends it."""
     path = "/v1/sessions/" + session
     token = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)["marketplace_session"][0]
@@ -203,7 +208,7 @@ def end_of_session(server, user, session, link, kind, restart):
     jobs += [lambda c=c: race(history, server, c, "revoke", None, lambda: copy().delete(path), lambda a: "expired")
              for c in (3, 4)]
     jobs += [lambda c=c: race(history, server, c, "read", None, lambda: copy().get(path), state) for c in (5, 6, 7)]
-    server = run_all(server, jobs, kind, restart)
+    server = run_all(server, jobs, kind, restart, disk)
     user.server = server
     for client in (5, 6):
         race(history, server, client, "read", None, lambda: user.get(path), state)

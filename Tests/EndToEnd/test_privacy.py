@@ -1,6 +1,7 @@
 """Own data and its end, and what the operator does to accounts; the audit log."""
 
 import json
+import sqlite3
 import uuid
 
 import pytest
@@ -56,6 +57,7 @@ def test_an_export_is_one_document_with_everything(house):
     assert WORDS[2] in json.dumps(document["conversations"]) and document["conversations"][0]["id"] == chat.id
     assert document["consents"][0]["purpose"] == "analytics" and len(document["devices"]) == 1
     assert document["apiKeys"][0]["name"].startswith(WORDS[1]) and "transfers" in document
+    assert isinstance(document["webhookDeliveries"], list)
     assert isinstance(document["webhookEvents"], list) and isinstance(document["searches"], list)
     stranger = Account.register(house)
     assert session["id"] not in stranger.get("/v1/me/export").text
@@ -189,3 +191,15 @@ def test_failed_sign_ins_are_counted_in_the_log(tmp_path):
         rows = [row for row in operator.get("/v1/admin/audit").json()["entries"] if row["action"] == "sign_in.failed"]
         assert {row["detail"] for row in rows} == {"count=3", "count=1"}
         assert operator.get("/v1/admin/audit/verify").json()["sound"] is True
+
+
+def test_a_log_that_was_changed_is_found_by_the_ledgers_verification(tmp_path):
+    data = tmp_path / "data"
+    harness.add_user(data, "admin", "admin@example.org")
+    assert harness.cli("ledger", "verify", "--data", data).returncode == 0
+    with sqlite3.connect(data / "record.db") as record:
+        record.execute("DROP TRIGGER audit_no_update")
+        assert record.execute("UPDATE audit SET actor = 'system'").rowcount >= 1
+    record.close()
+    done = harness.cli("ledger", "verify", "--data", data, check=False)
+    assert done.returncode == 1 and "audit row 1 was changed" in done.stdout

@@ -1,7 +1,6 @@
 """The record's files: a full or failing disk, journals, backups, restores, one writer."""
 
 import hashlib
-import pathlib
 import re
 import shutil
 import sqlite3
@@ -13,31 +12,11 @@ import pytest
 
 import audit
 import harness
+from faults import Faults
 from harness import Account, Server, cli, problem
 
-HERE = pathlib.Path(__file__).parent
 ONE, OTHER = "acuity-scheduling", "adobe-speech-enhancer"
 PUBLIC = ["--public-url", "http://127.0.0.1:65000"]
-
-
-class Faults:
-    """A server's disk, which fails when it is told to."""
-
-    def __init__(self, folder):
-        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        if not compiler:
-            pytest.skip("no C compiler")
-        self.library, self.mode = folder / "faults.so", folder / "faults.mode"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", self.library, HERE / "faults.c", "-ldl"], check=True)
-        self.mode.write_bytes(b"n")
-
-    @property
-    def environment(self):
-        return {"LD_PRELOAD": str(self.library), "WAYPOST_FAULTS": str(self.mode)}
-
-    def set(self, mode):
-        with open(self.mode, "r+b") as file:
-            file.write(mode)
 
 
 @pytest.fixture

@@ -223,8 +223,10 @@ struct AccountSecurityTests {
     let refused: @Sendable (Refusal) -> Idempotency.Answer = {
       Idempotency.Answer(status: $0.code.status, body: Array($0.code.rawValue.utf8))
     }
-    let one = try await accounts.register(form, key: key, idempotency, by: .system, refused: refused)
-    let two = try await accounts.register(form, key: key, idempotency, by: .system, refused: refused)
+    let one = try await accounts.register(
+      form, key: key, idempotency, by: .system, refused: refused)
+    let two = try await accounts.register(
+      form, key: key, idempotency, by: .system, refused: refused)
     #expect(one.status == 201 && !one.isReplayed)
     #expect(two.isReplayed && two.body == one.body)
     let other = try Idempotency.Key(
@@ -281,8 +283,8 @@ struct AccountSecurityTests {
     let now = place.time.now
     let ended = try await place.database.write { connection in
       try connection.execute(
-        "CREATE TABLE purchase(id INTEGER PRIMARY KEY, user_id BLOB REFERENCES user(id)) STRICT")
-      try connection.run("INSERT INTO purchase(user_id) VALUES (?)", [.blob(user.id.bytes)])
+        "CREATE TABLE belonging(id INTEGER PRIMARY KEY, user_id BLOB REFERENCES user(id)) STRICT")
+      try connection.run("INSERT INTO belonging(user_id) VALUES (?)", [.blob(user.id.bytes)])
       return try accounts.erase(user.id, by: .system, at: now, on: connection)
     }
     #expect(ended.isEmpty)

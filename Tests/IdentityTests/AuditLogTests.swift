@@ -3,7 +3,8 @@ import Primitives
 import SQLite
 import Testing
 
-private let author = AuditLog.Author(.user(ID(high: 1, low: 2), .admin, providerID: nil), requestID: "r1")
+private let author = AuditLog.Author(
+  .user(ID(high: 1, low: 2), .admin, providerID: nil), requestID: "r1")
 
 // What a thief of the file might do, and what the verifier says of it.
 private let tamperings: [(sql: String, fault: String)] = [

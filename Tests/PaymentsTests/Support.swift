@@ -231,14 +231,16 @@ struct Till: Sendable {
       principal: .user(.admin, .admin, providerID: nil), route: "refund \(id.text)", key: key,
       body: body)
     return try await desk.refund(
-      id, amountMinor: amount, reason: "asked for", by: .admin, key: keyed, refused: Till.refused)
+      id, amountMinor: amount, reason: "asked for", by: .admin, author: .terminal, key: keyed,
+      refused: Till.refused)
   }
 
   func settle(_ user: ID<UserKind>, key: String) async throws -> Idempotency.Answer {
     let keyed = try Idempotency.Key(
       principal: .user(.admin, .admin, providerID: nil), route: "settle \(user.text)", key: key,
       body: [:])
-    return try await desk.settleDebts(of: user, by: .admin, key: keyed, refused: Till.refused)
+    return try await desk.settleDebts(
+      of: user, by: .admin, author: .terminal, key: keyed, refused: Till.refused)
   }
 
   // MARK: Events

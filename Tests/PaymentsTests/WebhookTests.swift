@@ -1,3 +1,4 @@
+import Identity
 import Ledger
 import Payments
 import Primitives
@@ -102,7 +103,7 @@ struct WebhookTests {
     #expect(try await till.desk.purchases(query).map(\.id) == [bought.id])
     #expect(try await till.desk.events("mismatch", limit: 10).count == 4)
     #expect(till.notes.all.count == 4)
-    #expect(try await till.desk.unflag(bought.id).flag == nil)
+    #expect(try await till.desk.unflag(bought.id, author: .terminal).flag == nil)
     // The right one still counts.
     #expect(try await till.receive(bought.paid) == .applied)
     #expect(try await till.receive(bought.refunded(301)) == .recorded)

@@ -275,9 +275,11 @@ struct Stage: Sendable {
     try await database.read { connection in try LedgerStore.balance(name, on: connection) }
   }
 
-  /// What the verifier finds; nothing in a sound ledger.
+  /// What the verifiers find; nothing in a sound ledger whose sessions fit it.
   func faults() async throws -> [String] {
-    try await database.read { connection in try LedgerVerifier.verify(connection).faults }
+    try await database.read { connection in
+      try LedgerVerifier.verify(connection).faults + SessionVerifier.verify(connection)
+    }
   }
 
   func number(_ sql: String) async throws -> Int64 {

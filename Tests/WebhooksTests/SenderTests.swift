@@ -187,6 +187,26 @@ struct SenderTests {
     #expect(try await next.deliveries(id)[0].text("state") == "delivered")
   }
 
+  @Test("while the record takes nothing, nothing more is sent")
+  func unwritable() async throws {
+    let stage = try await Stage()
+    try await stage.endpoint()
+    for _ in 0..<5 { try await stage.emit() }
+    while try await stage.desk.sender.pump() {}
+    try await stage.write(
+      """
+      CREATE TRIGGER full BEFORE INSERT ON webhook_attempt BEGIN SELECT RAISE(ABORT, 'full'); END
+      """)
+    #expect(try await stage.desk.sender.deliverDue() == 2)
+    #expect(try await stage.desk.sender.deliverDue() == 0)
+    stage.clock.move(milliseconds: WebhookSender.heldMilliseconds)
+    try await stage.write("DROP TRIGGER full")
+    try await stage.rounds(6)
+    #expect(stage.receiver.seen.count == 7)
+    #expect(Set(stage.receiver.seen.map(\.id)).count == 5)
+    #expect(try await stage.number("SELECT count(*) FROM webhook_attempt") == 5)
+  }
+
   @Test("endpoints that never answer hold up nobody else")
   func slowEndpoints() async throws {
     let stage = try await Stage()

@@ -6,6 +6,7 @@ internal import Primitives
 internal import SQLite
 internal import Search
 internal import Sessions
+internal import Webhooks
 
 extension PrivacyRoutes {
   /// One JSON document, sent as it is read: however much there is, it takes up little memory and no long read.
@@ -92,6 +93,13 @@ private struct Export: Sendable {
     try await list("webhookEvents") { (after: Int64?) in
       let page = try await services.sessions.events(about: known, after: after ?? 0, limit: 500)
       return (page.events, page.next)
+    }
+    try await list("webhookDeliveries") { (after: Int64?) in
+      let page = try await services.record.read {
+        try WebhookPersonStore.attempts(
+          about: user.bytes, after: after ?? 0, limit: Export.page, on: $0)
+      }
+      return (page.rows, page.next)
     }
     try put(Array("}".utf8))
   }

@@ -63,6 +63,7 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.grant(
         id, to: .user(user), amount, throughGrants: via == "grants",
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      try note("grant", "user:" + user.text, amount, context, now, connection)
       let balance = try LedgerStore.balance(.user(user), on: connection)
       return answer(201, id, amount, balance)
     }
@@ -84,6 +85,7 @@ struct LedgerAdminRoutes: Sendable {
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
+      if isNew { try note("payout", "provider:" + provider, amount, context, now, connection) }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }
@@ -102,24 +104,25 @@ struct LedgerAdminRoutes: Sendable {
       try LedgerStore.refund(
         id, capture: capture, amount, LedgerOrder(actor: actor(context), reason: reason), at: now,
         on: connection)
+      try note("refund", "transfer:" + capture.text, amount, context, now, connection)
       return answer(201, id, amount, nil)
     }
   }
 
   func freeze(_ context: Context) async throws -> Response {
-    try await setStanding(context) { name, order, now, connection in
+    try await setStanding(context, "frozen") { name, order, now, connection in
       try LedgerStore.freeze(name, order, at: now, on: connection)
     }
   }
 
   func unfreeze(_ context: Context) async throws -> Response {
-    try await setStanding(context) { name, order, now, connection in
+    try await setStanding(context, "unfrozen") { name, order, now, connection in
       try LedgerStore.unfreeze(name, order, at: now, on: connection)
     }
   }
 
   private func setStanding(
-    _ context: Context,
+    _ context: Context, _ action: String,
     _ change: @escaping @Sendable (AccountName, LedgerOrder, Timestamp, Connection) throws -> Void
   ) async throws -> Response {
     try context.admin()
@@ -129,6 +132,8 @@ struct LedgerAdminRoutes: Sendable {
     let given = LedgerOrder(actor: actor(context), reason: try reason(body))
     let now = services.clock.now
     let standing = try await services.record.write { connection in
+      try AuditLog.record(
+        "ledger." + action, on: "user:" + user.text, by: context.author, at: now, on: connection)
       try change(.user(user), given, now, connection)
       return try LedgerStore.standing(.user(user), on: connection)
     }
@@ -156,6 +161,16 @@ struct LedgerAdminRoutes: Sendable {
       throw Refusal(.notFound, "There is no such user.")
     }
     return id
+  }
+
+  /// Notes an order in the audit log, in its own transaction.
+  private func note(
+    _ action: String, _ subject: String, _ amount: Microtokens, _ context: Context,
+    _ now: Timestamp, _ connection: Connection
+  ) throws {
+    try AuditLog.record(
+      "ledger." + action, on: subject, detail: "microtokens=\(amount.count)", by: context.author,
+      at: now, on: connection)
   }
 
   private func actor(_ context: Context) -> [UInt8] { context.principal.userID?.bytes ?? [] }

@@ -134,7 +134,8 @@ struct LedgerRoutes: Sendable {
   func verify(_ context: Context) async throws -> Response {
     try context.admin()
     let report = try await services.auditor.audit()
-    let faults = try await SessionVerifier.faults(in: services.record)
+    var faults = try await SessionVerifier.faults(in: services.record)
+    faults += try await services.record.read { try AuditLog.verify($0).faults }
     return .json([
       "sound": .bool(report.isSound && faults.isEmpty),
       "transfers": .number(report.transferCount), "faults": .strings(report.faults + faults),

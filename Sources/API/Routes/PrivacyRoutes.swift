@@ -31,7 +31,8 @@ struct PrivacyRoutes: Sendable {
       PrivacyRoutes.view(purpose, all.last { $0.purpose == purpose })
     }
     return .json([
-      "consents": .array(current), "history": .array(all.map { PrivacyRoutes.view($0.purpose, $0) }),
+      "consents": .array(current),
+      "history": .array(all.map { PrivacyRoutes.view($0.purpose, $0) }),
     ])
   }
 
@@ -112,15 +113,19 @@ struct PrivacyRoutes: Sendable {
     _ user: ID<UserKind>, forfeits: Bool, at now: Timestamp, on connection: Connection
   ) throws {
     let left = try LedgerStore.balance(.user(user), on: connection).available
-    guard left.count > 0 else { return }
-    guard forfeits else {
+    guard left.count == 0 || forfeits else {
       throw Refusal(
         .balanceNotEmpty, "The account still has tokens; they would be lost.",
         facts: ["availableMicrotokens": .int(left.count)])
     }
-    try LedgerStore.post(
-      ID(at: now, random: services.random), from: .user(user), to: .platform(.platformFees), left,
-      reason: "forfeited at erasure", at: now, on: connection)
+    if left.count > 0 {
+      try LedgerStore.post(
+        ID(at: now, random: services.random), from: .user(user), to: .platform(.platformFees),
+        left, reason: "forfeited at erasure", settles: true, at: now, on: connection)
+    }
+    // Nothing may come to an account that nobody has any more.
+    try LedgerStore.close(
+      .user(user), LedgerOrder(actor: [], reason: "erasure"), at: now, on: connection)
   }
 
   /// Deleted rows are overwritten in the file, but their old pages stand in the write-ahead log until it is cut.

@@ -114,14 +114,15 @@ struct PurchaseRoutes: Sendable {
     }
     return response(
       try await services.payments.refund(
-        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin, key: key,
-        refused: refused(context)))
+        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin,
+        author: author(context), key: key, refused: refused(context)))
   }
 
   func unflag(_ context: Context) async throws -> Response {
     try context.admin()
     try context.known(try context.json(), [])
-    let purchase = try await services.payments.unflag(try purchaseID(context))
+    let purchase = try await services.payments.unflag(
+      try purchaseID(context), author: author(context))
     return .json(.object(purchase.adminJSON))
   }
 
@@ -152,7 +153,7 @@ struct PurchaseRoutes: Sendable {
     try context.known(body, [])
     return response(
       try await services.payments.settleDebts(
-        of: user, by: admin, key: key, refused: refused(context)))
+        of: user, by: admin, author: author(context), key: key, refused: refused(context)))
   }
 
   // MARK: Shared
@@ -174,6 +175,10 @@ struct PurchaseRoutes: Sendable {
   private static func badParameter(_ pointer: String, _ reason: String) -> Refusal {
     Refusal(
       .validationFailed, "A query parameter is not valid.", fields: [.init(pointer, reason)])
+  }
+
+  private func author(_ context: Context) -> AuditLog.Author {
+    AuditLog.Author(context.principal, requestID: context.requestID)
   }
 
   private func key(

@@ -6,6 +6,7 @@ internal import Ledger
 internal import Primitives
 internal import SQLite
 internal import Search
+internal import Webhooks
 
 /// What operators and other servers ask.
 struct SystemRoutes: Sendable {
@@ -29,6 +30,7 @@ struct SystemRoutes: Sendable {
   func metrics(_ context: Context) async throws -> Response {
     let revision = try await services.record.read { try CatalogStore.revision($0) }
     let snapshot = services.indexer.index.snapshot
+    let webhooks = try await services.webhooks.figures()
     let text = metrics.text(gauges: [
       ("waypost_catalog_revision", "Newest revision of the record.", revision),
       ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
@@ -40,6 +42,12 @@ struct SystemRoutes: Sendable {
       (
         "waypost_ledger_sound", "1 where the last verification of the ledger found nothing.",
         services.auditor.report?.isSound == false ? 0 : 1
+      ),
+      ("waypost_webhooks_pending", "Deliveries that wait.", webhooks.pending),
+      ("waypost_webhooks_failing", "Webhooks whose last attempt failed.", webhooks.failing),
+      (
+        "waypost_event_streams", "Open streams of users.",
+        Int64(services.webhooks.userEvents.count)
       ),
     ])
     return Response(

@@ -146,7 +146,8 @@ enum KeysCommand {
           "\(answer["kid"]?.string ?? "")  signs from \(answer["activeFrom"]?.string ?? "")"))
       return .done
     }
-    guard arguments.words.count == 2, arguments.words[1].utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F })
+    guard arguments.words.count == 2,
+      arguments.words[1].utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F })
     else { return misuse() }
     let answer = try await link.json(
       "/v1/admin/signing-keys/\(arguments.words[1])/remove", Array("{}".utf8))

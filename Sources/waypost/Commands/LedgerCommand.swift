@@ -42,7 +42,8 @@ enum LedgerCommand {
         database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
       ).audit()
       let sessions = try await folder.record.read { try SessionVerifier.verify($0) }
-      faults = report.faults + sessions
+      let audit = try await folder.record.read { try AuditLog.verify($0).faults }
+      faults = report.faults + sessions + audit
       count = Int64(report.transferCount)
     }
     if arguments.isSet("json") {
@@ -143,6 +144,9 @@ enum LedgerCommand {
       try LedgerStore.grant(
         id, to: .user(user), amount, throughGrants: false, LedgerOrder(actor: [], reason: reason),
         at: clock.now, on: connection)
+      try AuditLog.record(
+        "ledger.grant", on: "user:" + user.text, detail: "microtokens=\(amount.count)",
+        by: .terminal, at: clock.now, on: connection)
     }
     Terminal.data("granted \(amount.tokens) tokens, transfer \(id.text)")
     return .done
@@ -166,9 +170,15 @@ enum LedgerCommand {
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let now = DataFolder.clock.now
     let (id, isNew) = try await folder.record.write { connection in
-      try LedgerStore.payOut(
+      let booked = try LedgerStore.payOut(
         to: provider, amount, reference: reference, LedgerOrder(actor: [], reason: reason),
         at: now, on: connection)
+      if booked.isNew {
+        try AuditLog.record(
+          "ledger.payout", on: "provider:" + provider, detail: "microtokens=\(amount.count)",
+          by: .terminal, at: now, on: connection)
+      }
+      return booked
     }
     Terminal.data((isNew ? "booked" : "booked before") + ", transfer \(id.text)")
     return .done

@@ -1,0 +1,37 @@
+public import Primitives
+public import SQLite
+
+/// What providers were sent about one person, for that person to read.
+public enum WebhookPersonStore {
+  /// Attempts to deliver events about a user, oldest first, after an event's place in the outbox. Attempts of one
+  /// event come together, so a page may be longer than its limit of events.
+  ///
+  /// - Returns: The rows and where to go on; nil at the end.
+  public static func attempts(
+    about user: [UInt8], after sequence: Int64, limit: Int, on connection: Connection
+  ) throws -> (rows: [JSON], next: Int64?) {
+    let events = try connection.rows(
+      "SELECT seq FROM outbox_route WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+      [.blob(user), .int(sequence), .int(Int64(limit))]
+    ) { $0.int(0) }
+    guard let last = events.last else { return ([], nil) }
+    let rows = try connection.rows(
+      """
+      SELECT o.event_id, o.type, e.provider_id, a.number, a.at_ms, a.status, a.error
+      FROM outbox_route r JOIN outbox o ON o.seq = r.seq
+      JOIN webhook_delivery d ON d.seq = r.seq JOIN webhook_endpoint e ON e.id = d.endpoint_id
+      JOIN webhook_attempt a ON a.delivery_id = d.id
+      WHERE r.user_id = ? AND r.seq > ? AND r.seq <= ? ORDER BY r.seq, a.at_ms, a.number
+      """, [.blob(user), .int(sequence), .int(last)]
+    ) { row -> JSON in
+      [
+        "eventId": .string(row.text(0)), "type": .string(row.text(1)),
+        "providerId": .string(row.text(2)), "attempt": .int(row.int(3)),
+        "at": .string(Timestamp(milliseconds: row.int(4)).rfc3339),
+        "status": row.optionalInt(5).map(JSON.int) ?? .null,
+        "error": .optional(row.optionalText(6)),
+      ]
+    }
+    return (rows, events.count == limit ? last : nil)
+  }
+}
