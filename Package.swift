@@ -131,6 +131,7 @@ let package = Package(
         "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
         "Index", "Primitives",
       ]),
+    .testTarget(name: "APITests", dependencies: ["API", "Primitives"]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
     .testTarget(
       name: "EmbeddingTests", dependencies: ["Embedding", "LinearAlgebra", "Primitives"]),

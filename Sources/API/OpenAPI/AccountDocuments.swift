@@ -15,10 +15,12 @@ enum AccountDocuments {
   private static let signIn: [RouteDocument] = [
     RouteDocument(
       "POST /v1/auth/register", .accounts,
-      words: "Sets the refresh cookie. Where the server sends e-mail the answer is 202, for known addresses too.",
+      words:
+        "Sets the refresh cookie. Where the server sends e-mail the answer is 202, for known addresses too.",
       body: .json(
         .closed([
-          "email": email, "password": password.about("8 characters to 1,024 bytes, not a common one."),
+          "email": email,
+          "password": password.about("8 characters to 1,024 bytes, not a common one."),
           "name?": Schema.text(0...200).orNull,
         ])),
       answers: [

@@ -97,7 +97,9 @@ enum CatalogDocuments {
       ], problems: [.invalidTransition]),
     RouteDocument(
       "POST /v1/admin/tune/rollback", .admin, [.admin],
-      answers: [.json(.object(["model": .any]), "The model before is in use; null is the shipped ranking.")],
+      answers: [
+        .json(.object(["model": .any]), "The model before is in use; null is the shipped ranking.")
+      ],
       problems: [.validationFailed, .invalidTransition]),
     RouteDocument(
       "GET /v1/admin/placements", .admin, [.admin],

@@ -5,7 +5,8 @@ enum ChatDocuments {
   static let all: [RouteDocument] = [
     RouteDocument(
       "POST /v1/chat/discovery", .chat, [.anyone, .conversation],
-      words: "Server-sent events until one of done, error, aborted; exactly one of text, answer and edit.",
+      words:
+        "Server-sent events until one of done, error, aborted; exactly one of text, answer and edit.",
       body: .json(turn),
       answers: [.events("The turn's events, each with an id.")],
       problems: [

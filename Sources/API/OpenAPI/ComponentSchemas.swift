@@ -69,7 +69,8 @@ enum ComponentSchemas {
     ),
     (
       "Conversation",
-      Schema.object(["id": .id]).about("A conversation, with its state and events where it is whole.")
+      Schema.object(["id": .id]).about(
+        "A conversation, with its state and events where it is whole.")
     ),
   ]
 }

@@ -1,13 +1,13 @@
-internal import Primitives
+package import Primitives
 
 /// The API's document as one HTML page, without scripts: a table of contents, the operations by chapter, the
 /// shared schemas.
-struct DocumentPage {
+package struct DocumentPage {
   private let document: JSON
 
-  init(_ document: JSON) { self.document = document }
+  package init(_ document: JSON) { self.document = document }
 
-  var html: String {
+  package var html: String {
     let chapters = chapters
     return """
       <!doctype html>

@@ -41,7 +41,8 @@ enum LedgerDocuments {
     RouteDocument(
       "GET /v1/tokens/transactions", .tokens, [.user, .provider], scopes: read,
       parameters: [
-        account, ListParameters.limit, .query("cursor", Schema.string.about("`nextCursor` of the page before.")),
+        account, ListParameters.limit,
+        .query("cursor", Schema.string.about("`nextCursor` of the page before.")),
         .query("kind", .one(of: "post", "hold", "capture", "void", "expire", "fee", "refund")),
         format,
       ] + period,
@@ -81,7 +82,8 @@ enum LedgerDocuments {
       "GET /v1/admin/ledger/balance", .admin, [.admin], parameters: [anyAccount, at],
       answers: [.json(.ref("Balance"), "Any account's balance.")]),
     RouteDocument(
-      "GET /v1/admin/ledger/statement", .admin, [.admin], parameters: [anyAccount, format] + period,
+      "GET /v1/admin/ledger/statement", .admin, [.admin],
+      parameters: [anyAccount, format] + period,
       answers: [table(.ref("Statement"), "Any account's period.")], problems: [.notFound]),
     order(
       "POST /v1/admin/grants",

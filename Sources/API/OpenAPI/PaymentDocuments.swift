@@ -18,7 +18,9 @@ enum PaymentDocuments {
     RouteDocument(
       "GET /v1/tokens/purchases", .payments, [.user],
       parameters: [ListParameters.limit, ListParameters.before],
-      answers: [.json(ListParameters.page("purchases", of: .ref("Purchase")), "Own, newest first.")],
+      answers: [
+        .json(ListParameters.page("purchases", of: .ref("Purchase")), "Own, newest first.")
+      ],
       problems: [.cursorInvalid]),
     RouteDocument(
       "GET /v1/tokens/purchases/{id}", .payments, [.user],
@@ -29,7 +31,8 @@ enum PaymentDocuments {
       body: .other("application/json", .document),
       answers: [
         .json(.object(["received": .boolean, "result": .string]), "It is stored, or was before.")
-      ], problems: [
+      ],
+      problems: [
         .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
         .paymentsUnavailable,
       ],
@@ -62,7 +65,8 @@ enum PaymentDocuments {
             "id": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
             "state": .string,
           ]), "The processor has it.", status: 201)
-      ], problems: [
+      ],
+      problems: [
         .invalidTransition, .exceedsCapture, .amountOutOfRange, .purchasesNotOffered,
         .paymentsUnavailable,
       ], repeats: .key),
@@ -72,7 +76,8 @@ enum PaymentDocuments {
     RouteDocument(
       "GET /v1/admin/payment-events", .admin, [.admin],
       parameters: [
-        ListParameters.limit, .query("outcome", .one(of: "applied", "waiting", "mismatch", "unknown")),
+        ListParameters.limit,
+        .query("outcome", .one(of: "applied", "waiting", "mismatch", "unknown")),
       ],
       answers: [.json(.object(["events": .list(.document)]), "Events by what became of them.")]),
     RouteDocument(

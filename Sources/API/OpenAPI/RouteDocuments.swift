@@ -10,7 +10,8 @@ package enum RouteDocuments {
     + ChatDocuments.all + PrivacyDocuments.all + AuthorizationDocuments.all
 
   /// By `Route.key`.
-  package static let named = Dictionary(all.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+  package static let named = Dictionary(
+    all.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
 
   /// Codes that are no single route's answer: of an address with another method; of one event among others; of
   /// holds, which sessions alone resolve; and one that is kept for content types.

@@ -99,7 +99,8 @@ enum SessionDocuments {
   private static let live: [RouteDocument] = [
     RouteDocument(
       "POST /v1/sessions/{id}/heartbeat", .sessions, [.session], scopes: run,
-      words: "Every 30 s; the first may carry the launch token, beside the provider's credential or alone.",
+      words:
+        "Every 30 s; the first may carry the launch token, beside the provider's credential or alone.",
       body: .json(
         .closed([
           "seq": .integer(1...Int64.max), "active": .boolean, "launchToken?": .string,

@@ -33,7 +33,8 @@ enum SystemDocuments {
     RouteDocument(
       "GET /openapi.json", .system, words: "With an ETag; `If-None-Match` gives 304.",
       answers: [
-        .json(.object(["openapi": .string, "info": .document, "paths": .document]), "This document."),
+        .json(
+          .object(["openapi": .string, "info": .document, "paths": .document]), "This document."),
         notModified,
       ]),
     RouteDocument(
@@ -46,7 +47,8 @@ enum SystemDocuments {
       "GET /demo/app", .system,
       answers: [.other("text/html; charset=utf-8", "The sandbox provider's page.")]),
     RouteDocument(
-      "GET /demo/app.js", .system, answers: [.other("text/javascript; charset=utf-8", "Its script.")]),
+      "GET /demo/app.js", .system,
+      answers: [.other("text/javascript; charset=utf-8", "Its script.")]),
     RouteDocument(
       "GET /demo/app.css", .system, answers: [.other("text/css; charset=utf-8", "Its style.")]),
   ]
