@@ -79,9 +79,10 @@ enum SearchDocuments {
       body: .json(
         .closed([
           "searchId?": .string,
-          "events": .list(.document, 1...100).about(
-            "Each `{searchId?, kind, serviceId, position?}`; kind is shown, opened, tried or kept. A bad one is refused alone."
-          ),
+          "events": .list(
+            Schema.any.about(
+              "Each `{searchId?, kind, serviceId, position?}`; kind is shown, opened, tried or kept. A bad one is refused alone."
+            ), 1...100),
         ])),
       answers: [
         .json(
