@@ -78,7 +78,7 @@ enum SearchDocuments {
       "POST /v1/events", .search, scopes: read, parameters: [learn],
       body: .json(
         .closed([
-          "searchId?": .string,
+          "searchId?": .string.orNull,
           "events": .list(
             Schema.any.about(
               "Each `{searchId?, kind, serviceId, position?}`; kind is shown, opened, tried or kept. A bad one is refused alone."
