@@ -1,4 +1,4 @@
-internal import Cryptography
+internal import Identity
 internal import Primitives
 internal import SQLite
 
@@ -142,6 +142,10 @@ enum OutboxStore {
   ) throws {
     guard let endpoint = try WebhookStore.endpoint(id, on: connection) else { return }
     try WebhookStore.disable(id, reason, at: now, on: connection)
+    try AuditLog.record(
+      "webhook.disabled", on: "webhook:" + id.text,
+      detail: "provider=\(endpoint.providerID) reason=\(reason.rawValue)", by: .system, at: now,
+      on: connection)
     _ = try add(
       WebhookEvents.disabled,
       [

@@ -50,8 +50,8 @@ public struct WebhookDesk: Sendable {
   /// - Parameter body: The request, read as `WebhookDraft` says.
   /// - Throws: `Refusal` `validation_failed`, also where the provider has ten.
   public func create(
-    _ body: JSON, for provider: String, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    _ body: JSON, for provider: String, by author: AuditLog.Author = .system,
+    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -70,6 +70,7 @@ public struct WebhookDesk: Sendable {
           types: draft.types, algorithm: draft.algorithm, state: .enabled, failures: 0, pending: 0,
           createdAt: now, updatedAt: now, sealed: vault.seal(secret, of: id, random: random))
         try WebhookStore.insert(endpoint, on: connection)
+        try note("created", id, of: provider, by: author, at: now, on: connection)
         return Idempotency.Answer(status: 201, body: JSON.object(view(endpoint, secret)).bytes)
       }
     }
@@ -95,7 +96,8 @@ public struct WebhookDesk: Sendable {
   /// - Parameter body: The request, read as `WebhookChange` says.
   /// - Throws: `Refusal` `not_found`, `validation_failed`.
   public func change(
-    _ id: ID<WebhookEndpointKind>, of provider: String, _ body: JSON
+    _ id: ID<WebhookEndpointKind>, of provider: String, by author: AuditLog.Author = .system,
+    _ body: JSON
   ) async throws -> JSONObject {
     let now = clock.now
     return try await database.write { connection in
@@ -115,17 +117,21 @@ public struct WebhookDesk: Sendable {
       }
       if wakes { endpoint.failures = 0 }
       try WebhookStore.update(endpoint, on: connection)
+      try note("changed", id, of: provider, by: author, at: now, on: connection)
       if wakes { try WebhookStore.revive(id, on: connection) }
       return view(endpoint)
     }
   }
 
   /// Takes an endpoint away; what was on its way to it is dropped.
-  public func remove(_ id: ID<WebhookEndpointKind>, of provider: String) async throws {
+  public func remove(
+    _ id: ID<WebhookEndpointKind>, of provider: String, by author: AuditLog.Author = .system
+  ) async throws {
     let now = clock.now
     try await database.write { connection in
       _ = try own(id, of: provider, on: connection)
       try WebhookStore.delete(id, at: now, on: connection)
+      try note("deleted", id, of: provider, by: author, at: now, on: connection)
     }
   }
 
@@ -133,15 +139,15 @@ public struct WebhookDesk: Sendable {
   ///
   /// - Parameter text: A shared secret that the owner brings along, as JSON text.
   public func rotate(
-    _ id: ID<WebhookEndpointKind>, of provider: String, to text: JSON?,
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    _ id: ID<WebhookEndpointKind>, of provider: String, by author: AuditLog.Author = .system,
+    to text: JSON?, key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
       try idempotency.once(key, at: now, on: connection, refused: refused) {
         var endpoint = try own(id, of: provider, on: connection)
         let given = text?.string.flatMap { WebhookSecret(text: $0) }
-        guard text == nil || given?.algorithm == endpoint.algorithm else {
+        guard text ?? .null == .null || given?.algorithm == endpoint.algorithm else {
           throw Refusal(
             .validationFailed, "The secret is not valid.",
             fields: [
@@ -155,9 +161,20 @@ public struct WebhookDesk: Sendable {
         endpoint.sealed = vault.seal(fresh, of: id, random: random)
         endpoint.updatedAt = now
         try WebhookStore.update(endpoint, on: connection)
+        try note("rotated", id, of: provider, by: author, at: now, on: connection)
         return Idempotency.Answer(status: 200, body: JSON.object(view(endpoint, fresh)).bytes)
       }
     }
+  }
+
+  /// Writes into the log of who did what, in the transaction of what was done.
+  private func note(
+    _ action: String, _ id: ID<WebhookEndpointKind>, of provider: String,
+    by author: AuditLog.Author, at now: Timestamp, on connection: Connection
+  ) throws {
+    try AuditLog.record(
+      "webhook." + action, on: "webhook:" + id.text, detail: "provider=" + provider, by: author,
+      at: now, on: connection)
   }
 
   // MARK: Deliveries

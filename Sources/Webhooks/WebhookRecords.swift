@@ -145,11 +145,11 @@ public struct WebhookDraft: Sendable {
   public static func read(_ body: JSON, under rules: WebhookRules) throws(Refusal) -> WebhookDraft {
     var reader = WebhookFields(body: body, rules: rules)
     let url = reader.url() ?? ""
-    if body["url"] == nil { reader.fail("url", "is missing") }
+    if reader.value("url") == nil { reader.fail("url", "is missing") }
     let types = reader.types() ?? []
     let description = reader.description() ?? ""
     var algorithm = WebhookSecret.Algorithm.hmac
-    if let value = body["algorithm"] {
+    if let value = reader.value("algorithm") {
       if let named = value.string.flatMap(WebhookSecret.Algorithm.init(rawValue:)) {
         algorithm = named
       } else {
@@ -157,7 +157,7 @@ public struct WebhookDraft: Sendable {
       }
     }
     var secret: WebhookSecret?
-    if let value = body["secret"] {
+    if let value = reader.value("secret") {
       secret = value.string.flatMap { WebhookSecret(text: $0) }
       if secret == nil || algorithm != .hmac {
         reader.fail(
@@ -187,8 +187,10 @@ public struct WebhookChange: Sendable {
   {
     var reader = WebhookFields(body: body, rules: rules)
     let (url, types, description) = (reader.url(), reader.types(), reader.description())
-    let isEnabled = body["enabled"]?.bool
-    if body["enabled"] != nil, isEnabled == nil { reader.fail("enabled", "must be true or false") }
+    let isEnabled = reader.value("enabled")?.bool
+    if reader.value("enabled") != nil, isEnabled == nil {
+      reader.fail("enabled", "must be true or false")
+    }
     try reader.finish()
     return WebhookChange(url: url, description: description, types: types, isEnabled: isEnabled)
   }
@@ -205,12 +207,15 @@ private struct WebhookFields {
     self.rules = rules
   }
 
+  /// A field's value; null is as good as left out.
+  func value(_ field: String) -> JSON? { body[field].flatMap { $0 == .null ? nil : $0 } }
+
   mutating func fail(_ field: String, _ reason: String) {
     faults.append(.init("/" + field, reason))
   }
 
   mutating func url() -> String? {
-    guard let value = body["url"] else { return nil }
+    guard let value = value("url") else { return nil }
     guard let url = value.string else {
       fail("url", "must be text")
       return nil
@@ -220,7 +225,7 @@ private struct WebhookFields {
   }
 
   mutating func types() -> [String]? {
-    guard let value = body["types"] else { return nil }
+    guard let value = value("types") else { return nil }
     let types = (value.array ?? []).compactMap(\.string)
     guard let count = value.array?.count, types.count == count, Set(types).count == count,
       types.allSatisfy(WebhookEvents.types.contains)
@@ -232,7 +237,7 @@ private struct WebhookFields {
   }
 
   mutating func description() -> String? {
-    guard let value = body["description"] else { return nil }
+    guard let value = value("description") else { return nil }
     guard let text = value.string, text.unicodeScalars.count <= 200, !text.contains("\0") else {
       fail("description", "must be text of at most 200 characters")
       return nil

@@ -126,6 +126,28 @@ struct DeskTests {
     #expect(try await stage.number("SELECT count(*) FROM webhook_delivery") == 0)
   }
 
+  @Test("who changed what is in the audit log, and so is what Waypost did by itself")
+  func audited() async throws {
+    let stage = try await Stage()
+    let id = try stage.id(try await stage.endpoint())
+    _ = try await stage.desk.change(id, of: "acme", ["description": "ours"])
+    _ = try await stage.desk.rotate(
+      id, of: "acme", to: nil, key: try Stage.key("r"), refused: { Stage.refused($0) })
+    stage.receiver.answer(Stage.hook, .answered(status: 410))
+    try await stage.emit()
+    try await stage.round()
+    try await stage.desk.remove(id, of: "acme")
+    let actions = try await stage.texts("SELECT action FROM audit ORDER BY seq")
+    #expect(
+      actions
+        == [
+          "webhook.created", "webhook.changed", "webhook.rotated", "webhook.disabled",
+          "webhook.deleted",
+        ])
+    let subjects = try await stage.texts("SELECT DISTINCT subject FROM audit")
+    #expect(subjects == ["webhook:" + id.text])
+  }
+
   @Test("a disabled endpoint sends no test and no replay")
   func disabled() async throws {
     let stage = try await Stage()
@@ -135,6 +157,18 @@ struct DeskTests {
     let answer = try await stage.desk.test(
       id, of: "acme", key: try Stage.key("t"), refused: { Stage.refused($0) })
     #expect(answer.status == 409)
+  }
+
+  @Test("null is as good as left out")
+  func nulls() throws {
+    let draft = try WebhookDraft.read(
+      [
+        "url": .string(Stage.hook), "types": .null, "description": .null, "algorithm": .null,
+        "secret": .null,
+      ], under: WebhookRules())
+    #expect(draft.types.isEmpty && draft.algorithm == .hmac && draft.secret == nil)
+    let change = try WebhookChange.read(["url": .null, "enabled": .null], under: WebhookRules())
+    #expect(change.url == nil && change.isEnabled == nil)
   }
 
   static let badDrafts: [(JSON, String)] = [

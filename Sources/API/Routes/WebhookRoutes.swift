@@ -41,7 +41,8 @@ struct WebhookRoutes: Sendable {
     let key = try key(context, body)
     try context.known(body, ["url", "types", "description", "algorithm", "secret"])
     return response(
-      try await desk.create(body, for: provider, key: key, refused: stored(context)))
+      try await desk.create(
+        body, for: provider, by: context.author, key: key, refused: stored(context)))
   }
 
   func read(_ context: Context) async throws -> Response {
@@ -54,12 +55,12 @@ struct WebhookRoutes: Sendable {
     let id = try webhookID(context)
     let body = try context.json()
     try context.known(body, ["url", "types", "description", "enabled"])
-    return .json(.object(try await desk.change(id, of: provider, body)))
+    return .json(.object(try await desk.change(id, of: provider, by: context.author, body)))
   }
 
   func remove(_ context: Context) async throws -> Response {
     let provider = try context.provider()
-    try await desk.remove(try webhookID(context), of: provider)
+    try await desk.remove(try webhookID(context), of: provider, by: context.author)
     return .noContent
   }
 
@@ -71,7 +72,8 @@ struct WebhookRoutes: Sendable {
     try context.known(body, ["secret"])
     return response(
       try await desk.rotate(
-        id, of: provider, to: body["secret"], key: key, refused: stored(context)))
+        id, of: provider, by: context.author, to: body["secret"], key: key,
+        refused: stored(context)))
   }
 
   func test(_ context: Context) async throws -> Response {
