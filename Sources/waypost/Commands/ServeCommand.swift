@@ -29,8 +29,7 @@ enum ServeCommand {
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { log.words(hint) }
     // The port is known only once the server listens, and tokens name it: so the router comes late.
-    let gate = RouterGate(
-      isSecure: (arguments.text("public-url") ?? "").hasPrefix("https://"))
+    let gate = RouterGate(publicURL: arguments.text("public-url"))
     let server: Server
     do {
       server = try Server(
@@ -232,7 +231,7 @@ private final class RouterGate: Sendable {
   private let router = Locked<Router?>(nil)
   private let isSecure: Bool
 
-  init(isSecure: Bool) { self.isSecure = isSecure }
+  init(publicURL: String?) { isSecure = publicURL?.hasPrefix("https://") ?? false }
 
   func open(_ value: Router) { router.set(value) }
 
