@@ -1,3 +1,4 @@
+internal import Authorization
 package import HTTPServer
 internal import Identity
 package import Primitives
@@ -336,11 +337,15 @@ package struct Router: Sendable {
     add("Cross-Origin-Opener-Policy", "same-origin")
     add("Cross-Origin-Resource-Policy", "same-origin")
     add("Cache-Control", "no-store")
-    add(
-      "Content-Security-Policy",
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
-        + "form-action 'self'")
+    add("Content-Security-Policy", Page.policy())
+    if response.status == 401, response.header("WWW-Authenticate") == "Bearer" {
+      // Where a program finds out how to be let in (RFC 9728 section 5.1).
+      response.headers.removeAll { $0.name == "WWW-Authenticate" }
+      let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
+      let address =
+        services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
+      add("WWW-Authenticate", "Bearer resource_metadata=\"\(address)\"")
+    }
     if services.configuration.isSecure {
       add("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     }

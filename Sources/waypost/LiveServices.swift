@@ -1,4 +1,5 @@
 import API
+import Authorization
 import Catalog
 import Chat
 import Cryptography
@@ -52,6 +53,9 @@ enum LiveServices {
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),
       webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      authorization: AuthorizationSettings.server(arguments, folder, keys, publicURL),
+      hub: ProviderHub(database: folder.record, clock: clock, random: random, keys: keys),
+      openID: try AuthorizationSettings.openID(arguments, keys, publicURL),
       configuration: try configuration(arguments, folder, publicURL))
   }
 

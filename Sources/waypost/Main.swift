@@ -72,6 +72,9 @@ struct Command: Sendable {
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
+      name: "clients", usage: "clients add|list|remove",
+      summary: "programs that may ask people to act for them", run: ClientsCommand.run),
+    Command(
       name: "ledger", usage: "ledger verify|balance|statement|grant|payout",
       summary: "verifies and reads the ledger, gives tokens, books payouts",
       run: LedgerCommand.run),

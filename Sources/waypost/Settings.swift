@@ -83,6 +83,15 @@ struct Setting: Sendable {
       "smtp-password", "WAYPOST_SMTP_PASSWORD", nil, .secret, commands: ["serve"],
       "password of that user; from the environment only"),
     Setting(
+      "oidc-issuer", "WAYPOST_OIDC_ISSUER", nil, commands: ["serve"],
+      "OpenID provider that people may sign in through: its https address"),
+    Setting(
+      "oidc-client-id", "WAYPOST_OIDC_CLIENT_ID", nil, commands: ["serve"],
+      "our id at that provider"),
+    Setting(
+      "oidc-secret", "WAYPOST_OIDC_SECRET", nil, .secret, commands: ["serve"],
+      "our secret at that provider; from the environment only"),
+    Setting(
       "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
       "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
     Setting(
@@ -217,7 +226,16 @@ struct Setting: Sendable {
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),
-    Setting("name", nil, nil, commands: ["user", "keys"], "name shown"),
+    Setting("name", nil, nil, commands: ["user", "keys", "clients"], "name shown"),
+    Setting(
+      "redirect-uri", nil, nil, .list, commands: ["clients"],
+      "where a program may be returned to; may be repeated"),
+    Setting(
+      "scopes", nil, nil, commands: ["clients"],
+      "the most that a program may ask for, separated by commas; all of them unless told"),
+    Setting(
+      "confidential", nil, nil, .flag, commands: ["clients"],
+      "a program that keeps a secret, such as a server"),
   ]
 
   static func named(_ flag: String) -> Setting? { all.first { $0.flag == flag } }

@@ -1,4 +1,5 @@
 import API
+import Authorization
 import Catalog
 import Chat
 import Cryptography
@@ -195,6 +196,7 @@ enum ServeCommand {
     await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
     await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
+    await attempt("grants", log) { try await services.authorization.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
     await attempt("answers", log) {
