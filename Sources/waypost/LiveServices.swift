@@ -107,11 +107,11 @@ enum LiveServices {
     return desk
   }
 
-  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  /// What must hold before a user's units are reserved for a session: no freeze, no debt, and the user's own limits.
   @Sendable private static func requireSpendable(
     _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
   ) throws {
-    try StandingStore.requireNotFrozen(user, on: connection)
+    try StandingStore.requireSettled(user, at: now, on: connection)
     try SpendingLimits.require(.user(user), amount, at: now, on: connection)
   }
 
