@@ -100,9 +100,15 @@ extension AuthorizationServer {
     }
     let secret = proof.secret ?? sent
     // Its document says nothing that a code or a refresh token is not bound to already.
-    let client =
-      OAuthClient.isDocument(id)
-      ? OAuthClient(id: id, name: "", redirectURIs: []) : try await self.client(id)
+    let client: OAuthClient
+    if OAuthClient.isDocument(id) {
+      guard WebAddress(id) != nil else {
+        throw OAuthError(.invalidClient, "The client_id is no address of a document.")
+      }
+      client = OAuthClient(id: id, name: "", redirectURIs: [])
+    } else {
+      client = try await self.client(id)
+    }
     let isRight =
       client.isConfidential
       ? Digest.equal(Array((secret ?? "").utf8), Array(clients.secret(of: id).utf8))

@@ -115,7 +115,8 @@ struct Command: Sendable {
       name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
-      name: "openapi", usage: "openapi [--demo]", summary: "prints the API's document (OpenAPI 3.1)",
+      name: "openapi", usage: "openapi [--demo]",
+      summary: "prints the API's document (OpenAPI 3.1)",
       run: OpenAPICommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",

@@ -61,7 +61,8 @@ struct Setting: Sendable {
       commands: ["serve"], "registrations a minute for each address; unless set, as --login-limit"),
     Setting(
       "search-limit", "WAYPOST_SEARCH_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
-      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"),
+      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"
+    ),
     Setting(
       "chat-limit", "WAYPOST_CHAT_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
       "chat turns a minute for each user or address; unless set, a fifth of --rate-limit"),

@@ -53,8 +53,8 @@ def federated(tmp_path_factory):
             yield types.SimpleNamespace(server=server, other=other)
 
 
-def known(place, name, **claims):
-    answer = requests.put(f"{place.other.url}/users/{name}", json=claims, timeout=60)
+def known(place, sub, **claims):
+    answer = requests.put(f"{place.other.url}/users/{sub}", json=claims, timeout=60)
     assert answer.status_code in (200, 201, 204), answer.text
 
 

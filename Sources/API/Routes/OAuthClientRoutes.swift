@@ -38,11 +38,11 @@ struct OAuthClientRoutes: Sendable {
   func add(_ context: Context) async throws -> Response {
     try context.admin()
     let body = try context.json()
-    try context.known(body, ["name", "redirectUris", "scopes", "confidential"])
-    let draft = try OAuthClientRoutes.draft(body)
     let key = try Idempotency.Key(
       principal: context.principal, route: "POST /v1/admin/oauth-clients",
       key: context.request.header("idempotency-key"), body: body)
+    try context.known(body, ["name", "redirectUris", "scopes", "confidential"])
+    let draft = try OAuthClientRoutes.draft(body)
     let (clients, now, random) = (clients, services.clock.now, services.random)
     let answer = try await services.record.write { connection in
       try services.idempotency.once(
