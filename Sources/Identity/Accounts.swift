@@ -140,7 +140,7 @@ public struct Accounts: Sendable {
     }
     let hash = found?.1 ?? decoyHash
     let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight, let user = found?.0 else {
+    guard isRight, var user = found?.0 else {
       let now = clock.now
       guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       note(failureOf: found?.0?.id)
@@ -150,14 +150,18 @@ public struct Accounts: Sendable {
     guard user.frozenAt == nil else {
       throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
     }
-    if PasswordHash.isWeak(hash) { try await rehash(password, of: user.id, instead: hash) }
+    let isWeak = PasswordHash.isWeak(hash)
+    let stored = isWeak ? try await rehash(password, of: user.id, instead: hash) : hash
+    user.proof = SignInProof(hash: stored, role: user.role, providerID: user.providerID)
     return user
   }
 
   /// Parameters have risen since the hash was made: now is the only time that the password is here.
+  ///
+  /// - Returns: The hash made; where another sign-in or a change was faster, it is not the stored one.
   private func rehash(
     _ password: String, of user: ID<UserKind>, instead old: String
-  ) async throws {
+  ) async throws -> String {
     let random = random
     let hash = try await lane.run { PasswordHash.make(password, random: random) }
     try await database.write { connection -> Void in
@@ -165,6 +169,7 @@ public struct Accounts: Sendable {
         "UPDATE user SET password_hash = ? WHERE id = ? AND password_hash = ?",
         [.text(hash), .blob(user.bytes), .text(old)])
     }
+    return hash
   }
 
   func note(failureOf user: ID<UserKind>?) {

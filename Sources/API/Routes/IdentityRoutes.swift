@@ -88,7 +88,8 @@ struct IdentityRoutes: Sendable {
 
   func signedIn(_ user: User, _ context: Context, status: Int) async throws -> Response {
     let client = context.request.header("user-agent") ?? ""
-    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    let token = try await services.refreshTokens.start(
+      for: user.id, client: client, proof: user.proof)
     return answer(user, refresh: token, status: status)
   }
 
