@@ -70,7 +70,9 @@ extension Accounts {
         [.text(role.rawValue), .optional(providerID), .blob(user.bytes)])
       try AuditLog.record(
         "role.changed", on: "user:" + user.text,
-        detail: "\(known.role.rawValue) to \(role.rawValue)", by: author, at: now, on: connection)
+        detail: [(known.role, known.providerID), (role, providerID)].map { role, provider in
+          role.rawValue + (provider.map { "=" + $0 } ?? "")
+        }.joined(separator: " to "), by: author, at: now, on: connection)
       return try LoginStore.endAll(of: user, at: now, on: connection)
     }
   }

@@ -196,6 +196,10 @@ struct AccountSecurityTests {
     let changed = try await accounts.setRole(
       .provider, providerID: "acme", of: user.id, by: .system)
     #expect(changed.role == .provider && changed.providerID == "acme")
+    let rows = try await place.database.read {
+      try AuditLog.entries(below: .max, subject: "user:" + user.id.text, limit: 1, on: $0)
+    }
+    #expect(rows.map(\.detail) == ["user to provider=acme"])
     let isOut = await isIn(device) == false
     #expect(isOut)
   }
