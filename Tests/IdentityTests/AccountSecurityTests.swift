@@ -281,7 +281,7 @@ struct AccountSecurityTests {
     let proof = await refusal { try accounts.requestProof(of: user) }
     #expect(proof?.code == .mailNotConfigured)
     for token in ["", "AAAA", BytesText.base64url([UInt8](repeating: 7, count: 32))] {
-      let refused = await refusal { try await accounts.prove(token, by: .system) }
+      let refused = await refusal { try await accounts.prove(token, password: first, by: .system) }
       #expect(refused?.code == .tokenInvalid)
       let other = await refusal {
         try await accounts.reset(token: token, password: second, by: .system)
