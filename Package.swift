@@ -41,6 +41,7 @@ let package = Package(
         .embedInCode("Migrations/m0010-extend-identity.sql"),
         .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
+        .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -65,6 +66,9 @@ let package = Package(
     .target(
       name: "Identity",
       dependencies: ["Cryptography", "SQLite", "Index", "HTTPClient", "Primitives"]),
+    .target(
+      name: "Authorization",
+      dependencies: ["Identity", "HTTPClient", "Cryptography", "SQLite", "Primitives"]),
     .target(name: "Ledger", dependencies: ["SQLite", "Cryptography", "Index", "Primitives"]),
     .target(
       name: "Sessions",
@@ -90,16 +94,15 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "HTTPServer", "Catalog", "Search", "Identity", "Ledger", "Sessions", "Payments",
-        "Webhooks", "Chat",
-        "SQLite", "Cryptography", "Primitives",
+        "HTTPServer", "Catalog", "Search", "Identity", "Authorization", "Ledger", "Sessions",
+        "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "LinearAlgebra",
-        "Index",
+        "Sessions", "Authorization", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography",
+        "LinearAlgebra", "Index",
         "Primitives",
       ]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
@@ -140,6 +143,11 @@ let package = Package(
     .testTarget(
       name: "IdentityTests",
       dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
+    .testTarget(
+      name: "AuthorizationTests",
+      dependencies: [
+        "Authorization", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
   ],
   cLanguageStandard: .c11
 )

@@ -27,12 +27,13 @@ MODULES = {
     "Search": "Catalog Embedding LinearAlgebra SQLite Index Cryptography",
     "Audit": "SQLite Cryptography Index", "Ledger": "SQLite Cryptography Index",
     "Identity": "Audit Cryptography SQLite Index HTTPClient",
+    "Authorization": "Identity HTTPClient Cryptography SQLite",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
     "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
     "Webhooks": "Identity Ledger HTTPClient Cryptography SQLite",
     "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
-    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Ledger Sessions Payments Webhooks Insight Chat"
+    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Webhooks Insight Chat"
 }
 MODULES["waypost"] = " ".join(MODULES) + " Foundation"
 EVERYWHERE = {"Primitives", "Glibc", "Dispatch", "Synchronization"}

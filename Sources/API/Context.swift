@@ -155,7 +155,8 @@ package struct Route: Sendable {
   /// Whether a bearer credential is looked at. A stale one must not keep anybody from signing in or out, nor a
   /// probe from its answer.
   var usesBearer: Bool {
-    budget != .none && (!path.hasPrefix("/v1/auth/") || path.hasPrefix("/v1/auth/sessions"))
+    budget != .none && !path.hasPrefix("/oauth/")
+      && (!path.hasPrefix("/v1/auth/") || path.hasPrefix("/v1/auth/sessions"))
   }
 
   /// The parameters where the path fits the pattern, else nil.

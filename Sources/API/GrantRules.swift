@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Identity
 internal import Primitives
 internal import Search
@@ -13,6 +14,11 @@ enum GrantRules {
         throw Refusal(.forbidden, "This key may only search.")
       }
     }
+    if let part = grant.part, route.path != part {
+      // A token for one part of the server must not be worth anything at another (RFC 8707).
+      throw Refusal(.tokenInvalid, "This token is for \(part) only.")
+    }
+    if grant.isThirdParty, route.path.hasSuffix("/extend") { throw spending }
     let isOwn = route.path == "/v1/me" || route.path.hasPrefix("/v1/me/")
     if isOwn || route.path.hasPrefix("/v1/admin/") {
       throw Refusal(.forbidden, "This is for people who have signed in, not for API keys.")
@@ -20,11 +26,18 @@ enum GrantRules {
     guard let scopes = grant.scopes else { return }
     let needed = needed(route.method, route.path)
     guard !scopes.isDisjoint(with: needed) else {
-      let words = needed.map(\.rawValue).sorted().joined(separator: " or ")
+      let words = needed.map(\.rawValue).sorted().joined(separator: " ")
       throw Refusal(
         .forbidden,
-        needed.isEmpty ? "This is not for API keys." : "The key needs the scope \(words).")
+        needed.isEmpty
+          ? "This is not for API keys or programs." : "This needs the scope \(words).",
+        facts: needed.isEmpty ? [:] : ["scope": .string(words)])
     }
+  }
+
+  /// `trials:start` is for what the platform pays for.
+  static var spending: Refusal {
+    Refusal(.forbidden, "A program may start trials, not paid sessions.")
   }
 
   /// The scopes of which one opens a route.
@@ -32,6 +45,8 @@ enum GrantRules {
     if discovery.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
       return [.discoveryRead]
     }
+    // Each tool asks for its own.
+    if path == AuthorizationServer.toolsPart { return Scope.ofPeople }
     if path.hasPrefix("/v1/proposals") { return [.trialsStart] }
     if path.hasPrefix("/v1/sessions") { return session(method, path) }
     if path.hasPrefix("/v1/provider/services") { return [.listingsWrite] }

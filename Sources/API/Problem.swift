@@ -9,6 +9,11 @@ package enum Problem {
     if let seconds = refusal.retryAfterSeconds {
       headers.append((name: "Retry-After", value: String(seconds)))
     }
+    if refusal.code == .forbidden, let scope = refusal.facts["scope"]?.string {
+      // What a program would have to ask its person for (RFC 6750 section 3.1).
+      let words = "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""
+      headers.append((name: "WWW-Authenticate", value: words))
+    }
     if refusal.code.status == 401 { headers.append((name: "WWW-Authenticate", value: "Bearer")) }
     return Response(
       status: refusal.code.status, headers: headers,

@@ -20,6 +20,10 @@ package enum RouteTable {
     routes += AccountRoutes(services: services).routes
     routes += PrivacyRoutes(services: services).routes
     routes += AdminRoutes(services: services).routes
+    routes += OAuthRoutes(services: services).routes
+    routes += OAuthClientRoutes(services: services).routes
+    routes += ProviderHubRoutes(services: services).routes
+    routes += OpenIDRoutes(services: services).routes
     if services.configuration.isDemo { routes += SandboxRoutes.all }
     // Last: it describes all the others.
     routes += OpenAPIRoutes(describing: routes, version: services.configuration.version).all
@@ -125,5 +129,6 @@ package enum RouteTable {
   /// Routes whose bearer may be a session token, which is no account's.
   static func takesSessionToken(_ path: String) -> Bool {
     ["/heartbeat", "/pause", "/resume", "/complete"].contains { path.hasSuffix($0) }
+      || ProviderHubRoutes.takesSessionToken(path)
   }
 }

@@ -1,3 +1,4 @@
+internal import Authorization
 package import HTTPServer
 internal import Identity
 package import Primitives
@@ -327,28 +328,21 @@ package struct Router: Sendable {
 
   /// Headers of every answer (specification core, 7).
   private func decorate(_ response: inout Response, _ request: Request, _ requestID: String) {
-    func add(_ name: String, _ value: String) {
-      if response.header(name) == nil { response.headers.append((name: name, value: value)) }
+    response.addHeader("X-Request-Id", requestID)
+    response.addSafetyHeaders(isSecure: services.configuration.isSecure)
+    if response.status == 401, response.header("WWW-Authenticate") == "Bearer" {
+      // Where a program finds out how to be let in (RFC 9728 section 5.1).
+      response.headers.removeAll { $0.name == "WWW-Authenticate" }
+      let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
+      let address =
+        services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
+      response.addHeader("WWW-Authenticate", "Bearer resource_metadata=\"\(address)\"")
     }
-    add("X-Request-Id", requestID)
-    add("X-Content-Type-Options", "nosniff")
-    add("Referrer-Policy", "no-referrer")
-    add("Cross-Origin-Opener-Policy", "same-origin")
-    add("Cross-Origin-Resource-Policy", "same-origin")
-    add("Cache-Control", "no-store")
-    add(
-      "Content-Security-Policy",
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
-        + "form-action 'self'")
-    if services.configuration.isSecure {
-      add("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    }
-    add("Vary", "Origin")
+    response.addHeader("Vary", "Origin")
     if let origin = request.header("origin"), isAllowed(origin: origin) {
-      add("Access-Control-Allow-Origin", origin)
-      add("Access-Control-Allow-Credentials", "true")
-      add(
+      response.addHeader("Access-Control-Allow-Origin", origin)
+      response.addHeader("Access-Control-Allow-Credentials", "true")
+      response.addHeader(
         "Access-Control-Expose-Headers",
         "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
     }

@@ -1,3 +1,4 @@
+package import Authorization
 package import Chat
 package import Identity
 package import Ledger
@@ -25,6 +26,10 @@ package struct Services: Sendable {
   package let tuner: MarketplaceTuner
   package let payments: PaymentDesk
   package let webhooks: WebhookDesk
+  package let authorization: AuthorizationServer
+  package let hub: ProviderHub
+  /// Sign-in through another service, where the operator has named one.
+  package let openID: OpenIDClient?
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
@@ -38,6 +43,7 @@ package struct Services: Sendable {
     refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
     engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
     tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    authorization: AuthorizationServer, hub: ProviderHub, openID: OpenIDClient?,
     configuration: Configuration
   ) {
     self.record = record
@@ -55,6 +61,9 @@ package struct Services: Sendable {
     self.tuner = tuner
     self.payments = payments
     self.webhooks = webhooks
+    self.authorization = authorization
+    self.hub = hub
+    self.openID = openID
     self.configuration = configuration
     auditor = LedgerAuditor(
       database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))

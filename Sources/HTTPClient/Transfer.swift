@@ -44,6 +44,7 @@ public enum InboundPart: Sendable {
 public final class TransferNotes: Sendable {
   private struct State {
     var retryAfterSeconds: Int?
+    var cacheControl = ""
     var isAddressRefused = false
   }
 
@@ -54,12 +55,16 @@ public final class TransferNotes: Sendable {
 
   /// Seconds that the answer's `Retry-After` asks for, where it has one.
   public var retryAfterSeconds: Int? { state.withLock { $0.retryAfterSeconds } }
+  /// The answer's `Cache-Control`, empty where it has none.
+  public var cacheControl: String { state.withLock { $0.cacheControl } }
   /// Whether an address of the host was one that the transfer may not connect to.
   public var isAddressRefused: Bool { state.withLock { $0.isAddressRefused } }
 
   func note(retryAfterSeconds seconds: Int) {
     if seconds > 0 { state.withLock { $0.retryAfterSeconds = seconds } }
   }
+
+  func note(cacheControl text: String) { state.withLock { $0.cacheControl = text } }
 
   func noteRefusedAddress() { state.withLock { $0.isAddressRefused = true } }
 }

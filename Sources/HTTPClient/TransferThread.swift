@@ -207,6 +207,9 @@ private final class EasyTransfer {
   /// Tells the reader how it ended.
   func finish(_ code: CURLcode) {
     notes?.note(retryAfterSeconds: ccurl_retry_after(handle))
+    if let text = ccurl_header(handle, "Cache-Control") {
+      notes?.note(cacheControl: String(cString: text))
+    }
     if sink.isTooLarge { return sink.fail(.tooLarge) }
     switch code {
     case CURLE_OK, CURLE_ABORTED_BY_CALLBACK: sink.finish(status: ccurl_status(handle))

@@ -72,6 +72,26 @@ public struct RefreshTokens: Sendable {
     }
   }
 
+  /// Whose login a token is of, without using it up: for pages that only a browser with the login may see.
+  public func owner(of token: String) async throws -> (user: ID<UserKind>, login: ID<LoginKind>)? {
+    let now = clock.now.milliseconds
+    guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { return nil }
+    let family = Array(bytes[..<16])
+    let generation = bytes[16..<24].reduce(Int64(0)) { $0 << 8 | Int64($1) }
+    return try await database.read { connection in
+      guard let row = try read(family, connection), row.revoked == nil,
+        Digest.equal(Array(token.utf8), Array(self.token(family, generation, row.seed).utf8)),
+        generation == row.generation
+          || (generation == row.generation - 1
+            && now - row.rotated <= RefreshTokens.repeatMilliseconds),
+        now - row.rotated <= RefreshTokens.idleMilliseconds,
+        now - row.created <= RefreshTokens.absoluteMilliseconds,
+        let user = ID<UserKind>(bytes: row.user), let login = ID<LoginKind>(bytes: family)
+      else { return nil }
+      return (user, login)
+    }
+  }
+
   /// The next token and whose it is.
   /// - Throws: `Refusal` `token_invalid`; the whole login is then ended where an old token came back.
   public func rotate(_ token: String) async throws -> (user: ID<UserKind>, token: String) {

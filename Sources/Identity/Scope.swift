@@ -38,9 +38,20 @@ public struct Grant: Sendable, Equatable {
   public let filters: [String]
   /// Requests a minute, or nil for the server's own limit.
   public let perMinute: Int?
+  /// The part of the server that a third party's token is for, such as `/mcp`; nil for all of it.
+  public let part: String?
+
+  /// Whether a third party's program has it, which may not spend what is the person's.
+  public var isThirdParty: Bool { name.hasPrefix(Grant.thirdPartyPrefix) }
+  /// How the names of programs' bounds begin.
+  static let thirdPartyPrefix = "oauth:"
 
   /// Bounds.
-  public init(name: String, scopes: Set<Scope>?, filters: [String] = [], perMinute: Int? = nil) {
+  public init(
+    name: String, scopes: Set<Scope>?, filters: [String] = [], perMinute: Int? = nil,
+    part: String? = nil
+  ) {
+    self.part = part
     self.name = name
     self.scopes = scopes
     self.filters = filters

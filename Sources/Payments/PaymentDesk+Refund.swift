@@ -55,6 +55,9 @@ extension PaymentDesk {
       if let answer = try replay(key, at: now, refused, on: connection) { return (answer, nil) }
       if let begun = try RefundStore.refund(requestKey: key.fingerprint, on: connection) {
         try PaymentDesk.require(begun.bodyHash == key.bodyDigest)
+        guard now < begun.createdAt + PaymentDesk.processorKeyMilliseconds else {
+          return (try forgotten(key, at: now, refused: refused, on: connection), nil)
+        }
         return (nil, begun)
       }
       guard processor != nil else { throw PaymentDesk.notOffered }
@@ -68,6 +71,18 @@ extension PaymentDesk {
         }
         return (answer, nil)
       }
+    }
+  }
+
+  /// The answer where the processor may have forgotten the refund's key: to ask again could refund twice.
+  private func forgotten(
+    _ key: Idempotency.Key, at now: Timestamp, refused: Refused, on connection: Connection
+  ) throws -> Idempotency.Answer {
+    try idempotency.once(key, at: now, on: connection, refused: refused) {
+      throw Refusal(
+        .invalidTransition,
+        "The payment processor never said what became of this refund, and asking again could refund twice. Look there, then send what is missing with a new key."
+      )
     }
   }
 

@@ -11,6 +11,8 @@ internal import Synchronization
 public struct PaymentDesk: Sendable {
   /// How long a keyed request is known again, as long as its answer is kept.
   static let keptMilliseconds = Idempotency.keptMilliseconds
+  /// How long the processor certainly knows a key again: it promises 24 hours (docs.stripe.com/api/idempotent_requests).
+  static let processorKeyMilliseconds: Int64 = 23 * 3_600_000
   /// How long an event waits for its purchase; the processor itself gives up after three days.
   static let waitingMilliseconds: Int64 = 90 * 86_400_000
   /// Purchases of one user that may wait to be paid at once, of the last 24 hours.

@@ -86,6 +86,18 @@ struct PurchaseLedger {
     return rest
   }
 
+  /// Has the user pay what is owed before anything is spent: what a session held when the money went back is
+  /// released later, and grants come at any time.
+  static func collectDebts(
+    of userID: ID<UserKind>, at now: Timestamp, on connection: Connection
+  ) throws {
+    // Each collection appends a movement: the ledger's length is a cause that never comes again.
+    let length = try connection.first("SELECT coalesce(max(seq), 0) FROM transfer") { $0.int(0) }
+    let cause = "before spending \(userID.text) \(length ?? 0)"
+    _ = try PurchaseLedger(cause: cause, reason: "debt paid", now: now, connection: connection)
+      .collect(from: userID)
+  }
+
   private func post(
     _ step: String, from debit: AccountName, to credit: AccountName, _ amount: Microtokens,
     reason given: String? = nil

@@ -16,6 +16,16 @@ public enum StandingStore {
     }
   }
 
+  /// What must hold before a user's units are reserved: the account is not frozen, and its debts are paid first.
+  ///
+  /// - Throws: `Refusal` `account_frozen`.
+  public static func requireSettled(
+    _ user: ID<UserKind>, at now: Timestamp, on connection: Connection
+  ) throws {
+    try requireNotFrozen(user, on: connection)
+    try PurchaseLedger.collectDebts(of: user, at: now, on: connection)
+  }
+
   /// Since when the user is frozen, or nil.
   public static func frozenSince(
     _ user: ID<UserKind>, on connection: Connection
@@ -28,15 +38,31 @@ public enum StandingStore {
 
   /// Frozen once stays frozen, since the first time, until it is lifted.
   static func freeze(_ user: ID<UserKind>, at now: Timestamp, on connection: Connection) throws {
-    let order = LedgerOrder(actor: [], reason: "disputed payment")
+    let order = LedgerOrder(actor: [], reason: disputeReason)
     try LedgerStore.freeze(.user(user), order, at: now, on: connection)
   }
 
-  /// - Parameter admin: Who settled it; nil where the disputed money came back.
+  private static let disputeReason = "disputed payment"
+
+  private static func isFrozenByDispute(
+    _ user: ID<UserKind>, on connection: Connection
+  ) throws -> Bool {
+    let account = AccountName.user(user)
+    return try connection.first(
+      """
+      SELECT o.actor = x'' AND o.reason = ? FROM ledger_order o JOIN account a ON a.id = o.account
+      WHERE a.kind = ? AND a.owner = ? AND o.action = 'freeze' ORDER BY o.seq DESC LIMIT 1
+      """, [.text(disputeReason), .text(account.kind.rawValue), .blob(account.owner)]
+    ) { $0.int(0) == 1 } ?? false
+  }
+
+  /// - Parameter admin: Who settled it; nil where the disputed money came back: that lifts no freeze of an admin's.
   static func lift(
     _ user: ID<UserKind>, by admin: ID<UserKind>?, at now: Timestamp, on connection: Connection
   ) throws {
-    guard try frozenSince(user, on: connection) != nil else { return }
+    guard try frozenSince(user, on: connection) != nil,
+      try admin != nil || isFrozenByDispute(user, on: connection)
+    else { return }
     let order = LedgerOrder(
       actor: admin?.bytes ?? [], reason: admin == nil ? "dispute closed" : "debt settled")
     try LedgerStore.unfreeze(.user(user), order, at: now, on: connection)

@@ -65,12 +65,16 @@ extension SessionDesk {
     guard Digest.equal(expected, row.signature) else {
       throw Refusal(.internal, "The proposal's signature does not verify.")
     }
-    // A listing that is gone, or does not offer this any more, has changed like any other.
-    let found = try? terms(of: row.wish, on: connection)
-    guard let terms = found, terms.hash == row.termsHash else {
-      throw Refusal(
-        .proposalStale, "The listing or its terms have changed; ask for a new proposal.")
+    let stale = Refusal(
+      .proposalStale, "The listing or its terms have changed; ask for a new proposal.")
+    let terms: SessionTerms
+    do {
+      terms = try self.terms(of: row.wish, on: connection)
+    } catch is Refusal {
+      // A listing that is gone, or does not offer this any more, has changed like any other.
+      throw stale
     }
+    guard terms.hash == row.termsHash else { throw stale }
     if !terms.isPaid { try requireTrial(of: terms, by: user, at: now, on: connection) }
     let record = try open(terms, by: user, at: now, on: connection)
     try connection.run(

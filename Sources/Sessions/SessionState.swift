@@ -225,7 +225,9 @@ public struct SessionState: Sendable, Equatable {
   ///
   /// - Returns: The effects; none where the event only repeats what led here.
   /// - Throws: `Refusal` `invalid_transition` for a pair that the table does not list.
-  public mutating func apply(_ event: Event, at now: Int64) throws(Refusal) -> [Effect] {
+  public mutating func apply(_ event: Event, at moment: Int64) throws(Refusal) -> [Effect] {
+    // The clock may be set back, and writes wait in a queue: no time may be metered twice.
+    let now = max(moment, lastActivity ?? createdAt)
     switch (phase, event) {
     case (.pending, .validate):
       phase = .active

@@ -1,4 +1,5 @@
 import API
+import Authorization
 import Catalog
 import Chat
 import Cryptography
@@ -52,6 +53,9 @@ enum LiveServices {
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),
       webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      authorization: AuthorizationSettings.server(arguments, folder, keys, publicURL),
+      hub: ProviderHub(database: folder.record, clock: clock, random: random, keys: keys),
+      openID: try AuthorizationSettings.openID(arguments, keys, publicURL),
       configuration: try configuration(arguments, folder, publicURL))
   }
 
@@ -103,11 +107,11 @@ enum LiveServices {
     return desk
   }
 
-  /// What must hold before a user's units are reserved for a session: no open dispute, and the user's own limits.
+  /// What must hold before a user's units are reserved for a session: no freeze, no debt, and the user's own limits.
   @Sendable private static func requireSpendable(
     _ user: ID<UserKind>, _ amount: Microtokens, _ now: Timestamp, _ connection: Connection
   ) throws {
-    try StandingStore.requireNotFrozen(user, on: connection)
+    try StandingStore.requireSettled(user, at: now, on: connection)
     try SpendingLimits.require(.user(user), amount, at: now, on: connection)
   }
 

@@ -72,6 +72,9 @@ struct Command: Sendable {
       summary: "signing keys and providers' API keys",
       run: KeysCommand.run),
     Command(
+      name: "clients", usage: "clients add|list|remove",
+      summary: "programs that may ask people to act for them", run: ClientsCommand.run),
+    Command(
       name: "ledger", usage: "ledger verify|balance|statement|grant|payout",
       summary: "verifies and reads the ledger, gives tokens, books payouts",
       run: LedgerCommand.run),
@@ -112,7 +115,8 @@ struct Command: Sendable {
       name: "bench", usage: "bench embed|text|vectors|search|http|index...|ledger|counts",
       summary: "measures speed beside its peers', and counts that repeat", run: BenchCommand.run),
     Command(
-      name: "openapi", usage: "openapi [--demo]", summary: "prints the API's document (OpenAPI 3.1)",
+      name: "openapi", usage: "openapi [--demo]",
+      summary: "prints the API's document (OpenAPI 3.1)",
       run: OpenAPICommand.run),
     Command(
       name: "version", usage: "version", summary: "prints the versions",

@@ -61,7 +61,8 @@ struct Setting: Sendable {
       commands: ["serve"], "registrations a minute for each address; unless set, as --login-limit"),
     Setting(
       "search-limit", "WAYPOST_SEARCH_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
-      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"),
+      "searches and suggestions a second for each user, key or address; unless set 50, or 0 with --rate-limit 0"
+    ),
     Setting(
       "chat-limit", "WAYPOST_CHAT_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
       "chat turns a minute for each user or address; unless set, a fifth of --rate-limit"),
@@ -82,6 +83,15 @@ struct Setting: Sendable {
     Setting(
       "smtp-password", "WAYPOST_SMTP_PASSWORD", nil, .secret, commands: ["serve"],
       "password of that user; from the environment only"),
+    Setting(
+      "oidc-issuer", "WAYPOST_OIDC_ISSUER", nil, commands: ["serve"],
+      "OpenID provider that people may sign in through: its https address"),
+    Setting(
+      "oidc-client-id", "WAYPOST_OIDC_CLIENT_ID", nil, commands: ["serve"],
+      "our id at that provider"),
+    Setting(
+      "oidc-secret", "WAYPOST_OIDC_SECRET", nil, .secret, commands: ["serve"],
+      "our secret at that provider; from the environment only"),
     Setting(
       "anonymous-mb", "WAYPOST_ANONYMOUS_MB", "64", .integer(0...1_000_000), commands: ["serve"],
       "megabytes of conversation an address may store a day without signing in; 0 lifts it"),
@@ -217,7 +227,16 @@ struct Setting: Sendable {
     Setting("role", nil, nil, commands: ["user"], "admin, provider or user"),
     Setting("email", nil, nil, commands: ["user"], "e-mail of the account"),
     Setting("provider", nil, nil, commands: ["user", "keys"], "id of the provider"),
-    Setting("name", nil, nil, commands: ["user", "keys"], "name shown"),
+    Setting("name", nil, nil, commands: ["user", "keys", "clients"], "name shown"),
+    Setting(
+      "redirect-uri", nil, nil, .list, commands: ["clients"],
+      "where a program may be returned to; may be repeated"),
+    Setting(
+      "scopes", nil, nil, commands: ["clients"],
+      "the most that a program may ask for, separated by commas; all of them unless told"),
+    Setting(
+      "confidential", nil, nil, .flag, commands: ["clients"],
+      "a program that keeps a secret, such as a server"),
   ]
 
   static func named(_ flag: String) -> Setting? { all.first { $0.flag == flag } }

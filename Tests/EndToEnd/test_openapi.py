@@ -104,9 +104,11 @@ def test_the_command_prints_the_document(document):
 # What schemathesis leaves alone, and why.
 LEFT_OUT = [
     "/v1/admin/(import|index|tune|backups|signing-keys)",  # minutes of work, or the keys of its own tokens
-    "/v1/(me|provider)/events", "/v1/me/export",  # streams without an end; answers of any size
+    "/v1/me/(events|export)",  # a stream without an end; an answer of any size
     "/v1/me/password", "/v1/auth/sessions",  # would end the logins that it tries with
 ]
+# What stays readable when it has ended: a DELETE there is no end of the object.
+STAYS = ["/v1/sessions/{id}", "/v1/me/keys/{id}"]
 CHECKS = ["not_a_server_error", "status_code_conformance", "content_type_conformance",
           "response_schema_conformance", "ignored_auth", "use_after_free", "negative_data_rejection",
           "object_level_authorization", "told_why_it_is_unavailable"]
@@ -127,7 +129,11 @@ peers = ["alpha", "beta"]
 expected-statuses = {refused}
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 503]
-""")
+""" + "".join(f"""
+[[operations]]
+include-path = "{path}"
+checks.use_after_free.enabled = false
+""" for path in STAYS))
     return folder / "schemathesis.toml"
 
 
@@ -137,8 +143,7 @@ def test_schemathesis_finds_nothing(house, tmp_path):
                "run", house.url + "/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", count,
                "--phases", "coverage,fuzzing,stateful", "--seed", os.environ.get("WAYPOST_SEED", "1"),
                "--request-timeout", "15", "--no-color", "--warnings", "off"]
-    for pattern in LEFT_OUT:
-        command += ["--exclude-path-regex", pattern]
+    command += ["--exclude-path-regex", "|".join(LEFT_OUT)]  # given twice, the last one counts
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "schema_hooks", "PYTHONPATH": os.path.dirname(__file__)}
     done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]

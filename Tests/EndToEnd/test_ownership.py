@@ -12,7 +12,7 @@ SECRET = "zanzibar-heron"  # stands in everything private that the owner has
 METHODS = {"get", "put", "post", "delete", "patch"}
 # What is everybody's, and what is always the caller's own.
 PUBLIC = {"/v1/services/{id}", "/v1/services/{id}/similar", "/v1/providers/{id}"}
-OWN = {"/v1/me/consents/{purpose}"}
+OWN = {"/v1/me/consents/{purpose}", "/v1/me/consents/providers/{id}"}
 
 
 class World:
@@ -33,7 +33,9 @@ class World:
         chat.say(f"{SECRET} images")
         ids["/v1/chat/conversations/{id}"] = chat.id
         ids["/v1/proposals/{id}"] = user.propose("adobe-speech-enhancer")["id"]
-        ids["/v1/sessions/{id}"] = self.active(user, "acuity-scheduling")[0]
+        ids["/v1/sessions/{id}"], token, pairwise = self.active(user, "acuity-scheduling")
+        ids["/v1/users/{providerUserId}"] = pairwise
+        Account(self.server, token).post("/v1/sso/provision", {})
         self.foreign_token = self.active(self.other, "acuity-scheduling")[1]
         made = user.post("/v1/me/keys", {"name": SECRET}, key=fresh())
         assert made.status_code == 201, made.text
@@ -53,25 +55,30 @@ class World:
         body = {"kind": "pin", "serviceId": "acuity-scheduling", "terms": [SECRET]}
         assert self.admin.put("/v1/admin/placements/own", body).status_code == 201
         ids["/v1/admin/placements/{id}"] = "own"
+        program = {"name": SECRET, "redirectUris": ["https://example.com/back"]}
+        made = self.admin.post("/v1/admin/oauth-clients", program, key=fresh())
+        assert made.status_code == 201, made.text
+        ids["/v1/admin/oauth-clients/{id}"] = made.json()["id"]
         ids["/v1/admin/signing-keys/{id}"] = self.server.get("/.well-known/jwks.json").json()["keys"][0]["kid"]
 
     def active(self, account, service):
-        """A session that its provider has started, and its token."""
+        """A session that its provider has started, its token, and the user as the provider knows it."""
         session = account.confirm(account.propose(service)["id"]).json()
         launch = re.search("marketplace_session=([^&]+)", session["redirectUrl"]).group(1)
         started = self.sandbox.post("/v1/sessions/validate", {"token": launch})
         assert started.status_code == 200, started.text
-        return session["id"], started.json()["token"]
+        return session["id"], started.json()["token"], started.json()["userId"]
 
     def path(self, template):
         """The template with the owner's ids; a route that this test does not know fails it."""
         for prefix, value in self.ids.items():
             if template == prefix or template.startswith(prefix + "/"):
-                return template.replace("{id}", value).replace("{deliveryId}", self.ids["deliveryId"])
-        if re.match(r"/v1/admin/(users|accounts|chargebacks)/|/v1/users/", template):
+                template = template.replace("{deliveryId}", self.ids["deliveryId"])
+                return re.sub(r"\{\w+\}", value, template)
+        if re.match(r"/v1/admin/(users|accounts|chargebacks)/", template):
             return re.sub(r"\{\w+\}", self.ids["user"], template)
-        if template.startswith(("/v1/tokens/purchases/", "/v1/admin/purchases/")):
-            # There is no payment processor here: an id that nobody has.
+        if template.startswith(("/v1/tokens/purchases/", "/v1/admin/purchases/", "/v1/me/apps/")):
+            # There is no payment processor and no program here: an id that nobody has.
             return template.replace("{id}", self.ids["user"])
         raise AssertionError(f"say in World.make whose {template} is")
 
@@ -134,7 +141,8 @@ def test_the_owners_see_what_is_theirs(world):
     """Else the refusals below would say nothing."""
     seen = 0
     for method, template, operation in world.routes():
-        if method != "GET" or "purchases" in template or template.endswith("/stream"):
+        # A profile needs the person's consent, which nobody has given.
+        if method != "GET" or re.search("purchases|/v1/users/", template) or template.endswith("/stream"):
             continue
         callers = set(operation["x-callers"])
         owner = world.admin if callers == {"admin"} else world.alpha if callers == {"provider"} else world.user

@@ -171,6 +171,13 @@ def test_every_answer_has_the_headers_that_keep_it_safe(house, path):
     assert "Strict-Transport-Security" not in answer.headers, "plain loopback has no TLS to hold to"
 
 
+def test_what_never_becomes_a_request_is_refused_safely_too(house):
+    answer = house.get("/healthz?a=" + "a" * 9_000)
+    assert answer.status_code == 414 and answer.headers["Content-Type"] == "application/problem+json"
+    wanted = {**HEADERS, "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"}
+    assert {name: answer.headers.get(name) for name in wanted} == wanted
+
+
 def test_https_is_held_to_for_a_year(small):
     with Server(small, "--public-url", "https://waypost.example", "--trusted-proxies", "127.0.0.1") as server:
         for path in ("/healthz", "/nowhere", "/v1/me"):

@@ -100,6 +100,62 @@ struct ChargebackTests {
     #expect(try await till.faults().isEmpty)
   }
 
+  @Test("by a refund while all is held is paid before anything else is spent")
+  func heldAndReleased() async throws {
+    let till = try Till()
+    let bought = try await till.buy(100, key: "one")
+    try await till.receive(bought.paid)
+    let now = till.clock.now
+    try await till.database.write { connection throws in
+      _ = try LedgerStore.hold(
+        ID(high: 6, low: 6), reference: [1], from: .user(ID<UserKind>.anna), to: .provider("shop"),
+        Microtokens(bought.microtokens), expiresAt: now + 60_000, reason: "session", at: now,
+        on: connection)
+    }
+    try await till.receive(bought.refunded(300))
+    #expect(try await till.balance(.losses) == -100_000_000)
+    #expect(try await till.isFrozen() == false)
+    for (part, left) in [(Int64(60), Int64(-40)), (40, 0)] {
+      try await till.database.write { connection throws in
+        // What a session gives back comes in parts.
+        if part == 60 {
+          try LedgerStore.void(
+            ID(high: 6, low: 7), hold: ID(high: 6, low: 6), reason: "unused", at: now,
+            on: connection)
+          try LedgerStore.hold(
+            ID(high: 6, low: 8), reference: [1], from: .user(ID<UserKind>.anna),
+            to: .provider("shop"), Microtokens(40_000_000), expiresAt: now + 60_000,
+            reason: "session", at: now, on: connection)
+        } else {
+          try LedgerStore.void(
+            ID(high: 6, low: 9), hold: ID(high: 6, low: 8), reason: "unused", at: now,
+            on: connection)
+        }
+        try StandingStore.requireSettled(.anna, at: now, on: connection)
+      }
+      #expect(try await till.balance(.losses) == left * 1_000_000)
+    }
+    #expect(try await till.available() == 0)
+    #expect(try await owed(till, bought) == 0)
+    #expect(try await till.faults().isEmpty)
+  }
+
+  @Test("and comes back again leaves an account frozen that an admin has frozen")
+  func frozenByAdmin() async throws {
+    let (till, bought) = try await spender()
+    let now = till.clock.now
+    try await till.database.write { connection throws in
+      try LedgerStore.freeze(
+        .user(ID<UserKind>.anna),
+        LedgerOrder(actor: ID<UserKind>.admin.bytes, reason: "stolen card"), at: now,
+        on: connection)
+    }
+    try await till.receive(bought.dispute("funds_withdrawn"))
+    try await till.receive(bought.dispute("funds_reinstated"))
+    #expect(try await owed(till, bought) == 0)
+    #expect(try await till.isFrozen())
+  }
+
   @Test("does not touch what a running session holds")
   func held() async throws {
     let till = try Till()
@@ -175,6 +231,20 @@ struct AdminRefundTests {
     let keys = till.processor.asked.dropFirst().map { $0.headers["Idempotency-Key"] }
     #expect(keys.count == 5 && Set(keys).count == 1)
     #expect(try await till.number("SELECT count(*) FROM purchase_refund") == 1)
+  }
+
+  @Test("is not asked for again once the processor may have forgotten its key")
+  func forgotten() async throws {
+    let (till, bought) = try await paid()
+    till.processor.play(.failure(.timedOut))
+    let lost = try await refusal { try await till.refund(bought.id, 100, key: "one") }
+    #expect(lost == .paymentsUnavailable)
+    till.clock.move(seconds: 23 * 3_600)
+    #expect(try code(await till.refund(bought.id, 100, key: "one")) == "invalid_transition")
+    #expect(till.processor.asked.filter { $0.path == "/v1/refunds" }.count == 1)
+    // It may have come to pass: only what is left beside it can be refunded now.
+    #expect(try code(await till.refund(bought.id, 201, key: "two")) == "exceeds_capture")
+    #expect(try await till.refund(bought.id, 200, key: "three").status == 201)
   }
 
   @Test("is of what was paid, and of no more than is left")

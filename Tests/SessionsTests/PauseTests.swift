@@ -88,6 +88,22 @@ struct PauseTests {
     #expect(state.charge == 12_500_000)
   }
 
+  @Test("a clock that is set back has no time metered twice")
+  func clockSetBack() throws {
+    var beating = try SessionState.redeemed()
+    for (seq, moment) in [(Int64(1), Int64(100_000)), (2, 40_000), (3, 110_000)] {
+      try beating.take(.heartbeat(seq: seq, isActive: true), at: moment)
+    }
+    #expect(beating.active == 110_000)
+    var pausing = try SessionState.redeemed()
+    try pausing.take(.heartbeat(seq: 1, isActive: true), at: 100_000)
+    try pausing.take(.pause, at: 90_000)
+    try pausing.take(.resume, at: 95_000)
+    try pausing.take(.complete(by: "user"), at: 110_000)
+    #expect(pausing.active == 110_000)
+    #expect(pausing.pausedTotal == 0)
+  }
+
   @Test("a resume counts as activity")
   func resumeIsActivity() throws {
     var state = try SessionState.redeemed()

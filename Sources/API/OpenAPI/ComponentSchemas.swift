@@ -11,7 +11,7 @@ enum ComponentSchemas {
   private static let everything: [(String, Schema)] =
     general + SearchSchemas.all + SessionSchemas.all + LedgerDocuments.schemas
     + PaymentDocuments.schemas + WebhookDocuments.schemas + AccountDocuments.schemas
-    + PrivacyDocuments.schemas
+    + PrivacyDocuments.schemas + AuthorizationDocuments.schemas
 
   private static let general: [(String, Schema)] = [
     (

@@ -77,7 +77,8 @@ package struct OpenAPIDocument: Sendable {
     var paths = JSONObject()
     for operation in operations {
       var item = paths[operation.path]?.object ?? [:]
-      item[operation.method.lowercased()] = .object(OperationShape(operation).json)
+      item[operation.method.lowercased()] = .object(
+        OperationShape(operation, makes: made(by: operation)).json)
       paths[operation.path] = .object(item)
     }
     return [
@@ -94,6 +95,15 @@ package struct OpenAPIDocument: Sendable {
         "headers": .object(CommonAnswers.headers), "securitySchemes": .object(Self.security),
       ],
     ]
+  }
+
+  /// The operations on what a `POST` makes, whose id its answer has.
+  private func made(by operation: Operation) -> [Operation] {
+    guard operation.method == "POST" else { return [] }
+    let place = operation.path + "/{id}"
+    return operations.filter {
+      ($0.path == place || $0.path.hasPrefix(place + "/")) && $0.names == ["id"]
+    }
   }
 
   /// Every code with its status; a response says which of them its route answers with.

@@ -3,8 +3,13 @@ internal import Primitives
 /// One operation of the document.
 struct OperationShape {
   private let operation: OpenAPIDocument.Operation
+  private let children: [OpenAPIDocument.Operation]
 
-  init(_ operation: OpenAPIDocument.Operation) { self.operation = operation }
+  /// - Parameter children: The operations on what this one makes.
+  init(_ operation: OpenAPIDocument.Operation, makes children: [OpenAPIDocument.Operation]) {
+    self.operation = operation
+    self.children = children
+  }
 
   var json: JSONObject {
     var object: JSONObject = [
@@ -102,6 +107,7 @@ struct OperationShape {
         for content in answer.contents { contents[content.type] = ["schema": content.schema.json] }
         object["content"] = .object(contents)
       }
+      if answer.status == 201, !children.isEmpty { object["links"] = .object(links) }
       responses[String(answer.status)] = .object(object)
     }
     let problems = problems(document)
@@ -121,6 +127,16 @@ struct OperationShape {
       }
     }
     return responses
+  }
+
+  private var links: JSONObject {
+    var links = JSONObject()
+    for child in children {
+      links[child.id] = [
+        "operationId": .string(child.id), "parameters": ["id": "$response.body#/id"],
+      ]
+    }
+    return links
   }
 
   private func headers(_ document: RouteDocument) -> JSONObject {

@@ -7,7 +7,7 @@ package enum RouteDocuments {
   package static let all: [RouteDocument] =
     SystemDocuments.all + SearchDocuments.all + CatalogDocuments.all + AccountDocuments.all
     + SessionDocuments.all + LedgerDocuments.all + PaymentDocuments.all + WebhookDocuments.all
-    + ChatDocuments.all + PrivacyDocuments.all
+    + ChatDocuments.all + PrivacyDocuments.all + AuthorizationDocuments.all
 
   /// By `Route.key`.
   package static let named = Dictionary(

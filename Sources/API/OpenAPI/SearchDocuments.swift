@@ -78,10 +78,11 @@ enum SearchDocuments {
       "POST /v1/events", .search, scopes: read, parameters: [learn],
       body: .json(
         .closed([
-          "searchId?": .string,
-          "events": .list(.document, 1...100).about(
-            "Each `{searchId?, kind, serviceId, position?}`; kind is shown, opened, tried or kept. A bad one is refused alone."
-          ),
+          "searchId?": .string.orNull,
+          "events": .list(
+            Schema.any.about(
+              "Each `{searchId?, kind, serviceId, position?}`; kind is shown, opened, tried or kept. A bad one is refused alone."
+            ), 1...100),
         ])),
       answers: [
         .json(

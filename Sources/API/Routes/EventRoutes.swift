@@ -28,6 +28,10 @@ struct EventRoutes: Sendable {
         .validationFailed, "Send events.",
         fields: [.init("/events", "must be a list of 1 to \(FeedbackDesk.batchMax)")])
     }
+    if let id = body["searchId"], id != .null, id.string == nil {
+      throw Refusal(
+        .validationFailed, "Send events.", fields: [.init("/searchId", "must be text")])
+    }
     guard !context.refusesLearning else {
       return answer(events.map { _ in .dropped(.learningOff) })
     }

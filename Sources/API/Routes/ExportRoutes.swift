@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Chat
 internal import HTTPServer
 internal import Identity
@@ -34,6 +35,9 @@ extension PrivacyRoutes {
     let keys = try await services.record.read {
       try services.accounts.apiKeyStore.keys(of: .user(user.id), limit: 1_000, on: $0)
     }
+    let identities = try await services.record.read {
+      try ExternalIdentityStore.identities(of: user.id, on: $0)
+    }
     return [
       "exportedAt": .string(services.clock.now.rfc3339),
       "profile": IdentityRoutes(services: services).view(user),
@@ -53,6 +57,15 @@ extension PrivacyRoutes {
           ]
         }),
       "apiKeys": .array(keys.map { .object(AccountRoutes.view($0)) }),
+      "apps": .array(try await OAuthClientRoutes.apps(of: user.id, services)),
+      "consentsToProviders": .array(try await ProviderHubRoutes.consents(of: user.id, services)),
+      "identitiesElsewhere": .array(
+        identities.map { found in
+          [
+            "source": .string(found.identity.source), "id": .string(found.identity.externalID),
+            "linkedAt": .string(found.linkedAt.rfc3339),
+          ]
+        }),
     ]
   }
 }

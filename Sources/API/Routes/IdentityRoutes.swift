@@ -93,6 +93,19 @@ struct IdentityRoutes: Sendable {
     return answer(user, refresh: token, status: status)
   }
 
+  /// A sign-in on a page of ours: the browser gets the login's cookie and goes on to a place.
+  func entered(_ user: User, _ context: Context, at place: String) async throws -> Response {
+    let client = context.request.header("user-agent") ?? ""
+    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    let age = RefreshTokens.idleMilliseconds / 1_000
+    return Response(
+      status: 303,
+      headers: [
+        (name: "Location", value: place),
+        (name: "Set-Cookie", value: cookieText(token, maxAge: age)),
+      ])
+  }
+
   private func answer(_ user: User, refresh: String, status: Int) -> Response {
     var response = Response.json(
       [

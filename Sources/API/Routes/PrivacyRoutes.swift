@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Chat
 internal import HTTPServer
 internal import Identity
@@ -96,8 +97,10 @@ struct PrivacyRoutes: Sendable {
       try settle(user, forfeits: forfeits, at: now, on: connection)
       let conversations = try services.chat.deleteAll(of: user, on: connection)
       _ = try FeedbackStore.forget(user: user.bytes, on: connection)
+      try services.hub.erase(user, at: now, on: connection)
+      let apps = try GrantStore.endAll(of: user, at: now, on: connection)
       let ended = try services.accounts.erase(user, by: context.author, at: now, on: connection)
-      return (ended, conversations)
+      return (ended + apps, conversations)
     }
     services.accounts.loginsEnded(ended)
     services.chat.stop(conversations)

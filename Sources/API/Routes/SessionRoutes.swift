@@ -48,9 +48,16 @@ struct SessionRoutes: Sendable {
     let answer: Idempotency.Answer
     if let proposal = body["proposalId"]?.string {
       try context.known(body, ["proposalId", "searchId"])
+      let id = try proposalID(proposal)
+      if context.grant?.isThirdParty == true,
+        try await services.sessions.proposal(id, of: user)["kind"] == "paid"
+      {
+        throw GrantRules.spending
+      }
       answer = try await services.sessions.confirm(
-        try proposalID(proposal), by: user, key: key, refused: stored(context))
+        id, by: user, key: key, refused: stored(context))
     } else {
+      if context.grant?.isThirdParty == true { throw GrantRules.spending }
       answer = try await startPaid(body, by: user, key: key, context)
     }
     guard answer.status == 201, let session = try? JSON.parse(answer.body) else {

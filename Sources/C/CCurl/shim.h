@@ -33,6 +33,11 @@ static inline long ccurl_retry_after(CURL *easy) {
   curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
   return (long)seconds;
 }
+// A header of the final answer by its name, or NULL; libcurl's own until the handle goes.
+static inline const char *ccurl_header(CURL *easy, const char *name) {
+  struct curl_header *header = NULL;
+  return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
 static inline CURLcode ccurl_set_opener(CURL *easy, curl_opensocket_callback opener) {
   return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, opener);
 }

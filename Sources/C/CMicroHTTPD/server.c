@@ -111,7 +111,10 @@ static enum MHD_Result answer_refusal(wp_exchange *exchange) {
   MHD_add_response_header(response, "Cache-Control", "no-store");
   MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
   MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-  MHD_add_response_header(response, "Content-Security-Policy", "default-src 'none'");
+  MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+  MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+  MHD_add_response_header(response, "Content-Security-Policy",
+                          "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'");
   if (exchange->refused == 401) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
   if (exchange->refused == 503) MHD_add_response_header(response, "Retry-After", "1");
   enum MHD_Result done = MHD_queue_response(exchange->mhd, (unsigned)exchange->refused, response);

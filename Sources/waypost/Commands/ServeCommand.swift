@@ -1,4 +1,5 @@
 import API
+import Authorization
 import Catalog
 import Chat
 import Cryptography
@@ -28,7 +29,7 @@ enum ServeCommand {
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { log.words(hint) }
     // The port is known only once the server listens, and tokens name it: so the router comes late.
-    let gate = RouterGate()
+    let gate = RouterGate(publicURL: arguments.text("public-url"))
     let server: Server
     do {
       server = try Server(
@@ -195,6 +196,7 @@ enum ServeCommand {
     await attempt("purchases", log) { try await services.payments.prune() }
     await attempt("feedback", log) { _ = try await services.feedback.prune() }
     await attempt("webhooks", log) { try await services.webhooks.sender.prune() }
+    await attempt("grants", log) { try await services.authorization.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
     await attempt("answers", log) {
@@ -227,6 +229,9 @@ enum ServeCommand {
 /// Holds requests back with 503 until the router is there.
 private final class RouterGate: Sendable {
   private let router = Locked<Router?>(nil)
+  private let isSecure: Bool
+
+  init(publicURL: String?) { isSecure = publicURL?.hasPrefix("https://") ?? false }
 
   func open(_ value: Router) { router.set(value) }
 
@@ -238,7 +243,9 @@ private final class RouterGate: Sendable {
   func handle(_ request: Request) async -> Response {
     guard let router = router.value else {
       let refusal = Refusal(.shuttingDown, "The server is starting.", retryAfterSeconds: 1)
-      return Problem.response(refusal, requestID: "start", path: request.path)
+      var answer = Problem.response(refusal, requestID: "start", path: request.path)
+      answer.addSafetyHeaders(isSecure: isSecure)
+      return answer
     }
     return await router.handle(request)
   }

@@ -1,0 +1,223 @@
+internal import Authorization
+internal import HTTPServer
+internal import Identity
+internal import Primitives
+
+/// The OAuth 2.1 authorization server: its descriptions, the page where a person decides, tokens.
+struct OAuthRoutes: Sendable {
+  let services: Services
+
+  var routes: [Route] {
+    [
+      Route(
+        "GET", "/.well-known/oauth-authorization-server", "the authorization server",
+        budget: .none, handler: metadata),
+      Route(
+        "GET", "/.well-known/oauth-protected-resource", "what tokens are for", budget: .none,
+        handler: resource),
+      Route(
+        "GET", "/.well-known/oauth-protected-resource/mcp", "what tokens for MCP are for",
+        budget: .none, handler: toolsResource),
+      Route("GET", Page.stylePath, "the style of the pages", budget: .none, handler: style),
+      Route(
+        "GET", "/oauth/authorize", "a program asks a person; a page", handler: authorize),
+      Route(
+        "POST", "/oauth/authorize", "sign-in and decision on that page", budget: .login,
+        handler: decide),
+      Route("POST", "/oauth/token", "tokens for a code or a refresh token", handler: token),
+      Route("POST", "/oauth/revoke", "end a token", handler: revoke),
+    ]
+  }
+
+  private var server: AuthorizationServer { services.authorization }
+
+  // MARK: Descriptions
+
+  func metadata(_ context: Context) async throws -> Response { described(server.metadata) }
+
+  func resource(_ context: Context) async throws -> Response {
+    described(server.resourceMetadata(part: ""))
+  }
+
+  func toolsResource(_ context: Context) async throws -> Response {
+    described(server.resourceMetadata(part: AuthorizationServer.toolsPart))
+  }
+
+  private func described(_ value: JSON) -> Response {
+    var response = Response.json(value)
+    response.headers.append((name: "Cache-Control", value: "public, max-age=300"))
+    return response
+  }
+
+  func style(_ context: Context) async throws -> Response {
+    Response(
+      status: 200,
+      headers: [
+        (name: "Content-Type", value: "text/css; charset=utf-8"),
+        (name: "Cache-Control", value: "public, max-age=300"),
+      ], body: .bytes(Array(Page.style.utf8)))
+  }
+
+  // MARK: The page
+
+  func authorize(_ context: Context) async throws -> Response {
+    // Our own mark of a second look is not the program's.
+    let form = OAuthForm(context.request.query.filter { $0.name != "again" })
+    let request: AuthorizationRequest
+    do {
+      request = try await server.request(form)
+    } catch let fault as AuthorizationFault {
+      return answer(fault)
+    }
+    let browser = BrowserForm(services, context.request)
+    if let person = try await person(context) {
+      return browser.mark(
+        OAuthPages.consent(
+          request, email: person.user.email,
+          sealed: browser.seal(["query": .string(form.encoded)], for: consent(of: person.login))))
+    }
+    if let address = again(form, context.request) { return OAuthPages.again(address) }
+    return browser.mark(signIn(request, form.encoded, browser))
+  }
+
+  /// The address of this page for a second look: a login's cookie does not come along from another site's link,
+  /// but does from a page of ours. Nil where that would change nothing.
+  private func again(_ form: OAuthForm, _ request: Request) -> String? {
+    guard let site = request.header("sec-fetch-site"), ["cross-site", "same-site"].contains(site),
+      request.query("again") == nil
+    else { return nil }
+    return OAuthForm([("again", "1")]).added(to: "/oauth/authorize?" + form.encoded)
+  }
+
+  private func signIn(
+    _ request: AuthorizationRequest, _ query: String, _ browser: BrowserForm,
+    warning: String? = nil, status: Int = 200
+  ) -> Response {
+    let sealed = browser.seal(["query": .string(query)], for: "signin")
+    return OAuthPages.signIn(
+      request, sealed: sealed, openID: services.openID == nil ? nil : OpenIDRoutes.start(query),
+      warning: warning, status: status)
+  }
+
+  func decide(_ context: Context) async throws -> Response {
+    try BrowserForm.requireOwnPage(context.request, services.configuration)
+    let browser = BrowserForm(services, context.request)
+    do {
+      let form = try BrowserForm.parameters(context.request)
+      if try form.one("step") == "signin" { return try await signIn(form, browser, context) }
+      return try await decide(form, browser, context)
+    } catch let fault as AuthorizationFault {
+      return answer(fault)
+    } catch let error as OAuthError {
+      return answer(.shown(error))
+    }
+  }
+
+  private func signIn(
+    _ form: OAuthForm, _ browser: BrowserForm, _ context: Context
+  ) async throws -> Response {
+    let query = try browser.open(try form.one("request"), for: "signin")["query"]?.string ?? ""
+    let user: User
+    do {
+      user = try await services.accounts.signIn(
+        email: try form.one("email") ?? "", password: try form.one("password") ?? "",
+        from: context.address)
+    } catch let refusal as Refusal
+      where [.unauthenticated, .rateLimited, .forbidden].contains(refusal.code)
+    {
+      let request = try await server.request(OAuthRoutes.form(of: query))
+      return signIn(
+        request, query, browser, warning: refusal.detail, status: refusal.code.status)
+    }
+    // The decision is asked on a page of its own: a reload must not send the password again.
+    return try await IdentityRoutes(services: services).entered(
+      user, context, at: "/oauth/authorize?" + query)
+  }
+
+  private func decide(
+    _ form: OAuthForm, _ browser: BrowserForm, _ context: Context
+  ) async throws -> Response {
+    guard let person = try await person(context) else {
+      throw Refusal(.unauthenticated, "Sign in first.")
+    }
+    let kept = try browser.open(try form.one("request"), for: consent(of: person.login))
+    let request = try await server.request(OAuthRoutes.form(of: kept["query"]?.string ?? ""))
+    guard try form.one("decision") == "allow" else {
+      let error = OAuthError(.accessDenied, "The person said no.")
+      return OAuthRoutes.redirect(
+        server.refusal(error, to: request.redirectURI, state: request.state))
+    }
+    let author = AuditLog.Author(
+      .user(person.user.id, person.user.role, providerID: person.user.providerID),
+      requestID: context.requestID)
+    return OAuthRoutes.redirect(
+      try await server.allow(request, by: person.user.id, author: author))
+  }
+
+  /// The login of this browser, from its refresh token's cookie; it is not used up.
+  private func person(_ context: Context) async throws -> (user: User, login: ID<LoginKind>)? {
+    guard let token = RefreshCookie.value(in: context.request, services.configuration),
+      let owner = try await services.refreshTokens.owner(of: token),
+      let user = try await services.accounts.user(owner.user), user.frozenAt == nil
+    else { return nil }
+    return (user, owner.login)
+  }
+
+  private func consent(of login: ID<LoginKind>) -> String { "consent:" + login.text }
+
+  private static func form(of query: String) -> OAuthForm {
+    OAuthForm(Request(method: "GET", target: "/?" + query).query)
+  }
+
+  private func answer(_ fault: AuthorizationFault) -> Response {
+    switch fault {
+    case .shown(let error): OAuthPages.fault(error)
+    case .returned(let error, let address, let state):
+      OAuthRoutes.redirect(server.refusal(error, to: address, state: state))
+    }
+  }
+
+  /// 303, so that no browser sends a form on to the client (RFC 9700 section 4.12).
+  static func redirect(_ address: String) -> Response {
+    Response(status: 303, headers: [(name: "Location", value: address)])
+  }
+
+  // MARK: Tokens
+
+  func token(_ context: Context) async throws -> Response {
+    try await answered {
+      let accounts = services.accounts
+      let form = try BrowserForm.parameters(context.request)
+      let proof = try ClientProof(authorization: context.request.header("authorization"))
+      return .json(
+        try await server.token(form, proof: proof) { accounts.loginsEnded($0) })
+    }
+  }
+
+  func revoke(_ context: Context) async throws -> Response {
+    try await answered {
+      let accounts = services.accounts
+      let form = try BrowserForm.parameters(context.request)
+      let proof = try ClientProof(authorization: context.request.header("authorization"))
+      try await server.revoke(form, proof: proof) { accounts.loginsEnded($0) }
+      return Response(status: 200)
+    }
+  }
+
+  /// Refusals in the words of OAuth (RFC 6749 section 5.2); what else fails is the router's to tell.
+  private func answered(
+    _ body: () async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await body()
+    } catch let error as OAuthError {
+      var response = Response.json(
+        ["error": .string(error.code.rawValue), "error_description": .string(error.detail)],
+        status: error.status)
+      if error.code == .invalidClient {
+        response.headers.append((name: "WWW-Authenticate", value: "Basic realm=\"oauth\""))
+      }
+      return response
+    }
+  }
+}

@@ -1,0 +1,92 @@
+internal import HTTPServer
+internal import Primitives
+
+/// Pages that the server writes itself: no script, one style sheet, every value escaped.
+enum Page {
+  /// Where the style sheet is.
+  static let stylePath = "/oauth/page.css"
+
+  /// What a page may load and where its forms may lead (specification core, 7).
+  ///
+  /// - Parameter formTarget: An origin that the answer to a form may send the browser on to. Browsers hold
+  ///   `form-action` against that step too.
+  static func policy(formTarget: String? = nil) -> String {
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+      + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
+      + "form-action 'self'" + (formTarget.map { " " + $0 } ?? "")
+  }
+
+  /// A whole page.
+  ///
+  /// - Parameter body: HTML, its values escaped.
+  static func response(
+    _ title: String, _ body: String, status: Int = 200, formTarget: String? = nil,
+    head: String = ""
+  ) -> Response {
+    let text = """
+      <!doctype html>
+      <html lang="en">
+      <head>
+      <meta charset="utf-8">
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      \(head)<title>\(escaped(title)) - Waypost</title>
+      <link rel="stylesheet" href="\(stylePath)">
+      </head>
+      <body>
+      <main>
+      <h1>\(escaped(title))</h1>
+      \(body)
+      </main>
+      </body>
+      </html>
+
+      """
+    return Response(
+      status: status,
+      headers: [
+        (name: "Content-Type", value: "text/html; charset=utf-8"),
+        // With no-referrer a browser would not say where a form comes from, which we look at.
+        (name: "Referrer-Policy", value: "same-origin"),
+        (name: "Content-Security-Policy", value: policy(formTarget: formTarget)),
+      ], body: .bytes(Array(text.utf8)))
+  }
+
+  /// Text as it may stand in HTML, between tags or in a quoted attribute.
+  static func escaped(_ text: String) -> String {
+    var output = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "&": output += "&amp;"
+      case "<": output += "&lt;"
+      case ">": output += "&gt;"
+      case "\"": output += "&quot;"
+      case "'": output += "&#39;"
+      default: output.unicodeScalars.append(scalar)
+      }
+    }
+    return output
+  }
+
+  /// A field that is not seen.
+  static func hidden(_ name: String, _ value: String) -> String {
+    "<input type=\"hidden\" name=\"\(escaped(name))\" value=\"\(escaped(value))\">"
+  }
+
+  /// A sentence in red, or nothing.
+  static func warning(_ text: String?) -> String {
+    text.map { "<p class=\"warning\" role=\"alert\">\(escaped($0))</p>" } ?? ""
+  }
+
+  static let style = """
+    :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5; }
+    body { margin: 0; padding: 1rem; }
+    main { max-width: 28rem; margin: 10vh auto 0; }
+    h1 { font-size: 1.4rem; }
+    label { display: block; margin-top: 1rem; }
+    input { font: inherit; width: 100%; box-sizing: border-box; padding: 0.5rem; }
+    button { font: inherit; margin: 1.5rem 0.5rem 0 0; padding: 0.5rem 1.2rem; }
+    .warning { border-left: 0.25rem solid #c0392b; padding-left: 0.75rem; }
+    .address { overflow-wrap: anywhere; }
+
+    """
+}

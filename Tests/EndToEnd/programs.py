@@ -1,0 +1,106 @@
+"""Third parties' programs and a small server that knows two of them, for the tests of sign-in for others."""
+
+import os
+import secrets
+import types
+import uuid
+
+import pytest
+import requests
+
+os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # loopback has no TLS
+from authlib.integrations.requests_client import OAuth2Session  # noqa: E402
+
+import harness
+from browser import Browser
+from harness import Account, Server
+
+EMAIL = "ann@example.org"
+CALLBACK = "http://127.0.0.1/cb"
+SITE = "https://app.example/cb"
+SCOPES = "discovery:read sessions:end sessions:read trials:start"
+
+
+def prepare(folder, *flags, env=None):
+    rows = harness.write_rows(folder / "few.jsonl", harness.read_rows(harness.SERVICES, 60))
+    harness.cli("import", rows, "--data", folder / "data", "--no-embed")
+    harness.add_user(folder / "data", "admin", "admin@example.org")
+    harness.add_user(folder / "data", "user", EMAIL)
+    return Server(folder / "data", *flags, env=env)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A small server with two registered programs: one on people's machines, one that keeps a secret."""
+    folder = tmp_path_factory.mktemp("oauth")
+    server = prepare(folder)
+    data = folder / "data"
+    native = harness.cli(
+        "clients", "add", "--data", data, "--name", "Native <b>tool</b>", "--redirect-uri", CALLBACK,
+        "--redirect-uri", SITE).stdout.split()
+    closed = harness.cli(
+        "clients", "add", "--data", data, "--name", "Site", "--redirect-uri", SITE,
+        "--confidential", "--scopes", "discovery:read").stdout.split()
+    key = harness.add_key(data)
+    with server:
+        yield types.SimpleNamespace(
+            server=server, native=native[0], closed=closed[0], secret=closed[1],
+            provider=Account(server, key))
+
+
+def session(place, scope=SCOPES, redirect="http://127.0.0.1:51004/cb", client=None, **more):
+    return OAuth2Session(
+        client or place.native, scope=scope, redirect_uri=redirect, code_challenge_method="S256",
+        token_endpoint_auth_method=more.pop("method", "none"), **more)
+
+
+def address(place, oauth, verifier=None, **more):
+    verifier = verifier or secrets.token_urlsafe(48)
+    url, state = oauth.create_authorization_url(
+        place.server.url + "/oauth/authorize", code_verifier=verifier, **more)
+    return url, state, verifier
+
+
+def consent(place, url, browser=None, decision="allow"):
+    """Signs in where that is asked for, and decides; gives the page that leads to the program."""
+    browser = browser or Browser(place.server)
+    page = browser.open(url)
+    if 'name="password"' in page.text:
+        page = browser.sign_in(page, EMAIL, harness.PASSWORD)
+    assert page.status == 200 and 'value="allow"' in page.text, page.text
+    return page.send(decision=decision)
+
+
+def granted(place, scope=SCOPES, **more):
+    """A whole flow: the session with its token."""
+    oauth = session(place, scope)
+    url, _, verifier = address(place, oauth, **more)
+    answer = consent(place, url)
+    token = oauth.fetch_token(
+        place.server.url + "/oauth/token", authorization_response=answer.location,
+        code_verifier=verifier)
+    return oauth, token
+
+
+def exchange(place, code, verifier, redirect="http://127.0.0.1:51004/cb", client=None, **more):
+    fields = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier,
+              "redirect_uri": redirect, "client_id": client or place.native, **more}
+    return requests.post(place.server.url + "/oauth/token", data=fields, timeout=60)
+
+
+def renew(place, token, **more):
+    fields = {"grant_type": "refresh_token", "refresh_token": token, "client_id": place.native,
+              **more}
+    return requests.post(place.server.url + "/oauth/token", data=fields, timeout=60)
+
+
+def refused(answer, code, status=400):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.json()["error"] == code, answer.text
+
+
+def bearer(place, token, method, path, **more):
+    headers = {"Authorization": "Bearer " + token, "Idempotency-Key": uuid.uuid4().hex}
+    return requests.request(method, place.server.url + path, headers=headers, timeout=60, **more)
