@@ -96,7 +96,8 @@ struct IdentityRoutes: Sendable {
   /// A sign-in on a page of ours: the browser gets the login's cookie and goes on to a place.
   func entered(_ user: User, _ context: Context, at place: String) async throws -> Response {
     let client = context.request.header("user-agent") ?? ""
-    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    let token = try await services.refreshTokens.start(
+      for: user.id, client: client, proof: user.proof)
     let age = RefreshTokens.idleMilliseconds / 1_000
     return Response(
       status: 303,
