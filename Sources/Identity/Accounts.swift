@@ -274,7 +274,11 @@ public struct Accounts: Sendable {
         // A key with all that a provider may have is open to what is not named yet, too.
         name: "key:" + found.id.text,
         scopes: found.scopes == Scope.ofProviders ? nil : found.scopes,
-        filters: found.filter.map { [$0] } ?? [], perMinute: found.perMinute))
+        filters: found.filter.map { [$0] } ?? [], limits: Accounts.limits(of: found)))
+  }
+
+  private static func limits(of key: APIKey) -> [Grant.Limit] {
+    key.perMinute.map { [Grant.Limit(name: "key:" + key.id.text, perMinute: $0)] } ?? []
   }
 
   private func credential(scoped text: String) async throws -> Credential {
@@ -292,12 +296,13 @@ public struct Accounts: Sendable {
       throw Refusal(.tokenExpired, "The scoped token has expired.")
     }
     apiKeyStore.used(found.id, at: now)
-    let limits = [found.perMinute, token.perMinute].compactMap { $0 }
+    let own = token.perMinute.map { [Grant.Limit(name: token.name, perMinute: $0)] } ?? []
     return Credential(
       principal: Accounts.principal(of: found),
       grant: Grant(
         name: token.name, scopes: [.discoveryRead],
-        filters: [found.filter, token.filter].compactMap { $0 }, perMinute: limits.min()))
+        filters: [found.filter, token.filter].compactMap { $0 },
+        limits: own + Accounts.limits(of: found), isHeldByOthers: true))
   }
 
   /// A key never has a person's role: it acts for the person, and no more.
