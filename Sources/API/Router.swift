@@ -214,12 +214,14 @@ package struct Router: Sendable {
   private func requireGrant(_ grant: Grant?, for route: Route) throws(Refusal) {
     guard let grant else { return }
     try GrantRules.require(grant, for: route)
-    guard let perMinute = grant.perMinute else { return }
-    let verdict = grants.take(grant.name, at: services.clock.now, perMinute: Int64(perMinute))
-    guard verdict.isAllowed else {
-      throw Refusal(
-        .rateLimited, "Too many requests with this key.",
-        retryAfterSeconds: Int(verdict.resetSeconds))
+    for limit in grant.limits {
+      let verdict = grants.take(
+        limit.name, at: services.clock.now, perMinute: Int64(limit.perMinute))
+      guard verdict.isAllowed else {
+        throw Refusal(
+          .rateLimited, "Too many requests with this key.",
+          retryAfterSeconds: Int(verdict.resetSeconds))
+      }
     }
   }
 
@@ -283,7 +285,9 @@ package struct Router: Sendable {
       let family = RefreshCookie.family(in: request, services.configuration)
       name = family.map { "login:" + $0 } ?? caller.principal.key
     case (_, .bearer(let id, _)?): name = "session:" + id.text
-    default: name = caller.principal.key
+    default:
+      let isOthers = caller.grant?.isHeldByOthers ?? false
+      name = (isOthers ? "others:" : "") + caller.principal.key
     }
     let verdict = limiter.take(name, at: services.clock.now)
     count.verdict = verdict

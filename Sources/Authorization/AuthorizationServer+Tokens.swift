@@ -143,7 +143,7 @@ extension AuthorizationServer {
       }
       if let used = code.grantID {
         // Somebody has it who should not: whoever came first loses what it got (RFC 9700 section 2.1.1).
-        return .ended(try GrantStore.end([used], at: now, on: connection))
+        return .ended(try end(used, at: now, on: connection))
       }
       guard code.clientID == client.id, redirect == nil || redirect == code.redirectURI,
         now < code.expires, isVerifier(verifier, of: code.challenge),
@@ -213,9 +213,19 @@ extension AuthorizationServer {
       {
         return .issued(grant)
       }
-      return .ended(try GrantStore.end([id], at: now, on: connection))
+      return .ended(try end(id, at: now, on: connection))
     }
     return try answer(outcome, scopes: narrowed, ended)
+  }
+
+  /// Ends a grant of which somebody has a token who should not.
+  private func end(
+    _ grant: ID<LoginKind>, at now: Timestamp, on connection: Connection
+  ) throws -> [ID<LoginKind>] {
+    try AuditLog.record(
+      "grant.revoked", on: "grant:" + grant.text, detail: "reused", by: .system, at: now,
+      on: connection)
+    return try GrantStore.end([grant], at: now, on: connection)
   }
 
   private func answer(

@@ -38,6 +38,12 @@ public struct OutgoingMail: Sendable {
   }
 }
 
+/// The server will not take the e-mail, now or later: a reply of 500 to 599 (RFC 5321 section 4.2.1).
+public struct MailRefused: Error, Equatable {
+  /// The reply's code.
+  public let reply: Int
+}
+
 /// E-mail through libcurl, one after the other on a thread of its own.
 public enum MailTransfer {
   /// Seconds that one e-mail may take.
@@ -46,21 +52,25 @@ public enum MailTransfer {
   private static let queue = DispatchQueue(label: "waypost.mail")
 
   /// Hands one e-mail to the server, which then has it.
-  /// - Throws: `TransferError`.
+  /// - Throws: `MailRefused`, or `TransferError` where it may go better a moment later.
   public static func send(_ mail: OutgoingMail, through server: MailServer) async throws {
-    let outcome = await withCheckedContinuation { continuation in
+    let (outcome, reply) = await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: perform(mail, server)) }
     }
     switch outcome {
     case CURLE_OK: return
+    case _ where (500...599).contains(reply): throw MailRefused(reply: reply)
     case CURLE_OPERATION_TIMEDOUT: throw TransferError.timedOut
     default: throw TransferError.connection(String(cString: curl_easy_strerror(outcome)))
     }
   }
 
-  private static func perform(_ mail: OutgoingMail, _ server: MailServer) -> CURLcode {
+  /// How it ended, and the server's last reply.
+  private static func perform(
+    _ mail: OutgoingMail, _ server: MailServer
+  ) -> (outcome: CURLcode, reply: Int) {
     ccurl_start()
-    guard let handle = curl_easy_init() else { return CURLE_FAILED_INIT }
+    guard let handle = curl_easy_init() else { return (CURLE_FAILED_INIT, 0) }
     defer { curl_easy_cleanup(handle) }
     let isSMTPS = server.url.hasPrefix("smtps://")
     _ = ccurl_set_text(handle, CURLOPT_URL, server.url)
@@ -88,7 +98,8 @@ public enum MailTransfer {
         let source = Unmanaged<MessageSource>.fromOpaque(context).takeUnretainedValue()
         return source.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
       }, Unmanaged.passUnretained(source).toOpaque())
-    return withExtendedLifetime(source) { curl_easy_perform(handle) }
+    let outcome = withExtendedLifetime(source) { curl_easy_perform(handle) }
+    return (outcome, ccurl_status(handle))
   }
 }
 

@@ -1,5 +1,5 @@
 public import Primitives
-internal import SQLite
+public import SQLite
 
 /// What operators do to accounts and keys.
 extension Accounts {
@@ -27,9 +27,13 @@ extension Accounts {
 
   /// Stops or allows an account's sign-in; stopping ends its logins and refuses its keys at once. Repeating it
   /// changes nothing.
+  ///
+  /// - Parameter alsoEnded: What else acts for the account and ends when it is stopped, such as programs of third
+  ///   parties; it runs in the same transaction and gives the logins that ended.
   /// - Throws: `Refusal` `not_found`.
   public func setFrozen(
-    _ isFrozen: Bool, _ user: ID<UserKind>, by author: AuditLog.Author
+    _ isFrozen: Bool, _ user: ID<UserKind>, by author: AuditLog.Author,
+    alsoEnded: @escaping @Sendable (Connection) throws -> [ID<LoginKind>] = { _ in [] }
   ) async throws -> User {
     let now = clock.now
     return try await change(user) { connection, known in
@@ -40,7 +44,8 @@ extension Accounts {
       try AuditLog.record(
         isFrozen ? "user.frozen" : "user.unfrozen", on: "user:" + user.text, by: author, at: now,
         on: connection)
-      return isFrozen ? try LoginStore.endAll(of: user, at: now, on: connection) : []
+      guard isFrozen else { return [] }
+      return try LoginStore.endAll(of: user, at: now, on: connection) + alsoEnded(connection)
     }
   }
 
@@ -70,7 +75,9 @@ extension Accounts {
         [.text(role.rawValue), .optional(providerID), .blob(user.bytes)])
       try AuditLog.record(
         "role.changed", on: "user:" + user.text,
-        detail: "\(known.role.rawValue) to \(role.rawValue)", by: author, at: now, on: connection)
+        detail: [(known.role, known.providerID), (role, providerID)].map { role, provider in
+          role.rawValue + (provider.map { "=" + $0 } ?? "")
+        }.joined(separator: " to "), by: author, at: now, on: connection)
       return try LoginStore.endAll(of: user, at: now, on: connection)
     }
   }

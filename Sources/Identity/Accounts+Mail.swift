@@ -138,9 +138,20 @@ extension Accounts {
   }
 
   /// Uses up a token of a registration or of a proof.
-  /// - Throws: `Refusal` `token_invalid`, `email_taken`.
-  public func prove(_ token: String, by author: AuditLog.Author) async throws -> Proved {
+  ///
+  /// - Parameter password: That of the registration: whoever reads the e-mail must be who chose it. Else somebody
+  ///   could register another's address, wait for its owner to follow the link, and then sign in to that account.
+  /// - Throws: `Refusal` `token_invalid`, `email_taken`; `reauth_required` for another password, which costs the
+  ///   token nothing.
+  public func prove(
+    _ token: String, password: String?, by author: AuditLog.Author
+  ) async throws -> Proved {
     let (now, id) = (clock.now, ID<UserKind>(at: clock.now, random: random))
+    let waiting = try await database.read {
+      try look(token, ["register", "verify"], at: now, on: $0)
+    }
+    guard let waiting else { throw Accounts.badToken }
+    if waiting.user == nil { try await requireChosen(password, waiting.passwordHash) }
     return try await database.write { connection in
       let row = try redeem(token, ["register", "verify"], at: now, on: connection)
       if let known = row.user {
@@ -160,6 +171,18 @@ extension Accounts {
       try connection.run(
         "DELETE FROM mail_token WHERE purpose = 'register' AND email = ?", [.text(user.email)])
       return .registered(user)
+    }
+  }
+
+  private func requireChosen(_ password: String?, _ hash: String) async throws {
+    let isRight: Bool
+    if let password, password.utf8.count <= Accounts.passwordByteCountMax {
+      isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
+    } else {
+      isRight = false
+    }
+    guard isRight else {
+      throw Refusal(.reauthRequired, "Send the password that the account was asked for with.")
     }
   }
 
@@ -195,7 +218,9 @@ extension Accounts {
   /// Tells an account that its password has changed, where the server sends e-mail.
   func tell(_ owner: User) {
     // What cannot be told must not undo the change.
-    try? mail?.submit(to: owner.email) { MailTexts.passwordChanged(to: owner.email) }
+    try? mail?.submit(to: owner.email, isNotice: true) {
+      MailTexts.passwordChanged(to: owner.email)
+    }
   }
 
   /// Deletes tokens past their time, and what waited with them.

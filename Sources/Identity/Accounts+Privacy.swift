@@ -126,6 +126,9 @@ extension Accounts {
     }
   }
 
+  /// Whether a login has ended, also where a token of it has not expired: what it has opened is to be closed.
+  public func hasEnded(_ login: ID<LoginKind>) -> Bool { logins.contains(login) }
+
   /// Refuses the access tokens of logins that an erasure has ended.
   public func loginsEnded(_ ended: [ID<LoginKind>]) { logins.add(ended, at: clock.now) }
 }

@@ -23,7 +23,8 @@ extension Accounts {
     return Credential(
       principal: .user(user, .user, providerID: nil),
       grant: Grant(
-        name: Grant.thirdPartyPrefix + login.text, scopes: Set(scopes), part: part))
+        name: Grant.thirdPartyPrefix + login.text, scopes: Set(scopes), isHeldByOthers: true,
+        part: part))
   }
 }
 

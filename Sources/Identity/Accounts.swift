@@ -140,7 +140,7 @@ public struct Accounts: Sendable {
     }
     let hash = found?.1 ?? decoyHash
     let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight, let user = found?.0 else {
+    guard isRight, var user = found?.0 else {
       let now = clock.now
       guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       note(failureOf: found?.0?.id)
@@ -150,14 +150,18 @@ public struct Accounts: Sendable {
     guard user.frozenAt == nil else {
       throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
     }
-    if PasswordHash.isWeak(hash) { try await rehash(password, of: user.id, instead: hash) }
+    let isWeak = PasswordHash.isWeak(hash)
+    let stored = isWeak ? try await rehash(password, of: user.id, instead: hash) : hash
+    user.proof = SignInProof(hash: stored, role: user.role, providerID: user.providerID)
     return user
   }
 
   /// Parameters have risen since the hash was made: now is the only time that the password is here.
+  ///
+  /// - Returns: The hash made; where another sign-in or a change was faster, it is not the stored one.
   private func rehash(
     _ password: String, of user: ID<UserKind>, instead old: String
-  ) async throws {
+  ) async throws -> String {
     let random = random
     let hash = try await lane.run { PasswordHash.make(password, random: random) }
     try await database.write { connection -> Void in
@@ -165,6 +169,7 @@ public struct Accounts: Sendable {
         "UPDATE user SET password_hash = ? WHERE id = ? AND password_hash = ?",
         [.text(hash), .blob(user.bytes), .text(old)])
     }
+    return hash
   }
 
   func note(failureOf user: ID<UserKind>?) {
@@ -269,7 +274,11 @@ public struct Accounts: Sendable {
         // A key with all that a provider may have is open to what is not named yet, too.
         name: "key:" + found.id.text,
         scopes: found.scopes == Scope.ofProviders ? nil : found.scopes,
-        filters: found.filter.map { [$0] } ?? [], perMinute: found.perMinute))
+        filters: found.filter.map { [$0] } ?? [], limits: Accounts.limits(of: found)))
+  }
+
+  private static func limits(of key: APIKey) -> [Grant.Limit] {
+    key.perMinute.map { [Grant.Limit(name: "key:" + key.id.text, perMinute: $0)] } ?? []
   }
 
   private func credential(scoped text: String) async throws -> Credential {
@@ -287,12 +296,13 @@ public struct Accounts: Sendable {
       throw Refusal(.tokenExpired, "The scoped token has expired.")
     }
     apiKeyStore.used(found.id, at: now)
-    let limits = [found.perMinute, token.perMinute].compactMap { $0 }
+    let own = token.perMinute.map { [Grant.Limit(name: token.name, perMinute: $0)] } ?? []
     return Credential(
       principal: Accounts.principal(of: found),
       grant: Grant(
         name: token.name, scopes: [.discoveryRead],
-        filters: [found.filter, token.filter].compactMap { $0 }, perMinute: limits.min()))
+        filters: [found.filter, token.filter].compactMap { $0 },
+        limits: own + Accounts.limits(of: found), isHeldByOthers: true))
   }
 
   /// A key never has a person's role: it acts for the person, and no more.

@@ -50,9 +50,14 @@ public final class MailDesk: Sendable {
   }
 
   /// Takes work for an address. Beyond the address's allowance nothing happens, and nobody is told.
+  ///
+  /// - Parameter isNotice: Whether it tells the account's owner what was done to it. Such are outside of the
+  ///   allowance: who takes an account over could use it up before, so that nobody hears of it.
   /// - Throws: `Refusal` `storage_unavailable` where too much waits.
-  public func submit(to address: String, _ work: @escaping Work) throws(Refusal) {
-    guard isAllowed(address.lowercased()) else { return }
+  public func submit(
+    to address: String, isNotice: Bool = false, _ work: @escaping Work
+  ) throws(Refusal) {
+    guard isNotice || isAllowed(address.lowercased()) else { return }
     if case .enqueued = door.yield(work) { return }
     throw Refusal(.storageUnavailable, "Too many e-mails wait.", retryAfterSeconds: 30)
   }
@@ -70,7 +75,8 @@ public final class MailDesk: Sendable {
     }
   }
 
-  /// Three attempts: what the server refuses at first it may take a moment later.
+  /// Three attempts: what the server puts off at first it may take a moment later. What it refuses for good must not
+  /// hold up the e-mails of others.
   private func deliver(_ mail: Mail) async throws {
     let outgoing = OutgoingMail(
       sender: sender, recipient: mail.recipient, message: message(of: mail))

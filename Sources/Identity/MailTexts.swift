@@ -6,7 +6,7 @@ enum MailTexts {
       text: """
         Somebody, probably you, asked for a Waypost account with this address.
 
-        To make the account, open this within 30 minutes:
+        To make the account, open this within 30 minutes and enter the password that you chose:
         \(url)/verify#token=\(token)
 
         or send the code itself: \(token)

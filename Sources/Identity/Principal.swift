@@ -42,6 +42,13 @@ public enum Principal: Sendable, Equatable {
   }
 }
 
+/// What a sign-in was let in by: the account's row as it was looked at.
+public struct SignInProof: Sendable, Equatable {
+  let hash: String
+  let role: Role
+  let providerID: String?
+}
+
 /// A person's account.
 public struct User: Sendable {
   /// The id.
@@ -62,4 +69,6 @@ public struct User: Sendable {
   public var createdAt = Timestamp(milliseconds: 0)
   /// Days that its conversations are kept: 0, 30, 60 or 90.
   public var conversationDays = 30
+  /// What a sign-in by password was let in by; nil where there was none.
+  public internal(set) var proof: SignInProof?
 }

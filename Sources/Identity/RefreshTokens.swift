@@ -35,20 +35,32 @@ public struct RefreshTokens: Sendable {
   }
 
   /// The first token of a new login.
-  public func start(for user: ID<UserKind>, client: String) async throws -> String {
+  ///
+  /// - Parameter proof: What the sign-in was let in by, `User.proof`: a login must not begin after the password or
+  ///   the role that it was asked for has changed, for nothing would end it then.
+  /// - Throws: `Refusal` `unauthenticated` where the account has been stopped or has changed meanwhile.
+  public func start(
+    for user: ID<UserKind>, client: String, proof: SignInProof? = nil
+  ) async throws -> String {
     let family = ID<LoginKind>.secret(random)
     let seed = random.bytes(32)
     let now = clock.now.milliseconds
-    try await database.write { connection -> Void in
+    let count = try await database.write { connection in
       try connection.run(
         """
         INSERT INTO refresh_family(id, user_id, seed, generation, rotated_ms, created_ms, client)
-        VALUES (?, ?, ?, 0, ?, ?, ?)
+        SELECT ?, id, ?, 0, ?, ?, ? FROM user
+        WHERE id = ? AND frozen_ms IS NULL
+        AND (?7 IS NULL OR (password_hash = ?7 AND role = ?8 AND provider_id IS ?9))
         """,
         [
-          .blob(family.bytes), .blob(user.bytes), .blob(seed), .int(now), .int(now),
-          .text(String(client.prefix(200))),
+          .blob(family.bytes), .blob(seed), .int(now), .int(now),
+          .text(String(client.prefix(200))), .blob(user.bytes), .optional(proof?.hash),
+          .optional(proof?.role.rawValue), .optional(proof?.providerID),
         ])
+    }
+    guard count == 1 else {
+      throw Refusal(.unauthenticated, "The account has changed meanwhile; sign in again.")
     }
     return token(family.bytes, 0, seed)
   }
@@ -87,6 +99,13 @@ public struct RefreshTokens: Sendable {
     guard let bytes = BytesText.bytes(base64url: token), bytes.count == 56 else { throw refusal }
     let family = Array(bytes[..<16])
     let generation = bytes[16..<24].reduce(Int64(0)) { $0 << 8 | Int64($1) }
+    // A token that is none of ours costs a read, and no turn of the one writer.
+    let isOurs = try await database.read { connection in
+      try read(family, connection).map {
+        Digest.equal(Array(token.utf8), Array(self.token(family, generation, $0.seed).utf8))
+      }
+    }
+    guard isOurs == true else { throw refusal }
     let outcome = try await database.write { connection -> Rotation in
       guard let row = try read(family, connection), row.revoked == nil,
         Digest.equal(Array(token.utf8), Array(self.token(family, generation, row.seed).utf8)),
@@ -103,6 +122,9 @@ public struct RefreshTokens: Sendable {
       if generation == row.generation - 1, now - row.rotated <= RefreshTokens.repeatMilliseconds {
         return .next(user, self.token(family, row.generation, row.seed))
       }
+      try AuditLog.record(
+        "login.ended", on: "user:" + user.text, detail: "reused", by: .system, at: clock.now,
+        on: connection)
       return .ended(try LoginStore.end([family], at: clock.now, on: connection))
     }
     switch outcome {

@@ -29,15 +29,27 @@ public enum Scope: String, Sendable, CaseIterable {
 
 /// The bounds of a key or of a token made from one.
 public struct Grant: Sendable, Equatable {
-  /// What limits count by: the key, or the key and the token made from it. Never a secret.
+  /// Requests a minute, counted by a name: of the key, or of a token made from it. Never a secret.
+  public struct Limit: Sendable, Equatable {
+    /// What is counted.
+    public let name: String
+    /// How many.
+    public let perMinute: Int
+  }
+
+  /// What it is: a key, a key and the token made from it, a program's grant. Never a secret.
   public let name: String
   /// What it may do; nil for a provider's key from before there were scopes, which may do all a provider may.
   public let scopes: Set<Scope>?
   /// Filter expressions that every search is narrowed by, each parsed by itself so that none can undo another;
   /// where there are any, it may do nothing but search.
   public let filters: [String]
-  /// Requests a minute, or nil for the server's own limit.
-  public let perMinute: Int?
+  /// Its own limits, all of which hold: the key's counts the tokens made from it together, or who makes tokens
+  /// would have the key's rate as often as he likes.
+  public let limits: [Limit]
+  /// Whether others than the owner have it, as a browser or a program: their requests must not use up what the
+  /// owner's own need.
+  public let isHeldByOthers: Bool
   /// The part of the server that a third party's token is for, such as `/mcp`; nil for all of it.
   public let part: String?
 
@@ -48,14 +60,15 @@ public struct Grant: Sendable, Equatable {
 
   /// Bounds.
   public init(
-    name: String, scopes: Set<Scope>?, filters: [String] = [], perMinute: Int? = nil,
-    part: String? = nil
+    name: String, scopes: Set<Scope>?, filters: [String] = [], limits: [Limit] = [],
+    isHeldByOthers: Bool = false, part: String? = nil
   ) {
+    self.limits = limits
+    self.isHeldByOthers = isHeldByOthers
     self.part = part
     self.name = name
     self.scopes = scopes
     self.filters = filters
-    self.perMinute = perMinute
   }
 }
 

@@ -1,5 +1,6 @@
 internal import Catalog
 internal import Cryptography
+public import Identity
 public import Primitives
 internal import SQLite
 
@@ -17,7 +18,9 @@ extension SessionDesk {
   /// a `kid` of its own. None takes the proof by assertion away.
   ///
   /// - Throws: `Refusal` `validation_failed`, also where a private part was sent; `not_found` for an unknown provider.
-  public func register(keySet: JSON, of provider: String) async throws {
+  public func register(
+    keySet: JSON, of provider: String, by author: AuditLog.Author = .system
+  ) async throws {
     let keys = try SessionDesk.publicKeys(keySet)
     let now = clock.now
     let text = JSON.object(["keys": .array(keys)]).text
@@ -31,6 +34,10 @@ extension SessionDesk {
         ON CONFLICT(provider_id) DO UPDATE SET key_set = excluded.key_set,
         changed_ms = excluded.changed_ms
         """, [.text(provider), .text(text), .int(now.milliseconds)])
+      // Whoever registers a key acts for the provider from then on.
+      try AuditLog.record(
+        "provider.key_set", on: "provider:" + provider, detail: "count=\(keys.count)", by: author,
+        at: now, on: connection)
     }
   }
 

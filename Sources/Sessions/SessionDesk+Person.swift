@@ -60,35 +60,4 @@ extension SessionDesk {
       "state": .string(row.text(10)), "sessionId": .optional(session?.text),
     ]
   }
-
-  /// Events that providers were told of, about some sessions: a page of the outbox after a place in it.
-  ///
-  /// - Returns: Those of the page that are about the sessions, and the last place that was read; nil at the end.
-  public func events(
-    about sessions: Set<String>, after sequence: Int64, limit: Int
-  ) async throws -> (events: [JSON], next: Int64?) {
-    try await database.read { connection in
-      var events: [JSON] = []
-      var last: Int64?
-      var count = 0
-      try connection.query(
-        "SELECT seq, event_id, type, occurred_ms, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
-        [.int(sequence), .int(Int64(limit))]
-      ) { row in
-        count += 1
-        last = row.int(0)
-        let payload = (try? JSON.parse(Array(row.text(4).utf8))) ?? .null
-        let named = [payload["data"]?["sessionId"], payload["data"]?["id"]]
-        guard named.contains(where: { $0?.string.map(sessions.contains) ?? false }) else {
-          return true
-        }
-        events.append([
-          "id": .string(row.text(1)), "type": .string(row.text(2)),
-          "at": .string(Timestamp(milliseconds: row.int(3)).rfc3339), "event": payload,
-        ])
-        return true
-      }
-      return (events, count == limit ? last : nil)
-    }
-  }
 }

@@ -3,6 +3,32 @@ public import SQLite
 
 /// What providers were sent about one person, for that person to read.
 public enum WebhookPersonStore {
+  /// Events about a user that concern a provider, oldest first, after an event's place in the outbox. By the user's
+  /// own index: what the others have done costs nothing.
+  ///
+  /// - Returns: The rows and where to go on; nil at the end.
+  public static func events(
+    about user: [UInt8], after sequence: Int64, limit: Int, on connection: Connection
+  ) throws -> (rows: [JSON], next: Int64?) {
+    var last: Int64?
+    let rows = try connection.rows(
+      """
+      SELECT o.seq, o.event_id, o.type, o.occurred_ms, o.payload FROM outbox_route r
+      JOIN outbox o ON o.seq = r.seq
+      WHERE r.user_id = ? AND r.provider_id IS NOT NULL AND r.seq > ? ORDER BY r.seq LIMIT ?
+      """, [.blob(user), .int(sequence), .int(Int64(limit))]
+    ) { row -> JSON in
+      last = row.int(0)
+      return [
+        "id": .string(row.text(1)), "type": .string(row.text(2)),
+        "at": .string(Timestamp(milliseconds: row.int(3)).rfc3339),
+        // What is stored was written by us; what is no JSON is shown by its id and type.
+        "event": (try? JSON.parse(row.text(4))) ?? .null,
+      ]
+    }
+    return (rows, rows.count == limit ? last : nil)
+  }
+
   /// Attempts to deliver events about a user, oldest first, after an event's place in the outbox. Attempts of one
   /// event come together, so a page may be longer than its limit of events.
   ///

@@ -110,6 +110,10 @@ struct TokenTests {
     #expect(await refusal { try await world.refresh(zero, client) } == .invalidGrant)
     let last = two["refresh_token"]?.string ?? ""
     #expect(await refusal { try await world.refresh(last, client) } == .invalidGrant)
+    let rows = try await world.database.read { connection throws in
+      try AuditLog.entries(below: .max, limit: 1, on: connection)
+    }
+    #expect(rows.map(\.action) == ["grant.revoked"] && rows.map(\.detail) == ["reused"])
   }
 
   @Test("a refresh token is of one client, rests 7 days and lasts 90")

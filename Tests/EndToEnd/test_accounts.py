@@ -141,6 +141,12 @@ class Post:
     def __init__(self):
         self.mails = []
 
+    async def handle_RCPT(self, server, session, envelope, recipient, options):
+        if recipient.startswith("refused"):
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(recipient)
+        return "250 known"
+
     async def handle_DATA(self, server, session, envelope):
         self.mails.append((envelope.mail_from, envelope.rcpt_tos, email.message_from_bytes(envelope.content)))
         return "250 taken"
@@ -185,10 +191,12 @@ def test_a_registration_is_proved_by_e_mail_and_tells_nothing(postal):
     assert sender == "waypost@example.org" and recipients == ["old@example.org"]
     assert "already" in message["Subject"] and "#token" not in message.get_payload()
     assert sign_in(server, mail).status_code == 401, "no account before the proof"
-    first = server.post("/v1/auth/verify", {"token": token})
+    for wrong in ({}, {"password": NEW_PASSWORD}, {"password": "x" * 2_000}):
+        problem(server.post("/v1/auth/verify", {"token": token, **wrong}), 403, "reauth_required")
+    first = server.post("/v1/auth/verify", {"token": token, "password": PASSWORD})
     assert first.status_code == 201 and first.json()["user"]["verified"] is True and first.json()["user"]["name"] == "Ada"
     assert Account(server, first.json()["accessToken"]).get("/v1/me").json()["email"] == mail
-    problem(server.post("/v1/auth/verify", {"token": token}), 401, "token_invalid")
+    problem(server.post("/v1/auth/verify", {"token": token, "password": PASSWORD}), 401, "token_invalid")
     assert sign_in(server, mail).status_code == 200
 
 
@@ -199,8 +207,10 @@ def test_who_waits_first_does_not_get_the_account_of_who_proves_it(postal):
     early = post.token(count + 1)
     server.post("/v1/auth/register", form(mail), headers=fresh_key())
     late = post.token(count + 2)
-    assert server.post("/v1/auth/verify", {"token": late}).status_code == 201
-    problem(server.post("/v1/auth/verify", {"token": early}), 401, "token_invalid")
+    # The owner opens the attacker's link by mistake: no account with the attacker's password comes of it.
+    problem(server.post("/v1/auth/verify", {"token": early, "password": PASSWORD}), 403, "reauth_required")
+    assert server.post("/v1/auth/verify", {"token": late, "password": PASSWORD}).status_code == 201
+    problem(server.post("/v1/auth/verify", {"token": early, "password": PASSWORD}), 401, "token_invalid")
     assert sign_in(server, mail, "the attacker's own").status_code == 401
     assert sign_in(server, mail).status_code == 200
 
@@ -230,6 +240,30 @@ def test_a_forgotten_password_is_chosen_again_once(postal):
     assert login.status_code == 200 and login.json()["user"]["verified"] is True
     assert "changed" in post.wait(count + 2)[2]["Subject"]
     assert token not in server.log() and "old@example.org" not in server.log()
+
+
+def test_an_address_that_the_server_refuses_holds_up_nobody(postal):
+    server, post = postal.server, postal.post
+    count = len(post.mails)
+    for _ in range(3):
+        answer = server.post("/v1/auth/register", form("refused" + address()), headers=fresh_key())
+        assert answer.status_code == 202, "nobody is told"
+    server.post("/v1/auth/register", form(), headers=fresh_key())
+    post.wait(count + 1, seconds=8)
+
+
+def test_a_changed_password_is_told_though_the_allowance_is_used_up(postal):
+    server, post, mail = postal.server, postal.post, address()
+    count = len(post.mails)
+    server.post("/v1/auth/register", form(mail), headers=fresh_key())
+    body = {"token": post.token(count + 1), "password": PASSWORD}
+    account = Account(server, server.post("/v1/auth/verify", body).json()["accessToken"])
+    for _ in range(5):
+        assert server.post("/v1/auth/reset", {"email": mail}).status_code == 202
+    post.wait(count + 4)
+    change = {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}
+    assert account.post("/v1/me/password", change).status_code == 204
+    assert "changed" in post.wait(count + 5)[2]["Subject"]
 
 
 def test_one_address_gets_few_e_mails(postal):

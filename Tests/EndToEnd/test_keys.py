@@ -224,6 +224,23 @@ def test_a_filter_cannot_break_out_of_its_brackets(house, person, escape):
     assert answer.status_code == 400 or answer.json()["total"] == 0, answer.text
 
 
+def test_tokens_of_a_key_share_its_rate(house, person):
+    key = make_key(person.account, scopes=["discovery:read"], maxPerMinute=3)
+    tokens = [Account(house, scoped_token(key["id"], key["secret"], expiresAt=int(time.time()) + 600 + n)) for n in range(5)]
+    codes = [token.get("/v1/providers/search?limit=0").status_code for token in tokens]
+    assert codes[:3] == [200] * 3 and 429 in codes[3:]
+
+
+def test_who_has_a_token_of_a_key_cannot_use_up_what_its_owner_needs(tmp_path):
+    with Server(catalog(tmp_path), "--rate-limit", "8", "--login-limit", "0", limits=False) as server:
+        owner = Account.register(server)
+        key = make_key(owner, scopes=["discovery:read"])
+        token = Account(server, scoped_token(key["id"], key["secret"]))
+        codes = [token.get("/v1/providers").status_code for _ in range(10)]
+        assert codes[:8] == [200] * 8 and 429 in codes[8:]
+        assert owner.get("/v1/providers").status_code == 200
+
+
 def test_a_scoped_token_ends_by_rate_by_time_and_with_its_key(house, person):
     key = make_key(person.account, scopes=["discovery:read"])
     slow = Account(house, scoped_token(key["id"], key["secret"], maxPerMinute=3))

@@ -120,6 +120,20 @@ def test_a_program_that_is_let_in_is_listed_and_can_be_put_out(place):
 # The page.
 
 
+def test_a_frozen_persons_programs_stop_at_once(place):
+    _, token = granted(place)
+    assert bearer(place, token["access_token"], "GET", "/v1/sessions").status_code == 200
+    admin = Account.login(place.server, "admin@example.org")
+    person = Account.login(place.server, EMAIL).get("/v1/me").json()["id"]
+    assert admin.post(f"/v1/admin/users/{person}/freeze").status_code == 200
+    try:
+        problem(bearer(place, token["access_token"], "GET", "/v1/sessions"), 401, "token_expired")
+        refused(renew(place, token["refresh_token"]), "invalid_grant")
+    finally:
+        assert admin.post(f"/v1/admin/users/{person}/unfreeze").status_code == 200
+    refused(renew(place, token["refresh_token"]), "invalid_grant")
+
+
 def test_the_page_is_safe_and_says_who_asks(place):
     browser = Browser(place.server)
     url, _, _ = address(place, session(place))

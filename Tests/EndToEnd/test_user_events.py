@@ -179,6 +179,22 @@ def test_five_streams_a_user_are_all(house):
             time.sleep(0.2)
 
 
+@pytest.mark.parametrize("how", ["signed out", "frozen"])
+def test_a_stream_ends_with_its_login(house, how):
+    mail = f"{uuid.uuid4().hex}@example.org"
+    user = Account.register(house, mail)
+    stream, other = Stream(user), Account.login(house, mail)
+    stream.next("balance")
+    if how == "frozen":
+        admin = Account.login(house, "admin@example.org")
+        answer = admin.post(f"/v1/admin/users/{user.get('/v1/me').json()['id']}/freeze")
+        assert answer.status_code == 200, answer.text
+    else:
+        assert other.delete("/v1/auth/sessions").json() == {"ended": 1}
+    end, _ = stream.next("end", seconds=5)
+    assert end == {"reason": "signed_out"} and stream.ended()
+
+
 def test_only_people_have_streams(house):
     problem(house.get(PATH), 401, "unauthenticated")
     problem(house.sandbox.get(PATH), 403, "forbidden")

@@ -164,7 +164,7 @@ struct ScopedKeyTests {
     #expect(after == place.time.now)
   }
 
-  @Test("a scoped token searches within both filters, the lower rate and its time")
+  @Test("a scoped token searches within both filters, both rates and its time")
   func token() async throws {
     let key = try await make(.user(user)) {
       $0.filter = "kind = model"
@@ -179,7 +179,10 @@ struct ScopedKeyTests {
       ])
     let found = try await accounts.credential(bearer: token)
     #expect(found.grant?.filters == ["kind = model", "region = eu"])
-    #expect(found.grant?.perMinute == 50)
+    let limits = try #require(found.grant?.limits)
+    #expect(limits.map(\.perMinute) == [70, 50])
+    #expect(limits.last?.name == "key:" + key.id.text, "tokens of a key share its rate")
+    #expect(limits.first?.name != limits.last?.name)
     #expect(found.grant?.scopes == [.discoveryRead])
     place.time.advance(seconds: 60)
     let late = await refusal { try await accounts.credential(bearer: token) }

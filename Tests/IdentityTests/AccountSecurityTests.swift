@@ -147,6 +147,37 @@ struct AccountSecurityTests {
     #expect(rows.map(\.action) == ["user.unfrozen", "user.frozen", "user.made"])
   }
 
+  @Test("a sign-in that a change has overtaken begins no login")
+  func overtaken() async throws {
+    try await place.addProvider("acme")
+    _ = try await ada()
+    func enter() async throws -> User {
+      try await accounts.signIn(email: "ada@b.c", password: first)
+    }
+    let user = try await enter()
+    _ = try await refresh.start(for: user.id, client: "now", proof: user.proof)
+    _ = try await accounts.setRole(.provider, providerID: "acme", of: user.id, by: .system)
+    let demoted = await refusal {
+      try await refresh.start(for: user.id, client: "late", proof: user.proof)
+    }
+    #expect(demoted?.code == .unauthenticated)
+    let again = try await enter()
+    _ = try await accounts.setFrozen(true, user.id, by: .system)
+    let stopped = await refusal {
+      try await refresh.start(for: user.id, client: "late", proof: again.proof)
+    }
+    #expect(stopped?.code == .unauthenticated)
+    _ = try await accounts.setFrozen(false, user.id, by: .system)
+    try await accounts.changePassword(
+      of: user.id, from: first, to: second, keeping: nil, address: "::1", by: .system)
+    let changed = await refusal {
+      try await refresh.start(for: user.id, client: "late", proof: again.proof)
+    }
+    #expect(changed?.code == .unauthenticated)
+    let devices = try await accounts.devices(of: user.id)
+    #expect(devices.isEmpty)
+  }
+
   @Test("another role ends the logins that name the old one")
   func roles() async throws {
     try await place.addProvider("acme")
@@ -165,6 +196,10 @@ struct AccountSecurityTests {
     let changed = try await accounts.setRole(
       .provider, providerID: "acme", of: user.id, by: .system)
     #expect(changed.role == .provider && changed.providerID == "acme")
+    let rows = try await place.database.read {
+      try AuditLog.entries(below: .max, subject: "user:" + user.id.text, limit: 1, on: $0)
+    }
+    #expect(rows.map(\.detail) == ["user to provider=acme"])
     let isOut = await isIn(device) == false
     #expect(isOut)
   }
@@ -246,7 +281,7 @@ struct AccountSecurityTests {
     let proof = await refusal { try accounts.requestProof(of: user) }
     #expect(proof?.code == .mailNotConfigured)
     for token in ["", "AAAA", BytesText.base64url([UInt8](repeating: 7, count: 32))] {
-      let refused = await refusal { try await accounts.prove(token, by: .system) }
+      let refused = await refusal { try await accounts.prove(token, password: first, by: .system) }
       #expect(refused?.code == .tokenInvalid)
       let other = await refusal {
         try await accounts.reset(token: token, password: second, by: .system)

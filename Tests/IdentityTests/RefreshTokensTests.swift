@@ -81,6 +81,32 @@ struct RefreshTokensTests {
     await expectRefused(second)
   }
 
+  @Test("a token that was guessed takes no turn of the one writer")
+  func guessed() async throws {
+    let first = try await start()
+    var bytes = try #require(BytesText.bytes(base64url: first))
+    bytes[55] ^= 1
+    let before = place.database.figures.writes
+    await expectRefused(BytesText.base64url(bytes))
+    await expectRefused(BytesText.base64url(place.random.source.bytes(56)))
+    #expect(place.database.figures.writes == before)
+    _ = try await tokens.rotate(first)
+    #expect(place.database.figures.writes == before + 1)
+  }
+
+  @Test("a reused token is noted in the audit log")
+  func noted() async throws {
+    let first = try await start()
+    _ = try await tokens.rotate(first)
+    place.time.advance(milliseconds: 10_001)
+    await expectRefused(first)
+    let rows = try await place.database.read {
+      try AuditLog.entries(below: .max, limit: 9, on: $0)
+    }
+    #expect(rows.map(\.action) == ["login.ended"])
+    #expect(rows.map(\.detail) == ["reused"])
+  }
+
   @Test("a hundred parallel refreshes give one successor")
   func parallel() async throws {
     let first = try await start()

@@ -1,6 +1,7 @@
 import Cryptography
 import Identity
 import Primitives
+import SQLite
 import Sessions
 import Testing
 
@@ -141,5 +142,9 @@ struct AssertionTests {
     #expect(try await stage.desk.keySet(of: "acme") == ["keys": []])
     try await stage.desk.register(keySet: ["keys": .array(Array(many.prefix(10)))], of: "acme")
     #expect(try await stage.desk.keySet(of: "acme")["keys"]?.array?.count == 10)
+    let noted = try await stage.database.read { connection throws in
+      try AuditLog.entries(below: .max, subject: "provider:acme", limit: 2, on: connection)
+    }
+    #expect(noted.map(\.action) == ["provider.key_set"] && noted.map(\.detail) == ["count=10"])
   }
 }

@@ -46,6 +46,28 @@ struct UserEventsTests {
     }
   }
 
+  @Test("what providers were told of a person is that person's to read, page by page")
+  func export() async throws {
+    let (stage, anna, bert) = try await stage()
+    for index in 0..<5 {
+      let user = index == 2 ? bert : anna
+      try await stage.emit(
+        "session.paused", ["userId": .string(user.text), "providerId": "acme", "n": .number(index)])
+    }
+    try await tell(stage, anna)
+    try await stage.desk.sender.pump()
+    var (seen, place): ([Int64], Int64?) = ([], 0)
+    while let after = place {
+      let page = try await stage.database.read { connection throws in
+        try WebhookPersonStore.events(about: anna.bytes, after: after, limit: 2, on: connection)
+      }
+      seen += page.rows.compactMap { $0["event"]?["data"]?["n"]?.int }
+      #expect(page.rows.allSatisfy { $0["type"] == "session.paused" && $0["id"] != nil })
+      place = page.next
+    }
+    #expect(seen == [0, 1, 3, 4])
+  }
+
   @Test("a user hears what concerns it, and nothing of anybody else's")
   func live() async throws {
     let (stage, anna, bert) = try await stage()

@@ -28,12 +28,13 @@ enum AccountDocuments {
         .json(sent, "A link is on its way.", status: 202),
       ], problems: [.emailTaken, .unauthenticated, .tokenInvalid], repeats: .key),
     RouteDocument(
-      "POST /v1/auth/verify", .accounts, words: "With the token of the e-mail.",
-      body: .json(.closed(["token": .string])),
+      "POST /v1/auth/verify", .accounts,
+      words: "With the token of the e-mail; for a registration also with the password chosen then.",
+      body: .json(.closed(["token": .string, "password?": password.orNull])),
       answers: [
         .json(.object(["user": .ref("User")]), "The address is the account's."),
         .json(.ref("SignedIn"), "The account is there and signed in.", status: 201),
-      ], problems: [.tokenInvalid, .tokenExpired, .emailTaken, .mailNotConfigured],
+      ], problems: [.tokenInvalid, .tokenExpired, .emailTaken, .mailNotConfigured, .reauthRequired],
       repeats: .once(by: "the token")),
     RouteDocument(
       "POST /v1/auth/login", .accounts, words: "Sets the refresh cookie.",

@@ -40,8 +40,10 @@ struct AccountRoutes: Sendable {
 
   func prove(_ context: Context) async throws -> Response {
     let body = try context.json()
-    try context.known(body, ["token"])
-    switch try await services.accounts.prove(body["token"]?.string ?? "", by: context.author) {
+    try context.known(body, ["token", "password"])
+    let proved = try await services.accounts.prove(
+      body["token"]?.string ?? "", password: body["password"]?.string, by: context.author)
+    switch proved {
     case .registered(let user): return try await identity.signedIn(user, context, status: 201)
     case .verified(let user): return .json(["user": identity.view(user)])
     }

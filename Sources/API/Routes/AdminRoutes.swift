@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Cryptography
 internal import HTTPServer
 internal import Identity
@@ -66,7 +67,11 @@ struct AdminRoutes: Sendable {
     if isFrozen, id == context.principal.userID {
       throw Refusal(.forbidden, "An admin cannot stop its own sign-in.")
     }
-    return .json(view(try await services.accounts.setFrozen(isFrozen, id, by: context.author)))
+    let now = services.clock.now
+    let user = try await services.accounts.setFrozen(isFrozen, id, by: context.author) {
+      try GrantStore.endAll(of: id, at: now, on: $0)
+    }
+    return .json(view(user))
   }
 
   func setRole(_ context: Context) async throws -> Response {

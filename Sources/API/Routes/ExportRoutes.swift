@@ -85,11 +85,9 @@ private struct Export: Sendable {
     var text = JSON.object(head).bytes
     text.removeLast()
     try put(text)
-    var sessions: Set<String> = []
     try await list("sessions") { (last: ID<SessionKind>?) in
       let rows = try await services.sessions.sessions(
         of: .user(user), before: last, limit: Export.page)
-      for row in rows { if let id = row["id"]?.string { sessions.insert(id) } }
       return (rows.map(JSON.object), Export.next(rows.last?["id"], rows.count))
     }
     try await list("proposals") { (last: ID<ProposalKind>?) in
@@ -102,10 +100,12 @@ private struct Export: Sendable {
       try await conversations(before: last)
     }
     try await list("searches") { (below: Int64?) in try await searches(below: below) }
-    let known = sessions
     try await list("webhookEvents") { (after: Int64?) in
-      let page = try await services.sessions.events(about: known, after: after ?? 0, limit: 500)
-      return (page.events, page.next)
+      let page = try await services.record.read {
+        try WebhookPersonStore.events(
+          about: user.bytes, after: after ?? 0, limit: Export.page, on: $0)
+      }
+      return (page.rows, page.next)
     }
     try await list("webhookDeliveries") { (after: Int64?) in
       let page = try await services.record.read {

@@ -88,14 +88,16 @@ struct IdentityRoutes: Sendable {
 
   func signedIn(_ user: User, _ context: Context, status: Int) async throws -> Response {
     let client = context.request.header("user-agent") ?? ""
-    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    let token = try await services.refreshTokens.start(
+      for: user.id, client: client, proof: user.proof)
     return answer(user, refresh: token, status: status)
   }
 
   /// A sign-in on a page of ours: the browser gets the login's cookie and goes on to a place.
   func entered(_ user: User, _ context: Context, at place: String) async throws -> Response {
     let client = context.request.header("user-agent") ?? ""
-    let token = try await services.refreshTokens.start(for: user.id, client: client)
+    let token = try await services.refreshTokens.start(
+      for: user.id, client: client, proof: user.proof)
     let age = RefreshTokens.idleMilliseconds / 1_000
     return Response(
       status: 303,

@@ -136,7 +136,7 @@ extension SessionRoutes {
     let provider = try context.provider()
     let body = try context.json()
     try context.known(body, ["keys"])
-    try await services.sessions.register(keySet: body, of: provider)
+    try await services.sessions.register(keySet: body, of: provider, by: context.author)
     return .json(try await services.sessions.keySet(of: provider))
   }
 

@@ -24,17 +24,21 @@ struct UserEventRoutes: Sendable {
     let left = max(0, (expiry ?? services.clock.now + 900_000) - services.clock.now)
     let events = services.webhooks.userEvents
     let open = try await events.open(user, after: last)
+    let (accounts, login) = (services.accounts, context.login)
     return Response(
       status: 200, headers: headers,
       body: .stream { writer in
-        await UserEventRoutes.write(open, to: writer, for: .milliseconds(left))
+        await UserEventRoutes.write(open, to: writer, for: .milliseconds(left)) {
+          login.map { accounts.hasEnded($0) } ?? false
+        }
         events.close(open)
       })
   }
 
-  /// Writes until the client leaves, the server ends or the access token expires.
+  /// Writes until the client leaves, the server ends, the access token expires or its login has ended.
   private static func write(
-    _ open: UserEvents.Stream, to writer: StreamWriter, for life: Duration
+    _ open: UserEvents.Stream, to writer: StreamWriter, for life: Duration,
+    hasEnded: @escaping @Sendable () -> Bool
   ) async {
     guard writer.write(Array("retry: 3000\n\n".utf8)), writer.write(balance(open.balance)) else {
       return
@@ -65,6 +69,13 @@ struct UserEventRoutes: Sendable {
       group.addTask {
         guard (try? await Task.sleep(for: life)) != nil else { return }
         writer.write(Array("event: end\ndata: {\"reason\":\"token_expired\"}\n\n".utf8))
+      }
+      // A device that was signed out must not go on seeing the balance until its token expires.
+      group.addTask {
+        while !hasEnded() {
+          guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
+        }
+        writer.write(Array("event: end\ndata: {\"reason\":\"signed_out\"}\n\n".utf8))
       }
       await group.next()
       group.cancelAll()
