@@ -90,7 +90,8 @@ public enum LedgerVerifier {
       SELECT id, kind, may_go_negative,
       credits_posted - debits_posted - debits_pending < 0,
       debits_pending < 0 OR credits_pending < 0,
-      EXISTS (SELECT 1 FROM transfer t WHERE t.debit = account.id AND t.kind = 'refund')
+      CASE kind WHEN 'provider_earned' THEN
+      EXISTS (SELECT 1 FROM transfer t WHERE t.debit = account.id AND t.kind = 'refund') ELSE 0 END
       FROM account WHERE may_go_negative = 1 OR debits_pending < 0 OR credits_pending < 0
       OR credits_posted - debits_posted - debits_pending < 0
       """
