@@ -67,6 +67,9 @@ package enum RouteTable {
       Route(
         "POST", "/v1/admin/index/rebuild", "build a new index generation", handler: catalog.rebuild),
       Route(
+        "POST", "/v1/admin/index/rollback", "go back to the index generation before",
+        handler: catalog.rollBack),
+      Route(
         "POST", "/v1/admin/backups", "copy the record",
         handler: BackupRoutes(services: services).make),
     ]

@@ -156,18 +156,23 @@ package struct Router: Sendable {
     _ count: LimitCount
   ) async throws -> Response {
     let address = services.configuration.trustedProxies.client(of: request)
+    var isKnown = false
     do {
-      return try await run(route, parameters, request, requestID, from: address, count)
+      return try await run(
+        route, parameters, request, requestID, from: address, count, isKnown: &isKnown)
     } catch let refusal as Refusal where refusal.code == .tokenInvalid {
-      try countFailure(of: address)
+      // A provider's server passes on tokens that anybody may have sent it: they are not its own failures.
+      if !isKnown { try countFailure(of: address) }
       throw refusal
     }
   }
 
   /// Refusals go in the order of the specification (core, 8.1): size, syntax, who asks, how often, then the route's.
+  ///
+  /// - Parameter isKnown: Set where the caller's own credential was found valid.
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
-    from address: String, _ count: LimitCount
+    from address: String, _ count: LimitCount, isKnown: inout Bool
   ) async throws -> Response {
     guard request.body.count <= route.bodyLimit.byteCount else {
       throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
@@ -175,6 +180,7 @@ package struct Router: Sendable {
     let document = RouteDocuments.named[route.key]
     if document?.takesJSON ?? false { _ = try request.json() }
     let caller = try await identify(request, for: route, from: address)
+    isKnown = !caller.isUnknown
     let principal = caller.principal
     let verdict = limit(route.budget, caller, request, count)
     if document?.needsCredentials ?? false, caller.isUnknown {

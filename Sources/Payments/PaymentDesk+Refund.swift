@@ -120,11 +120,12 @@ extension PaymentDesk {
       closed.state = refusal == nil ? "accepted" : "refused"
       closed.processorID = processorID
       // Outside of the keyed effect: that one is undone where it refuses.
-      try RefundStore.close(closed, at: now, on: connection)
-      try AuditLog.record(
-        "purchase.refund", on: "purchase:" + refund.purchaseID.text,
-        detail: "\(closed.state) \(refund.amountMinor) \(refund.currency)", by: author, at: now,
-        on: connection)
+      if try RefundStore.close(closed, at: now, on: connection) {
+        try AuditLog.record(
+          "purchase.refund", on: "purchase:" + refund.purchaseID.text,
+          detail: "\(closed.state) \(refund.amountMinor) \(refund.currency)", by: author, at: now,
+          on: connection)
+      }
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         if let refusal { throw refusal }
         return Idempotency.Answer(status: 201, body: JSON.object(closed.json).bytes)

@@ -57,7 +57,8 @@ enum RefundStore {
       ])
   }
 
-  static func close(_ refund: Refund, at now: Timestamp, on connection: Connection) throws {
+  /// - Returns: Whether it was open until now.
+  static func close(_ refund: Refund, at now: Timestamp, on connection: Connection) throws -> Bool {
     try connection.run(
       """
       UPDATE purchase_refund SET state = ?, processor_id = ?, updated_ms = ?
@@ -66,7 +67,7 @@ enum RefundStore {
       [
         .text(refund.state), .optional(refund.processorID), .int(now.milliseconds),
         .blob(refund.id.bytes),
-      ])
+      ]) > 0
   }
 
   static func refund(requestKey: [UInt8], on connection: Connection) throws -> Refund? {

@@ -102,7 +102,8 @@ struct Command: Sendable {
       name: "doctor", usage: "doctor", summary: "checks model, BLAS, SQLite, disk, folder and port",
       run: DoctorCommand.run),
     Command(
-      name: "reindex", usage: "reindex", summary: "builds a new index generation",
+      name: "reindex", usage: "reindex [--rollback]",
+      summary: "builds a new index generation, or goes back to the one before",
       run: ReindexCommand.run),
     Command(
       name: "eval", usage: "eval --catalog F --queries F --qrels F",

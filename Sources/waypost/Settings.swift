@@ -186,7 +186,9 @@ struct Setting: Sendable {
     Setting(
       "gate", "WAYPOST_GATE", "Fixtures/judged", commands: ["tune", "serve"],
       "folder of judged needs that no tuning may spoil, where the catalog is theirs"),
-    Setting("rollback", nil, nil, .flag, commands: ["tune"], "puts the model before in use"),
+    Setting(
+      "rollback", nil, nil, .flag, commands: ["tune", "reindex"],
+      "goes one back: to the model, or the index generation, before"),
     Setting(
       "defaults", nil, nil, commands: ["tune"],
       "ranking configuration to learn the shipped weights for, and to write"),

@@ -282,6 +282,18 @@ def test_credentials_cannot_be_tried_for_ever(small):
         assert person.get("/v1/me").status_code == 200 and server.get("/v1/providers").status_code == 200
 
 
+def test_what_strangers_send_a_provider_does_not_lock_it_out(small):
+    """Anybody can open a provider's page with a token that is none; its server passes it on in good faith."""
+    key = harness.add_key(small)
+    with Server(small, "--rate-limit", "100", limits=False) as server:
+        provider = Account(server, key)
+        codes = [provider.post("/v1/sessions/validate", {"token": "a.b.c"}).status_code for _ in range(15)]
+        assert codes == [401] * 15
+        assert provider.get("/v1/tokens/balance").status_code == 200
+        codes = [server.post("/v1/sessions/validate", {"token": "a.b.c"}).status_code for _ in range(15)]
+        assert codes[-1] == 429 and set(codes) == {401, 429}, "who proves nothing may not try for ever"
+
+
 def test_each_session_has_its_own_heartbeats(small):
     with Server(small, "--rate-limit", "8", limits=False) as server:
         tokens = []

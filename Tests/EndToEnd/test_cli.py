@@ -163,6 +163,18 @@ def test_reindex_makes_a_new_generation_with_the_model(small):
         assert answer["generation"].startswith(second + "+") and answer["degraded"] == []
 
 
+@pytest.mark.skipif(not HAS_MODEL, reason=f"no embedding model in {HOME}/model")
+def test_one_command_goes_back_to_the_generation_before(small):
+    none = cli("reindex", "--rollback", "--data", small, home=HOME, check=False)
+    assert none.returncode != 0 and "generation before" in none.stderr
+    first, second = [
+        json.loads(cli("reindex", "--data", small, "--json", home=HOME).stdout)["generation"] for _ in range(2)]
+    back = json.loads(cli("reindex", "--rollback", "--data", small, "--json", home=HOME).stdout)["generation"]
+    assert back == first != second
+    with Server(small, home=HOME) as server:
+        assert server.search(q="appointments for a studio")["generation"].startswith(first + "+")
+
+
 def test_without_a_model_search_is_by_words_and_says_so(small):
     done = cli("reindex", "--data", small, check=False)
     assert done.returncode == 1 and "make model" in done.stderr

@@ -125,6 +125,8 @@ def settings(house, folder):
 [auth.wfc]
 path = {json.dumps(str(folder / "auth.json"))}
 peers = ["alpha", "beta"]
+[phases.stateful]
+generation.max-examples = {300 if harness.LONG else 40}
 [checks.negative_data_rejection]
 expected-statuses = {refused}
 [checks.not_a_server_error]

@@ -15,7 +15,7 @@ PUBLIC = {"/v1/services/{id}", "/v1/services/{id}/similar", "/v1/providers/{id}"
 OWN = {"/v1/me/consents/{purpose}", "/v1/me/consents/providers/{id}"}
 
 
-class World:
+class Estate:
     """One owner's objects, one of each kind, and everybody who has nothing to do with them."""
 
     def __init__(self, server, key):
@@ -80,7 +80,7 @@ class World:
         if template.startswith(("/v1/tokens/purchases/", "/v1/admin/purchases/", "/v1/me/apps/")):
             # There is no payment processor and no program here: an id that nobody has.
             return template.replace("{id}", self.ids["user"])
-        raise AssertionError(f"say in World.make whose {template} is")
+        raise AssertionError(f"say in Estate.make whose {template} is")
 
     def routes(self):
         for template, item in self.document["paths"].items():
@@ -121,7 +121,7 @@ def fresh():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def estate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ownership")
     data = folder / "data"
     rows = harness.write_rows(folder / "few.jsonl", harness.read_rows(harness.SERVICES, 60))
@@ -132,62 +132,62 @@ def world(tmp_path_factory):
     key = harness.add_key(data)
     beta_key = harness.add_key(data, "beta")
     with Server(data) as server:
-        world = World(server, key)
-        world.beta_key = Account(server, beta_key)
-        yield world
+        estate = Estate(server, key)
+        estate.beta_key = Account(server, beta_key)
+        yield estate
 
 
-def test_the_owners_see_what_is_theirs(world):
+def test_the_owners_see_what_is_theirs(estate):
     """Else the refusals below would say nothing."""
     seen = 0
-    for method, template, operation in world.routes():
+    for method, template, operation in estate.routes():
         # A profile needs the person's consent, which nobody has given.
         if method != "GET" or re.search("purchases|/v1/users/", template) or template.endswith("/stream"):
             continue
         callers = set(operation["x-callers"])
-        owner = world.admin if callers == {"admin"} else world.alpha if callers == {"provider"} else world.user
-        answer = world.call(owner, method, template, operation)
+        owner = estate.admin if callers == {"admin"} else estate.alpha if callers == {"provider"} else estate.user
+        answer = estate.call(owner, method, template, operation)
         assert answer.status_code == 200, f"{template}: {answer.text}"
         seen += 1
     assert seen >= 10
 
 
 @pytest.mark.parametrize("who", ["nobody", "another user", "another provider", "its key", "another session's token"])
-def test_nobody_else_gets_at_them(world, who):
-    account = {"nobody": Nobody(world.server), "another user": world.other, "another provider": world.beta,
-               "its key": world.beta_key, "another session's token": Account(world.server, world.foreign_token)}[who]
+def test_nobody_else_gets_at_them(estate, who):
+    account = {"nobody": Nobody(estate.server), "another user": estate.other, "another provider": estate.beta,
+               "its key": estate.beta_key, "another session's token": Account(estate.server, estate.foreign_token)}[who]
     tried = 0
-    for method, template, operation in world.routes():
-        answer = world.call(account, method, template, operation)
+    for method, template, operation in estate.routes():
+        answer = estate.call(account, method, template, operation)
         assert answer.status_code in (401, 403, 404), f"{who}: {method} {template}: {answer.status_code} {answer.text[:300]}"
         assert SECRET not in answer.text, f"{who}: {method} {template}"
         assert answer.headers["Content-Type"] == "application/problem+json"
         tried += 1
     assert tried >= 40
-    assert_untouched(world)
+    assert_untouched(estate)
 
 
-def assert_untouched(world):
-    chat = world.user.get("/v1/chat/conversations/" + world.ids["/v1/chat/conversations/{id}"])
+def assert_untouched(estate):
+    chat = estate.user.get("/v1/chat/conversations/" + estate.ids["/v1/chat/conversations/{id}"])
     assert SECRET in chat.text and chat.json()["turns"][0]["state"] == "done"
-    assert world.user.get("/v1/sessions/" + world.ids["/v1/sessions/{id}"]).json()["state"] == "active"
-    assert world.user.get("/v1/proposals/" + world.ids["/v1/proposals/{id}"]).status_code == 200
-    assert world.user.get("/v1/me/keys/" + world.ids["/v1/me/keys/{id}"]).json()["revokedAt"] is None
-    assert world.alpha.get("/v1/provider/services/alpha-draft").status_code == 200
-    assert world.alpha.get("/v1/provider/webhooks/" + world.ids["/v1/provider/webhooks/{id}"]).status_code == 200
+    assert estate.user.get("/v1/sessions/" + estate.ids["/v1/sessions/{id}"]).json()["state"] == "active"
+    assert estate.user.get("/v1/proposals/" + estate.ids["/v1/proposals/{id}"]).status_code == 200
+    assert estate.user.get("/v1/me/keys/" + estate.ids["/v1/me/keys/{id}"]).json()["revokedAt"] is None
+    assert estate.alpha.get("/v1/provider/services/alpha-draft").status_code == 200
+    assert estate.alpha.get("/v1/provider/webhooks/" + estate.ids["/v1/provider/webhooks/{id}"]).status_code == 200
 
 
-def test_lists_have_only_what_is_the_callers_own(world):
+def test_lists_have_only_what_is_the_callers_own(estate):
     """Every list of a person or a provider: none of them shows another's objects."""
-    ids = {value for name, value in world.ids.items() if name not in ("/v1/admin/signing-keys/{id}", "/v1/admin/placements/{id}")}
+    ids = {value for name, value in estate.ids.items() if name not in ("/v1/admin/signing-keys/{id}", "/v1/admin/placements/{id}")}
     tried = 0
-    for template, item in world.document["paths"].items():
+    for template, item in estate.document["paths"].items():
         operation = item.get("get")
         if not operation or "{" in template or template.endswith("/events") or template.startswith("/v1/admin"):
             continue
         if not {"user", "provider"} & set(operation["x-callers"]):
             continue
-        for account in (world.other, world.beta):
+        for account in (estate.other, estate.beta):
             answer = account.get(template)
             assert answer.status_code in (200, 403), f"{template}: {answer.text}"
             assert SECRET not in answer.text and not any(f'"{value}"' in answer.text for value in ids), template
@@ -195,8 +195,8 @@ def test_lists_have_only_what_is_the_callers_own(world):
     assert tried >= 15
 
 
-def test_a_public_listing_of_another_is_forbidden_and_a_draft_is_not_there(world):
+def test_a_public_listing_of_another_is_forbidden_and_a_draft_is_not_there(estate):
     listing = {"name": "Public Heron", "kind": "api", "description": "A listing that everybody sees.", "categories": ["Databases"]}
-    assert world.alpha.put("/v1/provider/services/alpha-public", listing).status_code == 201
-    problem(world.beta.put("/v1/provider/services/alpha-public", listing), 403, "forbidden")
-    problem(world.beta.put("/v1/provider/services/alpha-draft", listing), 404, "not_found")
+    assert estate.alpha.put("/v1/provider/services/alpha-public", listing).status_code == 201
+    problem(estate.beta.put("/v1/provider/services/alpha-public", listing), 403, "forbidden")
+    problem(estate.beta.put("/v1/provider/services/alpha-draft", listing), 404, "not_found")

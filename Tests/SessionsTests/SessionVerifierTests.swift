@@ -1,3 +1,4 @@
+import Ledger
 import Primitives
 import SQLite
 import Sessions
@@ -41,6 +42,25 @@ struct SessionVerifierTests {
     }
     let faults = try await stage.database.read { try SessionVerifier.verify($0) }
     #expect(faults.contains { $0.hasPrefix(fault) }, "found \(faults)")
+  }
+
+  @Test("a session that cannot be settled holds up no other, and is told of")
+  func setAside() async throws {
+    let stage = try await Stage.shop()
+    let broken = try await stage.buy()
+    let sound = try await stage.buy()
+    try await stage.database.write { connection throws in
+      _ = try connection.run(
+        "UPDATE session SET held = held + 1 WHERE id = ?", [.blob(broken.id.bytes)])
+    }
+    stage.clock.move(seconds: 90_000)
+    try await stage.desk.sweep()
+    let ended = try await stage.texts("SELECT hex(id) FROM session WHERE ended_ms IS NOT NULL")
+    #expect(ended == [BytesText.hex(sound.id.bytes).uppercased()])
+    #expect(try await stage.balance(.anna).held == Microtokens(0))
+    let faults = try await stage.faults()
+    let name = BytesText.hex(broken.id.bytes)
+    #expect(faults == ["I11: session \(name) could not be settled and was set aside"])
   }
 
   @Test("a charge by use is the sum of its reports")

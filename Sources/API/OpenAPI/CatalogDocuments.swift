@@ -83,6 +83,10 @@ enum CatalogDocuments {
       answers: [.json(.object(["generation": .string]), "The new generation is in place.")],
       problems: [.invalidTransition]),
     RouteDocument(
+      "POST /v1/admin/index/rollback", .admin, [.admin],
+      answers: [.json(.object(["generation": .string]), "The generation before is in place.")],
+      problems: [.notFound, .invalidTransition]),
+    RouteDocument(
       "POST /v1/admin/tune", .admin, [.admin],
       body: .optional(
         .closed([

@@ -101,7 +101,7 @@ enum SearchDocuments {
     RouteDocument(
       "GET /v1/services/{id}/similar", .search, scopes: read,
       parameters: [
-        .query("filter", SearchSchemas.filter),
+        .query("filter", SearchSchemas.filterInAddress),
         .query("limit", Schema.integer(1...50).otherwise(10)), .query("facets", .string),
         .query("minRevision", SearchSchemas.revision),
       ],

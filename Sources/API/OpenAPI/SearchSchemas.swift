@@ -15,6 +15,9 @@ enum SearchSchemas {
   static let filter = Schema.text(0...4_000).about(
     "A filter expression (Pages/filters.md), such as `region = eu AND price.call <= 0.01`.")
 
+  /// The same in an address, which has at most 8 kB in all.
+  static let filterInAddress = Schema.string.about("A filter expression, as long as it fits.")
+
   private static let understand = Schema.any(of: .one(of: "auto", "off"), .boolean)
 
   /// The fields of one search, within a batch too.
@@ -43,7 +46,8 @@ enum SearchSchemas {
 
   /// The same as parameters of a `GET`.
   static let parameters: [RouteDocument.Parameter] = [
-    .query("q", .string), .query("understand", .one(of: "auto", "off")), .query("filter", filter),
+    .query("q", .string), .query("understand", .one(of: "auto", "off")),
+    .query("filter", filterInAddress),
     .query("facets", Schema.string.about("Names, separated by commas; at most 30.")),
     .query("facetLimit", facetLimit),
     .query("sort", Schema.string.about("Keys, separated by commas; at most 5.")),

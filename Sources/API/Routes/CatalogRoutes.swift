@@ -167,6 +167,13 @@ struct CatalogRoutes: Sendable {
     try await services.note("index.rebuilt", on: "index:" + name, by: context)
     return .json(["generation": .string(name)])
   }
+
+  func rollBack(_ context: Context) async throws -> Response {
+    try context.admin()
+    let name = try await services.indexer.rollBack()
+    try await services.note("index.rolled_back", on: "index:" + name, by: context)
+    return .json(["generation": .string(name)])
+  }
 }
 
 /// The first refused lines of an import; the count beside them is exact.

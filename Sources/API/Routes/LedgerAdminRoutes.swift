@@ -216,22 +216,12 @@ struct LedgerAdminRoutes: Sendable {
     _ effect: @Sendable (Connection, Timestamp) throws -> Idempotency.Answer
   ) async throws -> Response {
     let now = services.clock.now
-    let path = context.request.path
+    let refused = context.keptRefusal
     let answer = try await services.record.write { connection in
-      try services.idempotency.once(
-        key, at: now, on: connection,
-        refused: { refusal in
-          Idempotency.Answer(
-            status: refusal.code.status,
-            body: Problem.body(refusal, requestID: nil, path: path).bytes)
-        },
-        effect: { try effect(connection, now) })
+      try services.idempotency.once(key, at: now, on: connection, refused: refused) {
+        try effect(connection, now)
+      }
     }
-    let type = answer.status < 400 ? "application/json" : "application/problem+json"
-    var response = Response(
-      status: answer.status, headers: [(name: "Content-Type", value: type)],
-      body: .bytes(answer.body))
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
+    return Response(answer)
   }
 }

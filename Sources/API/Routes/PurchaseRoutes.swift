@@ -33,9 +33,9 @@ struct PurchaseRoutes: Sendable {
     let body = try context.json()
     let key = try key(context, "POST /v1/tokens/purchase", body)
     try context.known(body, ["tokenAmount"])
-    return response(
+    return Response(
       try await services.payments.buy(
-        body["tokenAmount"]?.int, by: user, key: key, refused: refused(context)))
+        body["tokenAmount"]?.int, by: user, key: key, refused: context.keptRefusal))
   }
 
   func list(_ context: Context) async throws -> Response {
@@ -112,10 +112,10 @@ struct PurchaseRoutes: Sendable {
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The refund is not valid.", fields: faults)
     }
-    return response(
+    return Response(
       try await services.payments.refund(
         id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin,
-        author: author(context), key: key, refused: refused(context)))
+        author: author(context), key: key, refused: context.keptRefusal))
   }
 
   func unflag(_ context: Context) async throws -> Response {
@@ -151,9 +151,9 @@ struct PurchaseRoutes: Sendable {
     }
     let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
     try context.known(body, [])
-    return response(
+    return Response(
       try await services.payments.settleDebts(
-        of: user, by: admin, author: author(context), key: key, refused: refused(context)))
+        of: user, by: admin, author: author(context), key: key, refused: context.keptRefusal))
   }
 
   // MARK: Shared
@@ -187,23 +187,5 @@ struct PurchaseRoutes: Sendable {
     try Idempotency.Key(
       principal: context.principal, route: route,
       key: context.request.header("idempotency-key"), body: body)
-  }
-
-  private func refused(_ context: Context) -> PaymentDesk.Refused {
-    let path = context.request.path
-    return { refusal in
-      Idempotency.Answer(
-        status: refusal.code.status,
-        body: Problem.body(refusal, requestID: nil, path: path).bytes)
-    }
-  }
-
-  private func response(_ answer: Idempotency.Answer) -> Response {
-    let type = answer.status < 400 ? "application/json" : "application/problem+json"
-    var response = Response(
-      status: answer.status, headers: [(name: "Content-Type", value: type)],
-      body: .bytes(answer.body))
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
   }
 }

@@ -50,7 +50,7 @@ extension SessionRoutes {
     let termsHash = reader.text("termsHash") ?? ""
     try reader.finish("A session without a proposal names its terms.")
     return try await services.sessions.start(
-      wish, termsHash: termsHash, by: user, key: key, refused: stored(context))
+      wish, termsHash: termsHash, by: user, key: key, refused: context.keptRefusal)
   }
 
   func extend(_ context: Context) async throws -> Response {
@@ -66,9 +66,10 @@ extension SessionRoutes {
     }
     let maxTokens = reader.integer("maxTokens")
     try reader.finish("An extension has minutes.")
-    return response(
+    return Response(
       try await services.sessions.extend(
-        id, by: user, minutes: minutes, maxTokens: maxTokens, key: key, refused: stored(context)))
+        id, by: user, minutes: minutes, maxTokens: maxTokens, key: key,
+        refused: context.keptRefusal))
   }
 
   func report(_ context: Context) async throws -> Response {
@@ -88,10 +89,10 @@ extension SessionRoutes {
     guard let id = ID<SessionKind>(session) else {
       throw Refusal(.notFound, "There is no such session.")
     }
-    return response(
+    return Response(
       try await services.sessions.report(
         UsageReport(sessionID: id, number: number, units: units), by: provider, key: key,
-        refused: stored(context)))
+        refused: context.keptRefusal))
   }
 
   /// Whose sessions are listed: a program's provider, a person's own, or with `?account=provider` a person's provider.

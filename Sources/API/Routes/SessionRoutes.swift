@@ -15,8 +15,8 @@ struct SessionRoutes: Sendable {
     let key = try key(context, "POST /v1/proposals", body)
     try context.known(body, SessionRoutes.wishFields)
     let answer = try await services.sessions.propose(
-      try wish(body), to: user, key: key, refused: stored(context))
-    return response(answer)
+      try wish(body), to: user, key: key, refused: context.keptRefusal)
+    return Response(answer)
   }
 
   func proposal(_ context: Context) async throws -> Response {
@@ -55,16 +55,16 @@ struct SessionRoutes: Sendable {
         throw GrantRules.spending
       }
       answer = try await services.sessions.confirm(
-        id, by: user, key: key, refused: stored(context))
+        id, by: user, key: key, refused: context.keptRefusal)
     } else {
       if context.grant?.isThirdParty == true { throw GrantRules.spending }
       answer = try await startPaid(body, by: user, key: key, context)
     }
     guard answer.status == 201, let session = try? JSON.parse(answer.body) else {
-      return response(answer)
+      return Response(answer)
     }
     await services.noteStart(session, searchID: body["searchId"]?.string, in: context)
-    return form.response(to: session, of: response(answer))
+    return form.response(to: session, of: Response(answer))
   }
 
   func list(_ context: Context) async throws -> Response {
@@ -170,11 +170,11 @@ struct SessionRoutes: Sendable {
         throw SessionRoutes.badOutcome
       }
       let answer = try await services.sessions.transition(
-        id, by: actor, event, key: key, refused: stored(context))
+        id, by: actor, event, key: key, refused: context.keptRefusal)
       if case .complete = event, answer.status == 200 {
         await services.noteCompletion(of: id)
       }
-      return response(answer)
+      return Response(answer)
     }
   }
 
@@ -236,23 +236,5 @@ struct SessionRoutes: Sendable {
     return try Idempotency.Key(
       principal: isLive ? .anonymous(address: "session") : context.principal, route: route,
       key: context.request.header("idempotency-key"), body: body)
-  }
-
-  func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
-    let path = context.request.path
-    return { refusal in
-      Idempotency.Answer(
-        status: refusal.code.status,
-        body: Problem.body(refusal, requestID: nil, path: path).bytes)
-    }
-  }
-
-  func response(_ answer: Idempotency.Answer) -> Response {
-    let type = answer.status < 400 ? "application/json" : "application/problem+json"
-    var response = Response(
-      status: answer.status, headers: [(name: "Content-Type", value: type)],
-      body: .bytes(answer.body))
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
   }
 }

@@ -209,10 +209,18 @@ extension Indexer {
     }
   }
 
-  /// Goes back to the generation before this one.
-  /// - Returns: Its name, or nil where there is none.
-  package func rollBack() async throws -> String? {
-    guard let name = generations.previous(of: generation) else { return nil }
+  /// Goes back to the generation before this one; searches go on meanwhile.
+  /// - Returns: Its name.
+  /// - Throws: `Refusal` where there is none, or while a rebuild runs.
+  package func rollBack() async throws -> String {
+    guard !isReindexing else {
+      throw Refusal(.invalidTransition, "Another rebuild of the index is running.")
+    }
+    guard let name = generations.previous(of: generation) else {
+      throw Refusal(.notFound, "There is no whole generation before this one.")
+    }
+    isReindexing = true
+    defer { isReindexing = false }
     let left = generation
     let fresh = try EmbeddingCache(path: generations.path(name) + "/index.db")
     let path = generations.nextBase(of: name)

@@ -105,6 +105,18 @@ struct NameGrammar {
       keepsWords: true)
   }
 
+  /// "a MiniMax model", "OpenAI models", where no family has that name. A bare name stays a name.
+  func maker(at start: Int) -> QueryMatch? {
+    guard words[start].isOpen, let (name, end) = longest(at: start, names.provider),
+      words[start..<end].map(\.folded).joined(separator: " ").utf8.count >= 3,
+      !NameGrammar.everyday.contains(words[start].folded), !words[end - 1].endsClause,
+      end < words.count, words[end].isOpen, QueryTopic.models.contains(words[end].folded)
+    else { return nil }
+    return QueryMatch(
+      range: start..<end, expression: .compare(field: "provider", .equal, .word(name)),
+      label: "by \(name)", keepsWords: true)
+  }
+
   private static func families(_ values: [String]) -> FilterExpression {
     .oneOf(field: "modelFamily", values.sorted().map { .word($0) })
   }

@@ -165,7 +165,8 @@ struct QueryDraft {
     each { words, at in QueryDraft.lexicon(words, at, topic, hasOther: false) }
     each { words, at in
       let grammar = NameGrammar(names: names, words: words)
-      return (grammar.provider(at: at) ?? grammar.family(at: at)).map { [.match($0)] } ?? []
+      let match = grammar.provider(at: at) ?? grammar.family(at: at) ?? grammar.maker(at: at)
+      return match.map { [.match($0)] } ?? []
     }
     if hasMatch { each { words, at in QueryDraft.lexicon(words, at, topic, hasOther: true) } }
     takeLeads()

@@ -103,15 +103,14 @@ final class RateMeter: Sendable {
   }
 }
 
-/// `waypost reindex`: a new generation, swapped in when it is whole.
+/// `waypost reindex`: a new generation, swapped in when it is whole; or back to the one before.
 enum ReindexCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
+    let isBack = arguments.isSet("rollback")
     if let link = ServerLink(arguments) {
-      let answer = try await link.json(
-        "/v1/admin/index/rebuild", [], seconds: ServerLink.bulkSeconds)
-      let name = answer["generation"]?.string ?? ""
-      Terminal.data(arguments.isSet("json") ? answer.text : "generation \(name) is in place")
-      return .done
+      let path = isBack ? "/v1/admin/index/rollback" : "/v1/admin/index/rebuild"
+      let answer = try await link.json(path, [], seconds: ServerLink.bulkSeconds)
+      return show(answer["generation"]?.string ?? "", arguments)
     }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
@@ -120,11 +119,16 @@ enum ReindexCommand {
       return .refused
     }
     let indexer = try folder.indexer(encoder: encoder, threadCount: arguments.integer("threads"))
+    if isBack { return show(try await indexer.rollBack(), arguments) }
     let meter = RateMeter()
     let generation = try await indexer.reindex { progress in
       Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
     }
     Terminal.progress("")
+    return show(generation, arguments)
+  }
+
+  private static func show(_ generation: String, _ arguments: Arguments) -> Exit {
     Terminal.data(
       arguments.isSet("json")
         ? JSON.object(["generation": .string(generation)]).text
