@@ -142,7 +142,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "IdentityTests",
-      dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: [
+        "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
     .testTarget(
       name: "AuthorizationTests",
       dependencies: [

@@ -59,8 +59,13 @@ extension Accounts {
         return Idempotency.Answer(status: 202, body: body.bytes)
       }
     }
-    if !answer.isReplayed {
+    if answer.isReplayed { return answer }
+    do throws(Refusal) {
       try mail.submit(to: form.email) { try await invite(user, hash: hash) }
+    } catch {
+      // A failure of ours is not kept: with the answer in place a retry would say that an e-mail is on its way.
+      try await database.write { try idempotency.forget(key, on: $0) }
+      throw error
     }
     return answer
   }
