@@ -143,7 +143,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "IdentityTests",
-      dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: [
+        "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
     .testTarget(
       name: "AuthorizationTests",
       dependencies: [
