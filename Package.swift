@@ -42,6 +42,7 @@ let package = Package(
         .embedInCode("Migrations/m0011-create-webhook.sql"),
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0013-create-oauth.sql"),
+        .embedInCode("Migrations/m0014-index-proposal.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
@@ -142,7 +143,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "IdentityTests",
-      dependencies: ["Identity", "Cryptography", "SQLite", "Index", "Primitives"]),
+      dependencies: [
+        "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+      ]),
     .testTarget(
       name: "AuthorizationTests",
       dependencies: [

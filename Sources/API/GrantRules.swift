@@ -55,6 +55,8 @@ enum GrantRules {
     {
       return [.sessionsRun]
     }
+    // Who registers a key that signs assertions may do all that they prove: no scope gives that.
+    if path == "/v1/provider/key-set", method != "GET" { return [] }
     if path.hasPrefix("/v1/provider/") { return [.providerManage] }
     if path.hasPrefix("/v1/tokens/"), method == "GET" { return [.sessionsRead] }
     return []

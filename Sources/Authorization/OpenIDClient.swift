@@ -201,12 +201,14 @@ public struct OpenIDClient: Sendable {
   }
 
   private func person(_ claims: JSONObject) -> OpenIDPerson {
+    // Another's address must not come out of one that only looks like it: the Kelvin sign in lower case is a k.
+    let email = claims["email"]?.string.flatMap { $0.utf8.allSatisfy { $0 < 0x80 } ? $0 : nil }
     let isVerified = claims["email_verified"]?.bool ?? false
     let name = claims["name"]?.string.flatMap { ClientName.isSound($0) ? $0 : nil }
     return OpenIDPerson(
       identity: ExternalIdentity(
         source: "oidc:" + settings.issuer, externalID: claims["sub"]?.string ?? ""),
-      verifiedEmail: isVerified ? claims["email"]?.string?.lowercased() : nil, name: name)
+      verifiedEmail: isVerified ? email?.lowercased() : nil, name: name)
   }
 
   static func refusal(_ detail: String) -> Refusal { Refusal(.unauthenticated, detail) }

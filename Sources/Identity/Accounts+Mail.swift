@@ -1,6 +1,6 @@
 internal import Cryptography
 public import Primitives
-internal import SQLite
+public import SQLite
 
 /// Registration with a proof of the address, and passwords that were forgotten. Each token works once, for 30
 /// minutes, and is kept as its hash.
@@ -59,8 +59,13 @@ extension Accounts {
         return Idempotency.Answer(status: 202, body: body.bytes)
       }
     }
-    if !answer.isReplayed {
+    if answer.isReplayed { return answer }
+    do throws(Refusal) {
       try mail.submit(to: form.email) { try await invite(user, hash: hash) }
+    } catch {
+      // A failure of ours is not kept: with the answer in place a retry would say that an e-mail is on its way.
+      try await database.write { try idempotency.forget(key, on: $0) }
+      throw error
     }
     return answer
   }
@@ -187,9 +192,15 @@ extension Accounts {
   }
 
   /// Uses up a token to choose a new password: every login ends, and the address counts as proved.
+  ///
+  /// - Parameter alsoEnded: What else was let in by whoever had the account, such as programs of third parties; it
+  ///   runs in the same transaction and gives the logins that ended.
   /// - Throws: `Refusal` `token_invalid`, `validation_failed`.
   public func reset(
-    token: String, password: String, by author: AuditLog.Author
+    token: String, password: String, by author: AuditLog.Author,
+    alsoEnded: @escaping @Sendable (ID<UserKind>, Connection) throws -> [ID<LoginKind>] = { _, _ in
+      []
+    }
   ) async throws {
     // Looked at first without being used up: a password that may not be chosen must not cost the token.
     let (now, moment) = (clock.now, clock.now)
@@ -210,6 +221,7 @@ extension Accounts {
       try AuditLog.record(
         "password.reset", on: "user:" + owner.id.text, by: author, at: now, on: connection)
       return try LoginStore.endAll(of: owner.id, at: now, on: connection)
+        + alsoEnded(owner.id, connection)
     }
     logins.add(ended, at: now)
     tell(owner)

@@ -248,7 +248,8 @@ public struct Accounts: Sendable {
         bearer, expecting: .init(type: "at+jwt", issuer: issuer, audience: nil), at: now
       ) { keys.verifying($0, at: now) }
       if claims["scope"] != nil { return try thirdParty(claims) }
-      guard claims["aud"] == .string(issuer), let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
+      guard claims["aud"] == .string(issuer),
+        let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
         let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
       else { throw JWTError.claim("sub") }
       let login = claims["sid"]?.string.flatMap { ID<LoginKind>($0) }

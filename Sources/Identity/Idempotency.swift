@@ -92,6 +92,13 @@ public struct Idempotency: Sendable {
       [.int(now.milliseconds - Idempotency.keptMilliseconds)])
   }
 
+  /// Deletes the answer of one request, whose effect has failed after all.
+  func forget(_ key: Key, on connection: Connection) throws {
+    try connection.run(
+      "DELETE FROM idempotency WHERE principal = ? AND route = ? AND key = ?",
+      [.blob(key.principal), .text(key.route), .text(key.key)])
+  }
+
   /// Deletes every answer of a caller.
   static func erase(of principal: Principal, on connection: Connection) throws {
     try connection.run(

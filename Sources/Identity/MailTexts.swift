@@ -59,7 +59,7 @@ enum MailTexts {
       text: """
         The password of your Waypost account was changed, and every other device was signed out.
 
-        If it was not you, ask for a new password at once.
+        If it was not you, ask for a new password at once, and revoke API keys that you do not know.
         """)
   }
 }

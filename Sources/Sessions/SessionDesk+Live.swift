@@ -130,6 +130,7 @@ extension SessionDesk {
       guard let known = try SessionStore.read(id, on: connection), concerns(known, actor) else {
         throw Refusal(.notFound, "There is no such session.")
       }
+      try requireNotRevoked(actor, known)
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         Idempotency.Answer(status: 200, body: JSON.object(try effect(now, connection)).bytes)
       }
@@ -197,18 +198,24 @@ extension SessionDesk {
         throw Refusal(.forbidden, "Send heartbeats with the session token.")
       }
     }
-    guard case .bearer(_, let age) = actor else { return }
-    if record.state.phase == .expired, record.state.reason == "revoked" {
-      throw Refusal(
-        .tokenInvalid, "The session was revoked.",
-        facts: ["state": "expired", "reason": "revoked"])
-    }
-    guard age == .late else { return }
+    try requireNotRevoked(actor, record)
+    guard case .bearer(_, .late) = actor else { return }
     switch event {
     case .heartbeat where record.state.phase == .paused: return
     case .resume where record.state.phase == .paused: return
     default: throw Refusal(.tokenExpired, "The token has expired.")
     }
+  }
+
+  /// The token of a revoked session is good for nothing any more, not even for an answer that was given before.
+  private func requireNotRevoked(
+    _ actor: SessionActor, _ record: SessionRecord
+  ) throws(Refusal) {
+    guard case .bearer = actor, record.state.phase == .expired, record.state.reason == "revoked"
+    else { return }
+    throw Refusal(
+      .tokenInvalid, "The session was revoked.",
+      facts: ["state": "expired", "reason": "revoked"])
   }
 
   // MARK: Reading

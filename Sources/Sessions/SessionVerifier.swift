@@ -44,6 +44,18 @@ public enum SessionVerifier {
     return faults
   }
 
+  /// What does not hold of all sessions, 100 and a page's at most, read page by page.
+  public static func faults(in record: Database) async throws -> [String] {
+    var faults: [String] = []
+    var place: Int64? = 0
+    while let after = place, faults.count < 100 {
+      let page = try await record.read { try verify(after: after, on: $0) }
+      faults += page.faults
+      place = page.next
+    }
+    return faults
+  }
+
   /// One page of sessions, in the order in which they were stored.
   ///
   /// - Parameter row: The `next` of the page before; 0 for the first.

@@ -35,7 +35,9 @@ enum AnswerExcerpt {
     }
     var line = ""
     line.unicodeScalars.append(contentsOf: scalars)
-    for prefix in ["whsec_", "whsk_", "wpk_", "wpu_", "wps_", "wpc_"] { line = masked(line, prefix) }
+    for prefix in ["whsec_", "whsk_", "wpk_", "wpu_", "wps_", "wpc_"] {
+      line = masked(line, prefix)
+    }
     return line
   }
 

@@ -162,6 +162,15 @@ struct OpenIDTests {
     #expect(try await desk.finish(attempt).verifiedEmail == nil)
   }
 
+  @Test("an address that only looks like another is no proof of it")
+  func lookAlike() async throws {
+    let desk = try Desk()
+    let attempt = try await desk.client.begin(returningTo: "/")
+    let nonce = parameter("nonce", of: attempt.address) ?? ""
+    desk.answer(desk.token(nonce: nonce, ["email": "mi\u{212A}e@example.org"]))
+    #expect(try await desk.finish(attempt).verifiedEmail == nil)
+  }
+
   @Test("keys are kept; an unknown one is asked for at most once a minute")
   func keys() async throws {
     let desk = try Desk()

@@ -1,6 +1,7 @@
 """Accounts: registration, devices, passwords, e-mail."""
 
 import concurrent.futures
+import contextlib
 import email
 import re
 import sqlite3
@@ -162,8 +163,9 @@ class Post:
         return re.search(r"#token=([A-Za-z0-9_-]{43})\s", self.wait(count)[2].get_payload()).group(1)
 
 
-@pytest.fixture(scope="module")
-def postal(tmp_path_factory):
+@contextlib.contextmanager
+def mailbox():
+    """A server that takes e-mails, and the settings that lead to it."""
     post = Post()
     port = harness.socket.socket()
     port.bind(("127.0.0.1", 0))
@@ -171,12 +173,18 @@ def postal(tmp_path_factory):
     port.close()
     controller = Controller(post, hostname="127.0.0.1", port=number)
     controller.start()
+    try:
+        yield post, ["--smtp-url", f"smtp://127.0.0.1:{number}", "--smtp-from", "waypost@example.org", "--smtp-tls", "none"]
+    finally:
+        controller.stop()
+
+
+@pytest.fixture(scope="module")
+def postal(tmp_path_factory):
     data = tmp_path_factory.mktemp("post") / "data"
     harness.add_user(data, "user", "old@example.org")
-    flags = ["--smtp-url", f"smtp://127.0.0.1:{number}", "--smtp-from", "waypost@example.org", "--smtp-tls", "none"]
-    with Server(data, *flags) as server:
+    with mailbox() as (post, flags), Server(data, *flags) as server:
         yield types.SimpleNamespace(post=post, server=server)
-    controller.stop()
 
 
 def test_a_registration_is_proved_by_e_mail_and_tells_nothing(postal):

@@ -181,6 +181,15 @@ def test_an_admins_key_is_no_admin(house, operator):
     problem(key.get("/v1/ledger/verify"), 403, "forbidden")
 
 
+def test_a_key_with_some_scopes_makes_no_other_credential(house):
+    provider = Account.login(house, "sandbox@example.org")
+    key = Account(house, make_key(provider, scopes=["provider:manage"])["secret"])
+    assert key.get("/v1/provider/webhooks").status_code == 200
+    assert key.get("/v1/provider/key-set").status_code == 200
+    problem(key.put("/v1/provider/key-set", {"keys": []}), 403, "forbidden")
+    problem(key.post("/v1/me/keys", {"name": "x"}, key=uuid.uuid4().hex), 403, "forbidden")
+
+
 def test_a_providers_person_makes_its_providers_keys(house):
     provider = Account.login(house, "sandbox@example.org")
     key = make_key(provider, scopes=["sessions:run"])

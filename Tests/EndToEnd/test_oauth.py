@@ -18,8 +18,9 @@ import harness
 from browser import Browser
 from harness import Account, problem
 from programs import (  # noqa: F401  (place is a fixture)
-    CALLBACK, EMAIL, SCOPES, SITE, address, bearer, consent, exchange, granted, place, refused,
-    renew, session)
+    CALLBACK, EMAIL, SCOPES, SITE, address, bearer, consent, exchange, granted, place, prepare,
+    refused, renew, session)
+from test_accounts import mailbox
 
 # The descriptions.
 
@@ -132,6 +133,22 @@ def test_a_frozen_persons_programs_stop_at_once(place):
     finally:
         assert admin.post(f"/v1/admin/users/{person}/unfreeze").status_code == 200
     refused(renew(place, token["refresh_token"]), "invalid_grant")
+
+
+def test_a_new_password_by_e_mail_puts_programs_out(tmp_path):
+    with mailbox() as (post, flags):
+        server = prepare(tmp_path, *flags)
+        native = harness.cli(
+            "clients", "add", "--data", tmp_path / "data", "--name", "Tool", "--redirect-uri", CALLBACK).stdout.split()[0]
+        with server:
+            there = types.SimpleNamespace(server=server, native=native)
+            _, token = granted(there)
+            assert bearer(there, token["access_token"], "GET", "/v1/sessions").status_code == 200
+            assert server.post("/v1/auth/reset", {"email": EMAIL}).status_code == 202
+            body = {"token": post.token(1), "password": "seven owls in the barn"}
+            assert server.post("/v1/auth/reset/confirm", body).status_code == 204
+            problem(bearer(there, token["access_token"], "GET", "/v1/sessions"), 401, "token_expired")
+            refused(renew(there, token["refresh_token"]), "invalid_grant")
 
 
 def test_the_page_is_safe_and_says_who_asks(place):

@@ -333,6 +333,24 @@ def test_tokens_that_are_reserved_when_a_dispute_comes_are_owed(shop, buyer):
     sound(shop)
 
 
+def test_tokens_that_are_reserved_when_a_refund_comes_are_not_spent_again(shop, buyer):
+    purchase = paid(shop, buyer)
+    wish = {"serviceId": "zz-hourly", "offerId": "hourly", "kind": "paid", "durationMinutes": 60, "maxTokens": 100}
+
+    def start():
+        proposal = buyer.post("/v1/proposals", wish, key=uuid.uuid4().hex)
+        assert proposal.status_code == 201, proposal.text
+        return buyer.confirm(proposal.json()["id"])
+
+    session = start().json()
+    refund = shop.admin.post(f"/v1/admin/purchases/{purchase}/refund", {"reason": "asked for"}, key=uuid.uuid4().hex)
+    assert refund.status_code == 201, refund.text
+    assert tell(shop, "charge.refunded", shop.till.charge(purchase)) == "applied"
+    assert buyer.delete("/v1/sessions/" + session["id"]).ok
+    problem(start(), 402, "insufficient_funds")
+    sound(shop)
+
+
 def test_purchases_outlive_a_kill(shop, buyer):
     purchase = buy(buyer)["purchaseId"]
     session = shop.till.pay(purchase)

@@ -1,5 +1,6 @@
 import Cryptography
 import Foundation
+import HTTPClient
 import Identity
 import Primitives
 import SQLite
@@ -271,6 +272,36 @@ struct AccountSecurityTests {
     #expect(taken.status == 409)
     let text = String(decoding: one.body, as: UTF8.self)
     #expect(!text.contains("ada") && !text.contains("Ada"))
+  }
+
+  @Test("a registration whose e-mail found no room is asked for again with the same key")
+  func crowded() async throws {
+    let desk = MailDesk(
+      server: MailServer(url: "smtp://127.0.0.1:9", user: nil, password: nil, needsTLS: false),
+      sender: "waypost@b.c", clock: place.time.clock, random: place.random.source, log: { _ in })
+    let accounts = Accounts(
+      database: place.database, clock: place.time.clock, random: place.random.source,
+      keys: KeyRing(inMemoryAt: place.time.now, random: place.random.source),
+      issuer: "https://waypost.example", mail: desk)
+    // Nobody has these addresses: the work sends nothing.
+    for index in 0..<MailDesk.waitingMax { try accounts.requestReset(email: "n\(index)@b.c") }
+    let key = try Idempotency.Key(
+      principal: .anonymous(address: "::1"), route: "POST /v1/auth/register", key: "k", body: [:])
+    func register() async throws -> Idempotency.Answer {
+      try await accounts.requestRegistration(
+        Registration(email: "ada@b.c", password: first, name: nil), key: key, idempotency,
+        refused: { Idempotency.Answer(status: $0.code.status, body: []) })
+    }
+    let full = await refusal { try await register() }
+    #expect(full?.code == .storageUnavailable)
+    let sending = Task { await desk.run() }
+    var answer: Idempotency.Answer?
+    for _ in 0..<100 where answer == nil {
+      try await Task.sleep(for: .milliseconds(20))
+      answer = try? await register()
+    }
+    sending.cancel()
+    #expect(answer?.status == 202 && answer?.isReplayed == false)
   }
 
   @Test("without SMTP settings what needs e-mail says so")

@@ -292,6 +292,22 @@ struct LiveSessionTests {
     #expect(try await stage.balance(.acme).balance == Microtokens(25_000_000))
   }
 
+  @Test("the token of a revoked session gets no answer that was given before")
+  func revokedReplay() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    func pause(_ actor: SessionActor) async throws -> Idempotency.Answer {
+      try await stage.desk.transition(
+        session.id, by: actor, .pause, key: Stage.key("pause", "one"),
+        refused: { refusal in Stage.answer(refusal) })
+    }
+    #expect(try await pause(.bearer(session.id)).status == 200)
+    #expect(try await pause(.bearer(session.id)).isReplayed)
+    _ = try await stage.desk.transition(session.id, by: .user(.anna), .revoke)
+    #expect(try await refusal { try await pause(.bearer(session.id)) } == .tokenInvalid)
+    #expect(try await pause(.provider("acme")).isReplayed)
+  }
+
   @Test("a keyed refusal is stored and nothing is written")
   func keyedRefusal() async throws {
     let stage = try await Stage.open()

@@ -55,7 +55,7 @@ enum AccountDocuments {
       answers: [.json(sent, "A link is on its way, where there is an account.", status: 202)],
       problems: [.mailNotConfigured], repeats: .again),
     RouteDocument(
-      "POST /v1/auth/reset/confirm", .accounts, words: "Ends every login.",
+      "POST /v1/auth/reset/confirm", .accounts, words: "Ends every login, and the access of programs.",
       body: .json(.closed(["token": .string, "password": password])),
       answers: [.empty("The password is the new one.")],
       problems: [.tokenInvalid, .tokenExpired, .mailNotConfigured],

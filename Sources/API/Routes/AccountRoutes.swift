@@ -1,3 +1,4 @@
+internal import Authorization
 internal import Cryptography
 internal import HTTPServer
 internal import Identity
@@ -60,9 +61,12 @@ struct AccountRoutes: Sendable {
   func reset(_ context: Context) async throws -> Response {
     let body = try context.json()
     try context.known(body, ["token", "password"])
+    let now = services.clock.now
+    // A password is forgotten, or was taken: then so was what let programs in.
     try await services.accounts.reset(
       token: body["token"]?.string ?? "", password: body["password"]?.string ?? "",
-      by: context.author)
+      by: context.author
+    ) { try GrantStore.endAll(of: $0, at: now, on: $1) }
     return .noContent
   }
 

@@ -220,17 +220,3 @@ enum LedgerQuery {
       ], body: .bytes(Array(text.utf8)))
   }
 }
-
-extension SessionVerifier {
-  /// What does not hold of all sessions, read page by page.
-  static func faults(in record: Database) async throws -> [String] {
-    var faults: [String] = []
-    var place: Int64? = 0
-    while let after = place, faults.count < 100 {
-      let page = try await record.read { try SessionVerifier.verify(after: after, on: $0) }
-      faults += page.faults
-      place = page.next
-    }
-    return faults
-  }
-}
