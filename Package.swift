@@ -82,7 +82,7 @@ let package = Package(
         "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
       ]),
     .target(
-      name: "Webhooks",
+      name: "Delivery",
       dependencies: [
         "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite", "Primitives",
       ]),
@@ -96,13 +96,13 @@ let package = Package(
       name: "API",
       dependencies: [
         "HTTPServer", "Catalog", "Search", "Identity", "Authorization", "Ledger", "Sessions",
-        "Payments", "Webhooks", "Chat", "SQLite", "Cryptography", "Primitives",
+        "Payments", "Delivery", "Chat", "SQLite", "Cryptography", "Primitives",
       ]),
     .executableTarget(
       name: "waypost",
       dependencies: [
         "API", "HTTPServer", "HTTPClient", "Catalog", "Embedding", "Search", "Identity", "Ledger",
-        "Sessions", "Authorization", "Payments", "Webhooks", "Chat", "SQLite", "Cryptography",
+        "Sessions", "Authorization", "Payments", "Delivery", "Chat", "SQLite", "Cryptography",
         "LinearAlgebra", "Index",
         "Primitives",
       ]),
@@ -127,9 +127,9 @@ let package = Package(
         "Primitives",
       ]),
     .testTarget(
-      name: "WebhooksTests",
+      name: "DeliveryTests",
       dependencies: [
-        "Webhooks", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
+        "Delivery", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
         "Index", "Primitives",
       ]),
     .testTarget(name: "APITests", dependencies: ["API", "Primitives"]),

@@ -30,10 +30,10 @@ MODULES = {
     "Authorization": "Identity HTTPClient Cryptography SQLite",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
     "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
-    "Webhooks": "Identity Ledger HTTPClient Cryptography SQLite",
+    "Delivery": "Identity Ledger HTTPClient Cryptography SQLite",
     "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
-    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Webhooks Insight Chat"
+    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Delivery Insight Chat"
 }
 MODULES["waypost"] = " ".join(MODULES) + " Foundation"
 EVERYWHERE = {"Primitives", "Glibc", "Dispatch", "Synchronization"}

@@ -7,7 +7,7 @@ package import Primitives
 package import SQLite
 package import Search
 package import Sessions
-package import Webhooks
+package import Delivery
 
 /// Every live object that routes need, built once by the command.
 package struct Services: Sendable {

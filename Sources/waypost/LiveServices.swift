@@ -11,7 +11,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
-import Webhooks
+import Delivery
 
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {

@@ -113,7 +113,8 @@ struct LearningPairTests {
     let records = (0..<400).map { _ in
       event(
         random.below(12), "need\(random.below(6))", "s\(random.below(9))",
-        random.pick(FeedbackKind.allCases), position: 1 + random.below(9), day: Int64(random.below(9)))
+        random.pick(FeedbackKind.allCases), position: 1 + random.below(9),
+        day: Int64(random.below(9)))
     }
     let straight = pairs(records)
     #expect(straight.count > 50)
@@ -201,7 +202,8 @@ struct LearnedTermTests {
       idf: idf)
   }
 
-  @Test("the first need says nothing, of feedback the first two; then the impact grows to its limit")
+  @Test(
+    "the first need says nothing, of feedback the first two; then the impact grows to its limit")
   func weights() {
     func weight(_ count: Int, _ settings: LearnedTerms.Settings) -> Float {
       let needs = (0..<count).map { _ in (["talk", "talk"], ["s": 1.0]) }

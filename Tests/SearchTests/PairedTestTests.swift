@@ -33,6 +33,8 @@ struct PairedTestTests {
     }
     #expect(found <= 6)
     let values = [0.1, 0.9, 0.4]
-    #expect(PairedTest(before: values, after: [0.2, 0.8, 0.6]) == PairedTest(before: values, after: [0.2, 0.8, 0.6]))
+    #expect(
+      PairedTest(before: values, after: [0.2, 0.8, 0.6])
+        == PairedTest(before: values, after: [0.2, 0.8, 0.6]))
   }
 }

@@ -34,7 +34,8 @@ enum AccountDocuments {
       answers: [
         .json(.object(["user": .ref("User")]), "The address is the account's."),
         .json(.ref("SignedIn"), "The account is there and signed in.", status: 201),
-      ], problems: [.tokenInvalid, .tokenExpired, .emailTaken, .mailNotConfigured, .reauthRequired],
+      ],
+      problems: [.tokenInvalid, .tokenExpired, .emailTaken, .mailNotConfigured, .reauthRequired],
       repeats: .once(by: "the token")),
     RouteDocument(
       "POST /v1/auth/login", .accounts, words: "Sets the refresh cookie.",
@@ -55,7 +56,8 @@ enum AccountDocuments {
       answers: [.json(sent, "A link is on its way, where there is an account.", status: 202)],
       problems: [.mailNotConfigured], repeats: .again),
     RouteDocument(
-      "POST /v1/auth/reset/confirm", .accounts, words: "Ends every login, and the access of programs.",
+      "POST /v1/auth/reset/confirm", .accounts,
+      words: "Ends every login, and the access of programs.",
       body: .json(.closed(["token": .string, "password": password])),
       answers: [.empty("The password is the new one.")],
       problems: [.tokenInvalid, .tokenExpired, .mailNotConfigured],

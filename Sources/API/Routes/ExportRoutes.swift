@@ -7,7 +7,7 @@ internal import Primitives
 internal import SQLite
 internal import Search
 internal import Sessions
-internal import Webhooks
+internal import Delivery
 
 extension PrivacyRoutes {
   /// One JSON document, sent as it is read: however much there is, it takes up little memory and no long read.

@@ -6,7 +6,7 @@ internal import Ledger
 internal import Primitives
 internal import SQLite
 internal import Search
-internal import Webhooks
+internal import Delivery
 
 /// What operators and other servers ask.
 struct SystemRoutes: Sendable {

@@ -1,7 +1,7 @@
 internal import HTTPServer
 internal import Identity
 internal import Primitives
-internal import Webhooks
+internal import Delivery
 
 /// What happens to a signed-in user, as it happens.
 struct UserEventRoutes: Sendable {

@@ -1,7 +1,7 @@
 internal import HTTPServer
 internal import Identity
 internal import Primitives
-internal import Webhooks
+internal import Delivery
 
 /// A provider's webhook endpoints, their deliveries, and its events.
 struct WebhookRoutes: Sendable {

@@ -64,7 +64,8 @@ package struct LearnedTerms: Sendable, Equatable {
       let rare = rarity(of: entry.value, among: ordered.count)
       ratios[entry.key] = own > rare ? Double(rare / own) : 1
     }
-    let mean = totals.keys.sorted().reduce(0) { $0 + (totals[$1] ?? 0) } / Double(max(totals.count, 1))
+    let mean =
+      totals.keys.sorted().reduce(0) { $0 + (totals[$1] ?? 0) } / Double(max(totals.count, 1))
     var weights: [String: [String: Float]] = [:]
     for (service, terms) in sums {
       let half = settings.half * (0.5 + 0.5 * (totals[service] ?? 0) / mean)

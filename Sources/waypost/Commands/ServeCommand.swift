@@ -14,7 +14,7 @@ import Primitives
 import SQLite
 import Search
 import Sessions
-import Webhooks
+import Delivery
 
 /// `waypost serve`: builds every live object, answers until SIGTERM or SIGINT, drains.
 enum ServeCommand {

@@ -2,7 +2,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
-import Webhooks
+import Delivery
 
 /// Endpoints as their owners manage them.
 @Suite("Webhooks: endpoints")

@@ -3,7 +3,7 @@ import Ledger
 import Primitives
 import SQLite
 import Testing
-import Webhooks
+import Delivery
 
 /// The streams of signed-in users.
 @Suite("Webhooks: the users' streams")

@@ -1,6 +1,6 @@
 import Primitives
 import Testing
-import Webhooks
+import Delivery
 
 /// Specification core, 9.1: when a delivery is tried, and when it is given up.
 @Suite("Webhooks: schedule")

@@ -6,7 +6,7 @@ import Primitives
 import SQLite
 import Synchronization
 import Testing
-import Webhooks
+import Delivery
 
 /// A folder that goes when its last owner does.
 final class TemporaryFolder: Sendable {

@@ -1,7 +1,7 @@
 import HTTPClient
 import Primitives
 import Testing
-import Webhooks
+import Delivery
 
 /// What a receiver's URL may be, and which addresses are connected to.
 @Suite("Webhooks: targets")

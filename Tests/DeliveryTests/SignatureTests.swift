@@ -2,7 +2,7 @@ import Cryptography
 import Foundation
 import Primitives
 import Testing
-import Webhooks
+import Delivery
 
 /// Specification core, 9.1: the vector, both schemes, and verification as a receiver does it.
 @Suite("Webhooks: signatures")

@@ -4,7 +4,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
-import Webhooks
+import Delivery
 
 /// From the outbox to the receiver: at least once, on the schedule, and nobody held up by anybody.
 @Suite("Webhooks: deliveries")
