@@ -2,9 +2,14 @@
 public enum BytesText {
   /// Lower-case hexadecimal.
   public static func hex(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(
-      decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    var digits: [UInt8] = []
+    digits.reserveCapacity(2 * bytes.underestimatedCount)
+    for byte in bytes {
+      let (high, low) = (byte >> 4, byte & 15)
+      digits.append(high + (high < 10 ? 0x30 : 0x57))
+      digits.append(low + (low < 10 ? 0x30 : 0x57))
+    }
+    return String(decoding: digits, as: UTF8.self)
   }
 
   /// base64url without padding (RFC 4648 section 5, RFC 7515 appendix C).

@@ -14,8 +14,8 @@ extension SessionDesk {
   /// How far ahead an assertion's end may lie, in seconds: what was signed long before may have leaked.
   static let assertionSecondsMax: Int64 = 600
 
-  /// Registers the public keys of a provider in place of those before: a key set of 1 to 10 P-256 keys, each with
-  /// a `kid` of its own. None takes the proof by assertion away.
+  /// Registers the public keys of a provider in place of those before: a key set of 1 to 10 keys (P-256,
+  /// Ed25519 or RSA), each with a `kid` of its own. None takes the proof by assertion away.
   ///
   /// - Throws: `Refusal` `validation_failed`, also where a private part was sent; `not_found` for an unknown provider.
   public func register(
@@ -61,7 +61,7 @@ extension SessionDesk {
     guard let provider = SessionDesk.issuer(of: assertion) else {
       throw SessionDesk.invalidAssertion
     }
-    let keys = SessionDesk.verifyingKeys(try await keySet(of: provider))
+    let keys = VerifyingKey.set(try await keySet(of: provider)) ?? [:]
     let claims = try verified(assertion, by: provider, keys, at: now)
     guard claims["sub"] == .string(provider), let end = claims["exp"]?.int,
       end <= now.seconds + SessionDesk.assertionSecondsMax,
@@ -91,7 +91,10 @@ extension SessionDesk {
     for type in ["JWT", "client-authentication+jwt"] {
       do throws(JWTError) {
         return try JWT.verify(
-          assertion, expecting: .init(type: type, issuer: provider, audience: publicURL), at: now
+          assertion,
+          expecting: .init(
+            type: type, issuer: provider, audience: publicURL,
+            algorithms: Set(SigningAlgorithm.allCases)), at: now
         ) { keys[$0] }
       } catch {
         if error == .expired {
@@ -124,49 +127,21 @@ extension SessionDesk {
     for (index, row) in rows.prefix(assertionKeysMax).enumerated() {
       let place = "/keys/\(index)"
       if row["d"] != nil { faults.append(.init(place + "/d", "is a private part; send none")) }
-      guard let kid = row["kid"]?.string, isKeyID(kid), names.insert(kid).inserted else {
+      guard let kid = row["kid"]?.string, JWT.isKeyID(kid), names.insert(kid).inserted else {
         faults.append(.init(place + "/kid", "must be 1 to 64 of A-Z a-z 0-9 - _, once in the set"))
         continue
       }
-      guard verifyingKey(row) != nil else {
-        faults.append(.init(place, "must be an EC key on P-256 for signatures by ES256"))
+      guard let key = VerifyingKey(jwk: row), var jwk = key.jwk.object else {
+        faults.append(
+          .init(place, "must be a public P-256, Ed25519 or RSA (2048 bits or more) key for signatures"))
         continue
       }
-      keys.append([
-        "kty": "EC", "crv": "P-256", "kid": .string(kid), "alg": "ES256", "use": "sig",
-        "x": row["x"] ?? .null, "y": row["y"] ?? .null,
-      ])
+      jwk["kid"] = .string(kid)
+      keys.append(.object(jwk))
     }
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The key set is not valid.", fields: faults)
     }
     return keys
-  }
-
-  private static func verifyingKeys(_ keySet: JSON) -> [String: VerifyingKey] {
-    var keys: [String: VerifyingKey] = [:]
-    for row in keySet["keys"]?.array ?? [] {
-      if let kid = row["kid"]?.string { keys[kid] = verifyingKey(row) }
-    }
-    return keys
-  }
-
-  private static func verifyingKey(_ jwk: JSON) -> VerifyingKey? {
-    guard jwk["kty"] == "EC", jwk["crv"] == "P-256", jwk["alg"] == nil || jwk["alg"] == "ES256",
-      jwk["use"] == nil || jwk["use"] == "sig",
-      let x = jwk["x"]?.string.flatMap({ BytesText.bytes(base64url: $0) }),
-      let y = jwk["y"]?.string.flatMap({ BytesText.bytes(base64url: $0) })
-    else { return nil }
-    return VerifyingKey(x: x, y: y)
-  }
-
-  private static func isKeyID(_ text: String) -> Bool {
-    (1...64).contains(text.utf8.count)
-      && text.utf8.allSatisfy { byte in
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
-        default: false
-        }
-      }
   }
 }

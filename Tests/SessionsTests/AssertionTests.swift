@@ -113,7 +113,7 @@ struct AssertionTests {
     #expect(code == ProblemCode.tokenInvalid)
   }
 
-  @Test("a key set holds public P-256 keys with names of their own, ten at most")
+  @Test("a key set holds public keys with names of their own, ten at most")
   func keySets() async throws {
     let stage = try await Stage.open()
     let good = SigningKey().verifying.jwk
