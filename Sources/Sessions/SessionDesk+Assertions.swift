@@ -133,7 +133,7 @@ extension SessionDesk {
       }
       guard let key = VerifyingKey(jwk: row), var jwk = key.jwk.object else {
         faults.append(
-          .init(place, "must be a public P-256, Ed25519 or RSA (2048 bits or more) key for signatures"))
+          .init(place, "must be a public P-256, Ed25519 or RSA key for signatures"))
         continue
       }
       jwk["kid"] = .string(kid)
