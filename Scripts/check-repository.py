@@ -25,15 +25,13 @@ MODULES = {
     "LinearAlgebra": "CBLAS CKernels", "Cryptography": "COpenSSL CArgon2",
     "Catalog": "SQLite Index HTTPClient", "Embedding": "LinearAlgebra Index Foundation",
     "Search": "Catalog Embedding LinearAlgebra SQLite Index Cryptography",
-    "Audit": "SQLite Cryptography Index", "Ledger": "SQLite Cryptography Index",
-    "Identity": "Audit Cryptography SQLite Index HTTPClient",
+    "Ledger": "SQLite Cryptography Index", "Identity": "Cryptography SQLite Index HTTPClient",
     "Authorization": "Identity HTTPClient Cryptography SQLite",
     "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
     "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
     "Delivery": "Identity Ledger HTTPClient Cryptography SQLite",
-    "Insight": "Catalog Search Ledger HTTPClient SQLite Index",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
-    "API": "SQLite Cryptography HTTPServer Catalog Search Audit Identity Authorization Ledger Sessions Payments Delivery Insight Chat"
+    "API": "SQLite Cryptography HTTPServer Catalog Search Identity Authorization Ledger Sessions Payments Delivery Chat"
 }
 MODULES["waypost"] = " ".join(MODULES) + " Foundation"
 EVERYWHERE = {"Primitives", "Glibc", "Dispatch", "Synchronization"}
