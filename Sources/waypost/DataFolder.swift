@@ -79,9 +79,13 @@ final class DataFolder: Sendable {
   }
 
   /// The embedding model, or nil with a sentence that says what to do.
-  static func encoder(home: String) -> (Encoder?, hint: String?) {
+  ///
+  /// - Parameter precision: nil takes the fastest that the processor can do.
+  static func encoder(
+    home: String, precision: Encoder.Precision? = nil
+  ) -> (Encoder?, hint: String?) {
     do {
-      return (try Encoder(folder: home + "/model"), nil)
+      return (try Encoder(folder: home + "/model", precision: precision), nil)
     } catch {
       switch error {
       case .missing(let file):

@@ -29,10 +29,13 @@ enum BenchEmbedding {
     defer { withExtendedLifetime(folder) {} }
     let files = try write(queries, services, in: folder)
     let texts = services.map { "\($0.name). \($0.description)" }
+    let home = inputs.arguments.text("home") ?? ".waypost"
+    let float = DataFolder.encoder(home: home, precision: .float).0 ?? encoder
     return try inputs.interleave([
       BenchRow("embed, a query", size: queries.count, unit: "ms"),
       BenchRow("embed, texts of 88 tokens", size: texts.count, unit: "a second"),
       BenchRow("embed, texts, 2 threads", size: texts.count, unit: "a second"),
+      BenchRow("embed, texts, fp32", size: texts.count, unit: "a second"),
     ]) { peer in
       let one = try peer.run("embedding.py", files + ["--threads", "1"])
       let two = try peer.run("embedding.py", files + ["--threads", "2"])
@@ -40,11 +43,12 @@ enum BenchEmbedding {
         try BenchPeer.figure(one, peer: "onnxruntime", what: "query"),
         try BenchPeer.figure(one, peer: "onnxruntime", what: "texts"),
         try BenchPeer.figure(two, peer: "onnxruntime", what: "texts"),
+        try BenchPeer.figure(one, peer: "onnxruntime", what: "texts"),
       ]
     } ours: {
       [
         query(queries, encoder), rate(texts, encoder, threadCount: 1),
-        rate(texts, encoder, threadCount: 2),
+        rate(texts, encoder, threadCount: 2), rate(texts, float, threadCount: 1),
       ]
     }
   }
