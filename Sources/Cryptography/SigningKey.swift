@@ -50,6 +50,18 @@ public final class SigningKey: @unchecked Sendable {
     self.init(handle: handle, verifying: verifying)
   }
 
+  /// The Ed25519 key of its 32 raw private bytes (RFC 8032), or nil for another length.
+  public convenience init?(ed25519 bytes: [UInt8]) {
+    guard bytes.count == 32,
+      let handle = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, bytes, bytes.count)
+    else { return nil }
+    guard let verifying = VerifyingKey(publicHalfOf: handle) else {
+      EVP_PKEY_free(handle)
+      return nil
+    }
+    self.init(handle: handle, verifying: verifying)
+  }
+
   private init(handle: OpaquePointer, verifying: VerifyingKey) {
     self.handle = handle
     self.verifying = verifying

@@ -38,11 +38,18 @@ public struct WebhookSecret: Sendable, Equatable {
     self.key = key
   }
 
+  private var pair: SigningKey {
+    guard let pair = SigningKey(ed25519: key) else {
+      preconditionFailure("an Ed25519 secret has 32 bytes: both ways to one give no other")
+    }
+    return pair
+  }
+
   /// What the receiver verifies with: the shared secret itself (`whsec_`), or the public key (`whpk_`).
   public var verifier: String {
     switch algorithm {
     case .hmac: "whsec_" + Base64.text(key)
-    case .ed25519: "whpk_" + Base64.text(EdwardsSignature.publicKey(of: key))
+    case .ed25519: "whpk_" + Base64.text(pair.verifying.x)
     }
   }
 
@@ -53,7 +60,7 @@ public struct WebhookSecret: Sendable, Equatable {
     let message = Array("\(id).\(seconds).".utf8) + body
     switch algorithm {
     case .hmac: return "v1," + Base64.text(Digest.hmac(key: key, message))
-    case .ed25519: return "v1a," + Base64.text(EdwardsSignature.sign(message, with: key))
+    case .ed25519: return "v1a," + Base64.text(pair.sign(message))
     }
   }
 

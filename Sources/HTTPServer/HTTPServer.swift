@@ -160,8 +160,9 @@ public final class Server: Sendable {
   }
 }
 
-/// The C server's handle. Its functions are thread-safe by their header's promise.
+/// The C server's handle.
 private struct Handle: @unchecked Sendable {
+  // Safe: every function of its header may be called from any thread; the pointer itself is constant.
   let pointer: OpaquePointer
 }
 

@@ -169,13 +169,11 @@ struct AccountRoutes: Sendable {
   func makeKey(_ context: Context) async throws -> Response {
     let owner = try owner(context)
     let body = try context.json()
-    let key = try Idempotency.Key(
-      principal: context.principal, route: "POST /v1/me/keys " + AccountRoutes.word(owner),
-      key: context.request.header("idempotency-key"), body: body)
+    let key = try context.key("POST /v1/me/keys " + AccountRoutes.word(owner), body)
     try context.known(body, ["name", "scopes", "filter", "maxPerMinute", "expiresAt"])
     let draft = try AccountRoutes.draft(body)
     let (store, now, refused) = (
-      services.accounts.apiKeyStore, services.clock.now, KeyedAnswer.refused(context)
+      services.accounts.apiKeyStore, services.clock.now, context.keptRefusal
     )
     let answer = try await services.record.write { connection in
       try services.idempotency.once(key, at: now, on: connection, refused: refused) {
@@ -187,7 +185,7 @@ struct AccountRoutes: Sendable {
       }
     }
     guard answer.status == 201, let id = AccountRoutes.id(in: answer.body) else {
-      return KeyedAnswer.response(answer)
+      return Response(answer)
     }
     // The stored answer has no secret: it is made again from the key's id.
     var view = (try? JSON.parse(answer.body))?.object ?? [:]

@@ -14,24 +14,22 @@ struct IdentityRoutes: Sendable {
       name: body["name"]?.string)
     // Kept is an HMAC of the body: a plain hash would let the record's reader guess e-mail and password.
     let proof = Digest.hmac(key: services.keys.derived(for: "register"), body.canonicalBytes)
-    let key = try Idempotency.Key(
-      principal: context.principal, route: "POST /v1/auth/register",
-      key: context.request.header("idempotency-key"),
-      body: ["proof": .string(BytesText.base64url(proof))])
+    let key = try context.key(
+      "POST /v1/auth/register", ["proof": .string(BytesText.base64url(proof))])
     try context.known(body, ["email", "password", "name"])
     if let name = body["name"], name != .null, name.string == nil {
       throw Refusal(
         .validationFailed, "The account is not valid.", fields: [.init("/name", "must be text")])
     }
-    let refused = KeyedAnswer.refused(context)
+    let refused = context.keptRefusal
     if services.accounts.mail != nil {
       let answer = try await services.accounts.requestRegistration(
         form, key: key, services.idempotency, refused: refused)
-      return KeyedAnswer.response(answer)
+      return Response(answer)
     }
     let answer = try await services.accounts.register(
       form, key: key, services.idempotency, by: context.author, refused: refused)
-    guard answer.status == 201 else { return KeyedAnswer.response(answer) }
+    guard answer.status == 201 else { return Response(answer) }
     if answer.isReplayed { return try await again(form, context) }
     let id = (try? JSON.parse(answer.body))?["userId"]?.string.flatMap { ID<UserKind>($0) }
     guard let id, let user = try await services.accounts.user(id) else {
@@ -133,29 +131,6 @@ struct IdentityRoutes: Sendable {
     let secure = services.configuration.isSecure ? "; Secure" : ""
     return
       "\(RefreshCookie.name(services.configuration))=\(value); Path=/; HttpOnly; SameSite=Strict; Max-Age=\(maxAge)\(secure)"
-  }
-}
-
-/// Answers that are kept for their `Idempotency-Key`.
-enum KeyedAnswer {
-  /// How a business refusal is kept.
-  static func refused(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
-    let path = context.request.path
-    return { refusal in
-      Idempotency.Answer(
-        status: refusal.code.status,
-        body: Problem.body(refusal, requestID: nil, path: path).bytes)
-    }
-  }
-
-  /// A kept answer as it is sent, now or again.
-  static func response(_ answer: Idempotency.Answer) -> Response {
-    let type = answer.status < 400 ? "application/json" : "application/problem+json"
-    var response = Response(
-      status: answer.status, headers: [(name: "Content-Type", value: type)],
-      body: .bytes(answer.body))
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
   }
 }
 

@@ -149,9 +149,7 @@ struct LedgerAdminRoutes: Sendable {
   ) throws(Refusal) -> (body: JSON, key: Idempotency.Key) {
     try context.admin()
     let body = try context.json()
-    let key = try Idempotency.Key(
-      principal: context.principal, route: route,
-      key: context.request.header("idempotency-key"), body: body)
+    let key = try context.key(route, body)
     try context.known(body, fields)
     return (body, key)
   }

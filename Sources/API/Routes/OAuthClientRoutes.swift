@@ -38,15 +38,13 @@ struct OAuthClientRoutes: Sendable {
   func add(_ context: Context) async throws -> Response {
     try context.admin()
     let body = try context.json()
-    let key = try Idempotency.Key(
-      principal: context.principal, route: "POST /v1/admin/oauth-clients",
-      key: context.request.header("idempotency-key"), body: body)
+    let key = try context.key("POST /v1/admin/oauth-clients", body)
     try context.known(body, ["name", "redirectUris", "scopes", "confidential"])
     let draft = try OAuthClientRoutes.draft(body)
     let (clients, now, random) = (clients, services.clock.now, services.random)
     let answer = try await services.record.write { connection in
       try services.idempotency.once(
-        key, at: now, on: connection, refused: KeyedAnswer.refused(context)
+        key, at: now, on: connection, refused: context.keptRefusal
       ) {
         let made = try clients.add(
           draft, by: context.author, at: now, random: random, on: connection)
@@ -56,7 +54,7 @@ struct OAuthClientRoutes: Sendable {
     }
     guard answer.status == 201, draft.isConfidential,
       var view = (try? JSON.parse(answer.body))?.object, let id = view["id"]?.string
-    else { return KeyedAnswer.response(answer) }
+    else { return Response(answer) }
     // The stored answer has no secret: it is made again from the id.
     view["secret"] = .string(clients.secret(of: id))
     var response = Response.json(.object(view), status: 201)

@@ -31,7 +31,7 @@ struct PurchaseRoutes: Sendable {
   func buy(_ context: Context) async throws -> Response {
     let user = try context.user()
     let body = try context.json()
-    let key = try key(context, "POST /v1/tokens/purchase", body)
+    let key = try context.key("POST /v1/tokens/purchase", body)
     try context.known(body, ["tokenAmount"])
     return Response(
       try await services.payments.buy(
@@ -99,7 +99,7 @@ struct PurchaseRoutes: Sendable {
     let admin = try context.user()
     let body = try context.json()
     let id = try purchaseID(context)
-    let key = try key(context, "POST /v1/admin/purchases/\(id.text)/refund", body)
+    let key = try context.key("POST /v1/admin/purchases/\(id.text)/refund", body)
     try context.known(body, ["amountMinor", "reason"])
     var faults: [Refusal.Field] = []
     if let amount = body["amountMinor"], amount != .null, amount.int.map({ $0 < 1 }) ?? true {
@@ -149,7 +149,7 @@ struct PurchaseRoutes: Sendable {
     guard let user = ID<UserKind>(context.parameter("id")) else {
       throw Refusal(.notFound, "There is no such user.")
     }
-    let key = try key(context, "POST /v1/admin/chargebacks/\(user.text)/settle", body)
+    let key = try context.key("POST /v1/admin/chargebacks/\(user.text)/settle", body)
     try context.known(body, [])
     return Response(
       try await services.payments.settleDebts(
@@ -179,13 +179,5 @@ struct PurchaseRoutes: Sendable {
 
   private func author(_ context: Context) -> AuditLog.Author {
     AuditLog.Author(context.principal, requestID: context.requestID)
-  }
-
-  private func key(
-    _ context: Context, _ route: String, _ body: JSON
-  ) throws(Refusal) -> Idempotency.Key {
-    try Idempotency.Key(
-      principal: context.principal, route: route,
-      key: context.request.header("idempotency-key"), body: body)
   }
 }

@@ -233,8 +233,6 @@ struct SessionRoutes: Sendable {
     // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
     // actor before it looks for a stored answer.
     let isLive = RouteTable.takesSessionToken(route)
-    return try Idempotency.Key(
-      principal: isLive ? .anonymous(address: "session") : context.principal, route: route,
-      key: context.request.header("idempotency-key"), body: body)
+    return try context.key(route, body, of: isLive ? .anonymous(address: "session") : nil)
   }
 }

@@ -38,11 +38,11 @@ struct WebhookRoutes: Sendable {
   func create(_ context: Context) async throws -> Response {
     let provider = try context.provider()
     let body = try context.json()
-    let key = try key(context, body)
+    let key = try context.key("POST " + context.request.path, body)
     try context.known(body, ["url", "types", "description", "algorithm", "secret"])
-    return response(
+    return Response(
       try await desk.create(
-        body, for: provider, by: context.author, key: key, refused: stored(context)))
+        body, for: provider, by: context.author, key: key, refused: context.keptRefusal))
   }
 
   func read(_ context: Context) async throws -> Response {
@@ -68,22 +68,22 @@ struct WebhookRoutes: Sendable {
     let provider = try context.provider()
     let id = try webhookID(context)
     let body = try context.json()
-    let key = try key(context, body)
+    let key = try context.key("POST " + context.request.path, body)
     try context.known(body, ["secret"])
-    return response(
+    return Response(
       try await desk.rotate(
         id, of: provider, by: context.author, to: body["secret"], key: key,
-        refused: stored(context)))
+        refused: context.keptRefusal))
   }
 
   func test(_ context: Context) async throws -> Response {
     let provider = try context.provider()
     let id = try webhookID(context)
     let body = try context.json()
-    let key = try key(context, body)
+    let key = try context.key("POST " + context.request.path, body)
     try context.known(body, [])
-    return response(
-      try await desk.test(id, of: provider, key: key, refused: stored(context)))
+    return Response(
+      try await desk.test(id, of: provider, key: key, refused: context.keptRefusal))
   }
 
   func deliveries(_ context: Context) async throws -> Response {
@@ -117,11 +117,11 @@ struct WebhookRoutes: Sendable {
     let provider = try context.provider()
     let (id, delivery) = (try webhookID(context), try deliveryID(context))
     let body = try context.json()
-    let key = try key(context, body)
+    let key = try context.key("POST " + context.request.path, body)
     try context.known(body, [])
-    return response(
+    return Response(
       try await desk.replay(
-        delivery, of: id, of: provider, key: key, refused: stored(context)))
+        delivery, of: id, of: provider, key: key, refused: context.keptRefusal))
   }
 
   func events(_ context: Context) async throws -> Response {
@@ -148,31 +148,5 @@ struct WebhookRoutes: Sendable {
       throw Refusal(.notFound, "There is no such delivery.")
     }
     return id
-  }
-
-  // MARK: Idempotency
-
-  private func key(_ context: Context, _ body: JSON) throws(Refusal) -> Idempotency.Key {
-    try Idempotency.Key(
-      principal: context.principal, route: "POST " + context.request.path,
-      key: context.request.header("idempotency-key"), body: body)
-  }
-
-  private func stored(_ context: Context) -> @Sendable (Refusal) -> Idempotency.Answer {
-    let path = context.request.path
-    return { refusal in
-      Idempotency.Answer(
-        status: refusal.code.status,
-        body: Problem.body(refusal, requestID: nil, path: path).bytes)
-    }
-  }
-
-  private func response(_ answer: Idempotency.Answer) -> Response {
-    let type = answer.status < 400 ? "application/json" : "application/problem+json"
-    var response = Response(
-      status: answer.status, headers: [(name: "Content-Type", value: type)],
-      body: .bytes(answer.body))
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
   }
 }
