@@ -106,31 +106,37 @@ let package = Package(
         "LinearAlgebra", "Index",
         "Primitives",
       ]),
-    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
-    .testTarget(name: "SQLiteTests", dependencies: ["SQLite", "CCrashDisk", "Primitives"]),
+    // What the tests of several modules stand on: folders, clocks, randomness.
+    .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport"),
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives", "TestSupport"]),
+    .testTarget(
+      name: "SQLiteTests", dependencies: ["SQLite", "CCrashDisk", "Primitives", "TestSupport"]),
     .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Primitives"]),
     .testTarget(
-      name: "CatalogTests", dependencies: ["Catalog", "SQLite", "Index", "Primitives"]),
+      name: "CatalogTests",
+      dependencies: ["Catalog", "SQLite", "Index", "Primitives", "TestSupport"]),
     .testTarget(
       name: "LedgerTests",
-      dependencies: ["Ledger", "Cryptography", "SQLite", "CCrashDisk", "Index", "Primitives"]),
+      dependencies: [
+        "Ledger", "Cryptography", "SQLite", "CCrashDisk", "Index", "Primitives", "TestSupport",
+      ]),
     .testTarget(
       name: "SessionsTests",
       dependencies: [
         "Sessions", "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index",
-        "Primitives",
+        "Primitives", "TestSupport",
       ]),
     .testTarget(
       name: "PaymentsTests",
       dependencies: [
         "Payments", "Ledger", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index",
-        "Primitives",
+        "Primitives", "TestSupport",
       ]),
     .testTarget(
       name: "DeliveryTests",
       dependencies: [
         "Delivery", "Catalog", "Identity", "Ledger", "HTTPClient", "Cryptography", "SQLite",
-        "Index", "Primitives",
+        "Index", "Primitives", "TestSupport",
       ]),
     .testTarget(name: "APITests", dependencies: ["API", "Primitives"]),
     .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Primitives"]),
@@ -140,16 +146,18 @@ let package = Package(
       name: "SearchTests",
       dependencies: [
         "Search", "Catalog", "Embedding", "LinearAlgebra", "SQLite", "Index", "Primitives",
+        "TestSupport",
       ]),
     .testTarget(
       name: "IdentityTests",
       dependencies: [
-        "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+        "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives", "TestSupport",
       ]),
     .testTarget(
       name: "AuthorizationTests",
       dependencies: [
         "Authorization", "Identity", "HTTPClient", "Cryptography", "SQLite", "Index", "Primitives",
+        "TestSupport",
       ]),
   ],
   cLanguageStandard: .c11

@@ -1,6 +1,7 @@
 import Authorization
 import Primitives
 import Testing
+import TestSupport
 
 @Suite("Clients that describe themselves")
 struct DocumentTests {
@@ -68,7 +69,7 @@ struct DocumentTests {
     }
     #expect(desk.others.count(of: DocumentTests.id) == 1)
     desk.others.set(DocumentTests.id, DocumentTests.document())
-    desk.time.advance(seconds: 60)
+    desk.time.move(seconds: 60)
     #expect(await refusal { try await desk.documents.client(DocumentTests.id) } == nil)
   }
 
@@ -87,10 +88,10 @@ struct DocumentTests {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document(), maxAge: maxAge)
     _ = try await desk.documents.client(DocumentTests.id)
-    desk.time.advance(milliseconds: seconds * 1_000 - 1)
+    desk.time.move(milliseconds: seconds * 1_000 - 1)
     _ = try await desk.documents.client(DocumentTests.id)
     #expect(desk.others.count(of: DocumentTests.id) == 1)
-    desk.time.advance(milliseconds: 1)
+    desk.time.move(milliseconds: 1)
     _ = try await desk.documents.client(DocumentTests.id)
     #expect(desk.others.count(of: DocumentTests.id) == 2)
   }

@@ -2,6 +2,7 @@ import Authorization
 import Cryptography
 import Primitives
 import Testing
+import TestSupport
 
 @Suite("Sign-in through an OpenID provider")
 struct OpenIDTests {
@@ -10,7 +11,7 @@ struct OpenIDTests {
   /// A provider with one key, and our client of it.
   private struct Desk {
     let time = MovableClock(Timestamp(milliseconds: 1_800_000_000_000))
-    let random = SeededSource(seed: 17)
+    let random = RandomSource.seeded(17)
     let others = ScriptedServer()
     let key: SigningKey
     let client: OpenIDClient
@@ -28,7 +29,7 @@ struct OpenIDTests {
       others.set(base + "/keys", ["keys": [key.verifying.jwk]], maxAge: 3_600)
       client = OpenIDClient(
         settings: try OpenIDSettings(issuer: base, clientID: "waypost", secret: "s:1"),
-        fetcher: others.fetcher, clock: time.clock, random: random.source,
+        fetcher: others.fetcher, clock: time.clock, random: random,
         key: [UInt8](repeating: 7, count: 32), redirectURI: "https://waypost.example/cb")
     }
 
@@ -149,7 +150,7 @@ struct OpenIDTests {
     desk.answer(desk.token(nonce: parameter("nonce", of: mine.address) ?? ""))
     let state = parameter("state", of: mine.address)
     #expect(await code { try await desk.finish(theirs, ["state": state]) } == .unauthenticated)
-    desk.time.advance(milliseconds: OpenIDClient.attemptMilliseconds)
+    desk.time.move(milliseconds: OpenIDClient.attemptMilliseconds)
     #expect(await code { try await desk.finish(mine) } == .unauthenticated)
   }
 
@@ -191,7 +192,7 @@ struct OpenIDTests {
       #expect(await code { try await desk.finish(attempt) } == .unauthenticated)
     }
     #expect(desk.others.count(of: address) == 1)
-    desk.time.advance(seconds: 60)
+    desk.time.move(seconds: 60)
     #expect(await code { try await desk.finish(attempt) } == nil)
     #expect(desk.others.count(of: address) == 2)
   }

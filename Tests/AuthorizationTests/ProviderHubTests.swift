@@ -3,6 +3,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("One identity at every provider")
 struct ProviderHubTests {
@@ -32,7 +33,7 @@ struct ProviderHubTests {
     let other = try await world.hub.provision(world.user, at: "beta")
     #expect(first.providerUserID != other.providerUserID)
     #expect(first.providerUserID == world.hub.pairwiseID(of: world.user, at: "alpha"))
-    world.time.advance(seconds: 5)
+    world.time.move(seconds: 5)
     let again = try await world.hub.provision(world.user, at: "alpha")
     #expect(again.providerUserID == first.providerUserID)
     #expect(again.firstSeenAt == first.firstSeenAt)
@@ -147,7 +148,7 @@ struct ProviderHubTests {
       let first = try ExternalIdentityStore.link(
         identity, to: user, by: .system, at: now, on: connection)
       let second = try ExternalIdentityStore.link(
-        identity, to: ID(at: now, random: world.random.source), by: .system, at: now,
+        identity, to: ID(at: now, random: world.random), by: .system, at: now,
         on: connection)
       return [first, second]
     }

@@ -3,6 +3,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("Authorization requests")
 struct RequestTests {
@@ -115,7 +116,7 @@ struct RequestTests {
     do {
       _ = try await world.database.write { connection in
         try world.server.clients.add(
-          draft, by: .system, at: world.time.now, random: world.random.source, on: connection)
+          draft, by: .system, at: world.time.now, random: world.random, on: connection)
       }
       Issue.record("it was accepted")
     } catch let refusal as Refusal {

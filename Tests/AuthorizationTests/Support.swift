@@ -7,46 +7,7 @@ import Index
 import Primitives
 import SQLite
 import Synchronization
-
-/// A clock that stands until it is moved.
-final class MovableClock: Sendable {
-  private let moment: Mutex<Timestamp>
-
-  init(_ start: Timestamp) { moment = Mutex(start) }
-
-  var now: Timestamp { moment.withLock { $0 } }
-  var clock: Clock { Clock { self.now } }
-
-  func advance(milliseconds: Int64) { moment.withLock { $0 = $0 + milliseconds } }
-  func advance(seconds: Int64) { advance(milliseconds: seconds * 1_000) }
-}
-
-/// Random bytes of a seed.
-final class SeededSource: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  var source: RandomSource {
-    RandomSource { count in
-      self.generator.withLock { generator in
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
-      }
-    }
-  }
-}
-
-/// A folder of its own for one test, gone with the last reference to it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.path + "/waypost-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
+import TestSupport
 
 /// A server of others, as a table of what it answers; it remembers what it was asked.
 final class ScriptedServer: Sendable {
@@ -93,7 +54,7 @@ struct World: Sendable {
 
   let folder: TemporaryFolder
   let time = MovableClock(Timestamp(milliseconds: 1_800_000_000_000))
-  let random = SeededSource(seed: 13)
+  let random = RandomSource.seeded(13)
   let database: Database
   let keys: KeyRing
   let accounts: Accounts
@@ -108,18 +69,18 @@ struct World: Sendable {
     let migrations = IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) }
     let database = try Database(path: folder.path + "/record.db", migrations: migrations)
     self.database = database
-    let keys = KeyRing(inMemoryAt: time.now, random: random.source)
+    let keys = KeyRing(inMemoryAt: time.now, random: random)
     self.keys = keys
     accounts = Accounts(
-      database: database, clock: time.clock, random: random.source, keys: keys,
+      database: database, clock: time.clock, random: random, keys: keys,
       issuer: World.issuer)
     server = AuthorizationServer(
-      database: database, clock: time.clock, random: random.source, keys: keys,
+      database: database, clock: time.clock, random: random, keys: keys,
       issuer: World.issuer,
       documents: ClientDocuments(fetcher: others.fetcher, clock: time.clock))
     hub = ProviderHub(
-      database: database, clock: time.clock, random: random.source, keys: keys)
-    let id = ID<UserKind>(at: time.now, random: random.source)
+      database: database, clock: time.clock, random: random, keys: keys)
+    let id = ID<UserKind>(at: time.now, random: random)
     user = id
     try await database.write { connection in
       try connection.run(
@@ -150,7 +111,7 @@ struct World: Sendable {
       name: "App", redirectURIs: uris, scopes: scopes, isConfidential: confidential)
     return try await database.write { connection in
       try server.clients.add(
-        draft, by: .system, at: time.now, random: random.source, on: connection)
+        draft, by: .system, at: time.now, random: random, on: connection)
     }
   }
 

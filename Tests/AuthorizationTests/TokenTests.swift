@@ -4,6 +4,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("Codes and tokens")
 struct TokenTests {
@@ -27,7 +28,7 @@ struct TokenTests {
     let world = try await World()
     let client = try await world.addClient()
     let code = try await world.code(client)
-    world.time.advance(milliseconds: milliseconds)
+    world.time.move(milliseconds: milliseconds)
     let refused = await refusal { try await world.exchange(code, client) }
     #expect(refused == (isTaken ? nil : .invalidGrant))
   }
@@ -89,10 +90,10 @@ struct TokenTests {
     let zero = first["refresh_token"]?.string ?? ""
     let one = try await world.refresh(zero, client)
     #expect(one["refresh_token"]?.string != zero)
-    world.time.advance(seconds: 10)
+    world.time.move(seconds: 10)
     let again = try await world.refresh(zero, client)
     #expect(again["refresh_token"] == one["refresh_token"])
-    world.time.advance(milliseconds: 1)
+    world.time.move(milliseconds: 1)
     #expect(await refusal { try await world.refresh(zero, client) } == .invalidGrant)
     let successor = one["refresh_token"]?.string ?? ""
     #expect(await refusal { try await world.refresh(successor, client) } == .invalidGrant)
@@ -126,10 +127,10 @@ struct TokenTests {
     let held = token
     #expect(await refusal { try await world.refresh(held, other) } == .invalidGrant)
     for _ in 0..<15 {
-      world.time.advance(milliseconds: 6 * 86_400_000)
+      world.time.move(milliseconds: 6 * 86_400_000)
       token = try await world.refresh(token, client)["refresh_token"]?.string ?? ""
     }
-    world.time.advance(milliseconds: 1)
+    world.time.move(milliseconds: 1)
     let last = token
     #expect(await refusal { try await world.refresh(last, client) } == .invalidGrant)
   }
@@ -287,7 +288,7 @@ struct TokenTests {
     }
     world.accounts.loginsEnded(ended)
     #expect(!(await world.isTaken(answer)))
-    world.time.advance(milliseconds: RefreshTokens.absoluteMilliseconds + 1)
+    world.time.move(milliseconds: RefreshTokens.absoluteMilliseconds + 1)
     try await world.server.prune()
     let rows = try await world.database.read { connection in
       try connection.first(

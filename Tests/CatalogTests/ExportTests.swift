@@ -2,6 +2,7 @@ import Catalog
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 /// Random listings of a seed, as documents of our own shape.
 struct RandomListing {

@@ -1,6 +1,7 @@
 import Catalog
 import Primitives
 import Testing
+import TestSupport
 
 /// A price for 1,000 tokens as a source writes it, and billionths for 1,000,000 tokens.
 private let prices: [(String, Int64)] = [

@@ -2,6 +2,7 @@ import Catalog
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let good = #"{"id":"good-1","providerId":"acme","name":"Good one"}"#
 private let alsoGood = #"{"id":"good-2","providerId":"acme","name":"Good two"}"#

@@ -1,6 +1,7 @@
 import Catalog
 import Primitives
 import Testing
+import TestSupport
 
 /// A value of a field whose texts have one line, and the character at fault.
 private let controls: [(String, JSON, String)] = [

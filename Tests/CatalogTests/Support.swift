@@ -5,31 +5,7 @@ import Primitives
 import SQLite
 import Synchronization
 import Testing
-
-/// A folder of one test, gone with it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("waypost-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    path = folder.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  /// Writes a file and says where it is.
-  func file(_ name: String, _ bytes: [UInt8]) throws -> String {
-    let url = URL(fileURLWithPath: path).appendingPathComponent(name)
-    try Data(bytes).write(to: url)
-    return url.path
-  }
-
-  func file(_ name: String, lines: [String]) throws -> String {
-    try file(name, Array(lines.map { $0 + "\n" }.joined().utf8))
-  }
-}
+import TestSupport
 
 /// Moments of the tests, fixed.
 enum Moment {

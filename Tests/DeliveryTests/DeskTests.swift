@@ -3,6 +3,7 @@ import Primitives
 import SQLite
 import Testing
 import Delivery
+import TestSupport
 
 /// Endpoints as their owners manage them.
 @Suite("Webhooks: endpoints")
@@ -62,7 +63,7 @@ struct DeskTests {
   func limit() async throws {
     let stage = try await Stage()
     for number in 0..<10 { try await stage.endpoint("https://h\(number).acme.example/") }
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.create(
         ["url": .string(Stage.hook)], for: "acme", key: try Stage.key("eleventh"),
         refused: { Stage.refused($0) })
@@ -84,13 +85,13 @@ struct DeskTests {
       ID<WebhookDeliveryKind>(try await stage.deliveries(id)[0].text("id")))
     let desk = stage.desk
     let codes = [
-      try await refusal { try await desk.endpoint(id, of: "beta") },
-      try await refusal { try await desk.change(id, of: "beta", ["enabled": false]) },
-      try await refusal { try await desk.remove(id, of: "beta") },
-      try await refusal {
+      try await awaitedRefusal { try await desk.endpoint(id, of: "beta") },
+      try await awaitedRefusal { try await desk.change(id, of: "beta", ["enabled": false]) },
+      try await awaitedRefusal { try await desk.remove(id, of: "beta") },
+      try await awaitedRefusal {
         try await desk.deliveries(of: id, of: "beta", state: nil, before: nil, limit: 1)
       },
-      try await refusal { try await desk.delivery(delivery, of: id, of: "beta") },
+      try await awaitedRefusal { try await desk.delivery(delivery, of: id, of: "beta") },
     ]
     #expect(codes.allSatisfy { $0 == .notFound })
     for (number, name) in ["rotate", "test", "replay"].enumerated() {
@@ -118,7 +119,7 @@ struct DeskTests {
     while try await stage.desk.sender.pump() {}
     try await stage.desk.remove(id, of: "acme")
     #expect(try await stage.desk.sender.deliverDue() == 0)
-    #expect(try await refusal { try await stage.view(id) } == .notFound)
+    #expect(try await awaitedRefusal { try await stage.view(id) } == .notFound)
     #expect(try await stage.number("SELECT length(secret) FROM webhook_endpoint") == 0)
     try await stage.desk.sender.prune()
     try await stage.desk.sender.prune()

@@ -5,6 +5,7 @@ import Primitives
 import SQLite
 import Testing
 import Delivery
+import TestSupport
 
 /// From the outbox to the receiver: at least once, on the schedule, and nobody held up by anybody.
 @Suite("Webhooks: deliveries")

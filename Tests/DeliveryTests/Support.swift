@@ -7,60 +7,7 @@ import SQLite
 import Synchronization
 import Testing
 import Delivery
-
-/// A folder that goes when its last owner does.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let url = FileManager.default.temporaryDirectory
-      .appendingPathComponent("waypost-webhooks-" + UUID().uuidString, isDirectory: true)
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
-/// A clock that stands until the test moves it.
-final class MovableClock: Sendable {
-  private let moment: Mutex<Int64>
-
-  init(_ milliseconds: Int64) { moment = Mutex(milliseconds) }
-
-  var now: Timestamp { Timestamp(milliseconds: moment.withLock { moment -> Int64 in moment }) }
-  var clock: Primitives.Clock { Primitives.Clock { self.now } }
-
-  func move(milliseconds: Int64) {
-    moment.withLock { moment in moment += milliseconds }
-  }
-
-  func move(to time: Timestamp) {
-    moment.withLock { moment in moment = max(moment, time.milliseconds) }
-  }
-}
-
-/// Random bytes that a seed decides.
-final class SeededBytes: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  func next(_ count: Int) -> [UInt8] {
-    generator.withLock { generator -> [UInt8] in
-      var bytes: [UInt8] = []
-      while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
-      return bytes
-    }
-  }
-}
-
-extension RandomSource {
-  static func seeded(_ seed: UInt64) -> RandomSource {
-    let bytes = SeededBytes(seed: seed)
-    return RandomSource { bytes.next($0) }
-  }
-}
+import TestSupport
 
 /// Counts from any task.
 final class Tally: Sendable {
@@ -257,16 +204,6 @@ extension JSONObject {
   func text(_ key: String) -> String { self[key]?.string ?? "absent" }
   func int(_ key: String) -> Int64 { self[key]?.int ?? -1 }
   func flag(_ key: String) -> Bool? { self[key]?.bool }
-}
-
-/// The code of the refusal that the body throws, or nil where it succeeds.
-func refusal<T>(of body: () async throws -> T) async throws -> ProblemCode? {
-  do {
-    _ = try await body()
-    return nil
-  } catch let refusal as Refusal {
-    return refusal.code
-  }
 }
 
 /// Bytes of standard base64.

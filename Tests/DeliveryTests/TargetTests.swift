@@ -2,6 +2,7 @@ import HTTPClient
 import Primitives
 import Testing
 import Delivery
+import TestSupport
 
 /// What a receiver's URL may be, and which addresses are connected to.
 @Suite("Webhooks: targets")

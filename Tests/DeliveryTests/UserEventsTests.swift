@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Testing
 import Delivery
+import TestSupport
 
 /// The streams of signed-in users.
 @Suite("Webhooks: the users' streams")
@@ -113,7 +114,7 @@ struct UserEventsTests {
     for (last, code) in [(2, ProblemCode.streamExpired), (99, .streamExpired), (3, nil)]
       as [(Int64, ProblemCode?)]
     {
-      let found = try await refusal { try await events.open(anna, after: last) }
+      let found = try await awaitedRefusal { try await events.open(anna, after: last) }
       #expect(found == code)
     }
     #expect(events.count == 1, "a refused stream leaves nothing behind")
@@ -125,7 +126,7 @@ struct UserEventsTests {
     let events = stage.desk.userEvents
     var open: [UserEvents.Stream] = []
     for _ in 0..<5 { open.append(try await events.open(anna, after: nil)) }
-    #expect(try await refusal { try await events.open(anna, after: nil) } == .rateLimited)
+    #expect(try await awaitedRefusal { try await events.open(anna, after: nil) } == .rateLimited)
     open.append(try await events.open(bert, after: nil))
     events.close(open[0])
     open.append(try await events.open(anna, after: nil))
@@ -201,6 +202,6 @@ struct UserEventsTests {
     let stream = try await events.open(anna, after: nil)
     events.closeAll()
     #expect(await items(stream).isEmpty)
-    #expect(try await refusal { try await events.open(anna, after: nil) } == .shuttingDown)
+    #expect(try await awaitedRefusal { try await events.open(anna, after: nil) } == .shuttingDown)
   }
 }

@@ -3,6 +3,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let scopeWords: [(words: [String], isPerson: Bool, isAllowed: Bool)] = [
   (["discovery:read"], true, true), (["trials:start", "sessions:end"], true, true),
@@ -20,8 +21,8 @@ struct ScopedKeyTests {
   init() async throws {
     place = try Place()
     accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source,
-      keys: KeyRing(inMemoryAt: place.time.now, random: place.random.source),
+      database: place.database, clock: place.time.clock, random: place.random,
+      keys: KeyRing(inMemoryAt: place.time.now, random: place.random),
       issuer: "https://waypost.example")
     user = try await place.addUser("ada@b.c")
     try await place.addProvider("acme")
@@ -35,7 +36,7 @@ struct ScopedKeyTests {
     let (wanted, now) = (draft, place.time.now)
     let id = try await place.database.write { connection in
       try accounts.apiKeyStore.make(
-        wanted, for: owner, by: .system, at: now, random: place.random.source, on: connection)
+        wanted, for: owner, by: .system, at: now, random: place.random, on: connection)
     }
     return (id, accounts.apiKeyStore.secret(of: id, owner: owner))
   }
@@ -82,10 +83,10 @@ struct ScopedKeyTests {
   func expires() async throws {
     let end = place.time.now + 60_000
     let key = try await make(.user(user)) { $0.expiresAt = end }
-    place.time.advance(milliseconds: 59_999)
+    place.time.move(milliseconds: 59_999)
     let found = try await accounts.credential(bearer: key.secret)
     #expect(found.principal.userID == user)
-    place.time.advance(milliseconds: 1)
+    place.time.move(milliseconds: 1)
     let refused = await refusal { try await accounts.credential(bearer: key.secret) }
     #expect(refused?.code == .tokenInvalid)
   }
@@ -150,7 +151,7 @@ struct ScopedKeyTests {
   @Test("when a key was used is shown at once and kept when it is written down")
   func used() async throws {
     let key = try await make(.user(user))
-    place.time.advance(seconds: 5)
+    place.time.move(seconds: 5)
     _ = try await accounts.credential(bearer: key.secret)
     func shown() async throws -> Timestamp? {
       try await place.database.read {
@@ -184,7 +185,7 @@ struct ScopedKeyTests {
     #expect(limits.last?.name == "key:" + key.id.text, "tokens of a key share its rate")
     #expect(limits.first?.name != limits.last?.name)
     #expect(found.grant?.scopes == [.discoveryRead])
-    place.time.advance(seconds: 60)
+    place.time.move(seconds: 60)
     let late = await refusal { try await accounts.credential(bearer: token) }
     #expect(late?.code == .tokenExpired)
   }

@@ -5,6 +5,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let first = "correct horse"
 private let second = "battery staple"
@@ -24,16 +25,16 @@ struct AccountSecurityTests {
 
   init() throws {
     place = try Place()
-    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random.source)
+    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
     let logins = RevokedLogins()
     accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source, keys: keys,
+      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
       issuer: "https://waypost.example", logins: logins)
     refresh = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random.source,
+      database: place.database, clock: place.time.clock, random: place.random,
       key: keys.derived(for: "refresh"), revoked: logins)
     idempotency = Idempotency(
-      sealer: Sealer(key: keys.derived(for: "idempotency")), random: place.random.source)
+      sealer: Sealer(key: keys.derived(for: "idempotency")), random: place.random)
   }
 
   private struct Device {
@@ -78,9 +79,9 @@ struct AccountSecurityTests {
   func devices() async throws {
     let user = try await ada()
     let one = try await signIn(user, "phone")
-    place.time.advance(seconds: 1)
+    place.time.move(seconds: 1)
     let two = try await signIn(user, "laptop")
-    place.time.advance(seconds: 1)
+    place.time.move(seconds: 1)
     let three = try await signIn(user, "tv")
     let listed = try await accounts.devices(of: user.id)
     #expect(listed.map(\.client) == ["tv", "laptop", "phone"])
@@ -278,10 +279,10 @@ struct AccountSecurityTests {
   func crowded() async throws {
     let desk = MailDesk(
       server: MailServer(url: "smtp://127.0.0.1:9", user: nil, password: nil, needsTLS: false),
-      sender: "waypost@b.c", clock: place.time.clock, random: place.random.source, log: { _ in })
+      sender: "waypost@b.c", clock: place.time.clock, random: place.random, log: { _ in })
     let accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source,
-      keys: KeyRing(inMemoryAt: place.time.now, random: place.random.source),
+      database: place.database, clock: place.time.clock, random: place.random,
+      keys: KeyRing(inMemoryAt: place.time.now, random: place.random),
       issuer: "https://waypost.example", mail: desk)
     // Nobody has these addresses: the work sends nothing.
     for index in 0..<MailDesk.waitingMax { try accounts.requestReset(email: "n\(index)@b.c") }
@@ -327,7 +328,7 @@ struct AccountSecurityTests {
     let none = try await accounts.consents(of: user.id)
     #expect(none.isEmpty)
     for isGranted in [true, true, false] {
-      place.time.advance(seconds: 1)
+      place.time.move(seconds: 1)
       _ = try await accounts.setConsent(isGranted, for: .marketing, of: user.id)
     }
     let all = try await accounts.consents(of: user.id)
@@ -385,7 +386,7 @@ struct AccountSecurityTests {
     let ended = try await place.database.write { connection in
       _ = try accounts.apiKeyStore.make(
         APIKey.Draft(name: "Zyxwvut key"), for: .user(user.id), by: .system, at: now,
-        random: place.random.source, on: connection)
+        random: place.random, on: connection)
       return try accounts.erase(user.id, by: .system, at: now, on: connection)
     }
     accounts.loginsEnded(ended)

@@ -2,6 +2,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let issuer = "https://waypost.example"
 private let password = "correct horse"
@@ -19,9 +20,9 @@ struct AccountsTests {
 
   init() throws {
     place = try Place()
-    keys = KeyRing(inMemoryAt: place.time.now, random: place.random.source)
+    keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
     accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source, keys: keys,
+      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
       issuer: issuer)
   }
 
@@ -176,7 +177,7 @@ struct AccountsTests {
     let owner = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.2")
     #expect(owner.id == user.id)
     _ = try await accounts.signIn(email: "other@b.c", password: password, from: "192.0.2.1")
-    place.time.advance(seconds: 60)
+    place.time.move(seconds: 60)
     let later = try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.1")
     #expect(later.id == user.id)
   }

@@ -2,6 +2,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let author = AuditLog.Author(
   .user(ID(high: 1, low: 2), .admin, providerID: nil), requestID: "r1")

@@ -4,6 +4,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private typealias Answer = Idempotency.Answer
 
@@ -41,7 +42,7 @@ struct IdempotencyTests {
   init() throws {
     place = try Place()
     idempotency = Idempotency(
-      sealer: Sealer(key: [UInt8](repeating: 5, count: 32)), random: place.random.source)
+      sealer: Sealer(key: [UInt8](repeating: 5, count: 32)), random: place.random)
   }
 
   private func key(
@@ -213,12 +214,12 @@ struct IdempotencyTests {
   @Test("an answer is kept for 48 hours and then forgotten")
   func prunes() async throws {
     let first = try await add("one", under: key())
-    place.time.advance(milliseconds: Idempotency.keptMilliseconds)
+    place.time.move(milliseconds: Idempotency.keptMilliseconds)
     try await prune()
     let kept = try await add("two", under: key())
     #expect(kept.isReplayed)
     #expect(kept.body == first.body)
-    place.time.advance(milliseconds: 1)
+    place.time.move(milliseconds: 1)
     try await prune()
     let fresh = try await add("two", under: key())
     #expect(!fresh.isReplayed)
@@ -237,7 +238,7 @@ struct IdempotencyTests {
     #expect(holdsRoute)
     #expect(!holdsAnswer)
     let other = Idempotency(
-      sealer: Sealer(key: [UInt8](repeating: 6, count: 32)), random: place.random.source)
+      sealer: Sealer(key: [UInt8](repeating: 6, count: 32)), random: place.random)
     let first = try key()
     let now = place.time.now
     let refused = await refusal {

@@ -3,6 +3,7 @@ import Foundation
 import Identity
 import Primitives
 import Testing
+import TestSupport
 
 private let start = Timestamp(milliseconds: 1_800_000_000_000)
 
@@ -14,14 +15,14 @@ private let damagedFiles: [String] = [
 @Suite("keys are published before they sign and kept after")
 struct KeyRingTests {
   let folder: TemporaryFolder
-  let random = SeededSource(seed: 5)
+  let random = RandomSource.seeded(5)
 
   init() throws { folder = try TemporaryFolder() }
 
   private var path: String { folder.path + "/keys" }
 
   private func openRing(at now: Timestamp = start) throws -> KeyRing {
-    try KeyRing(folder: path, at: now, random: random.source)
+    try KeyRing(folder: path, at: now, random: random)
   }
 
   private func published(_ ring: KeyRing, at now: Timestamp) -> [String] {
@@ -133,7 +134,7 @@ struct KeyRingTests {
   @Test("derived keys have 32 bytes, differ by purpose and by server")
   func derived() throws {
     let ring = try openRing()
-    let other = KeyRing(inMemoryAt: start, random: random.source)
+    let other = KeyRing(inMemoryAt: start, random: random)
     #expect(ring.derived(for: "a").count == 32)
     #expect(ring.derived(for: "a") == ring.derived(for: "a"))
     #expect(ring.derived(for: "a") != ring.derived(for: "b"))

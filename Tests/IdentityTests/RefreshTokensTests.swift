@@ -3,6 +3,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let day: Int64 = 86_400_000
 
@@ -14,7 +15,7 @@ struct RefreshTokensTests {
   init() throws {
     place = try Place()
     tokens = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random.source,
+      database: place.database, clock: place.time.clock, random: place.random,
       key: [UInt8](repeating: 7, count: 32))
   }
 
@@ -41,7 +42,7 @@ struct RefreshTokensTests {
       #expect(next.user == user)
       seen.insert(next.token)
       token = next.token
-      place.time.advance(seconds: 900)
+      place.time.move(seconds: 900)
     }
     #expect(seen.count == 21)
   }
@@ -54,7 +55,7 @@ struct RefreshTokensTests {
       let again = try await tokens.rotate(first).token
       #expect(again == second)
     }
-    place.time.advance(milliseconds: 10_000)
+    place.time.move(milliseconds: 10_000)
     let last = try await tokens.rotate(first).token
     #expect(last == second)
     let third = try await tokens.rotate(second).token
@@ -65,7 +66,7 @@ struct RefreshTokensTests {
   func lateRepeat() async throws {
     let first = try await start()
     let second = try await tokens.rotate(first).token
-    place.time.advance(milliseconds: 10_001)
+    place.time.move(milliseconds: 10_001)
     await expectRefused(first)
     await expectRefused(second)
     await expectRefused(first)
@@ -88,7 +89,7 @@ struct RefreshTokensTests {
     bytes[55] ^= 1
     let before = place.database.figures.writes
     await expectRefused(BytesText.base64url(bytes))
-    await expectRefused(BytesText.base64url(place.random.source.bytes(56)))
+    await expectRefused(BytesText.base64url(place.random.bytes(56)))
     #expect(place.database.figures.writes == before)
     _ = try await tokens.rotate(first)
     #expect(place.database.figures.writes == before + 1)
@@ -98,7 +99,7 @@ struct RefreshTokensTests {
   func noted() async throws {
     let first = try await start()
     _ = try await tokens.rotate(first)
-    place.time.advance(milliseconds: 10_001)
+    place.time.move(milliseconds: 10_001)
     await expectRefused(first)
     let rows = try await place.database.read {
       try AuditLog.entries(below: .max, limit: 9, on: $0)
@@ -126,9 +127,9 @@ struct RefreshTokensTests {
   @Test("a login rests 7 days and not a millisecond longer")
   func idle() async throws {
     let first = try await start()
-    place.time.advance(milliseconds: 7 * day)
+    place.time.move(milliseconds: 7 * day)
     let second = try await tokens.rotate(first).token
-    place.time.advance(milliseconds: 7 * day + 1)
+    place.time.move(milliseconds: 7 * day + 1)
     await expectRefused(second)
   }
 
@@ -136,10 +137,10 @@ struct RefreshTokensTests {
   func absolute() async throws {
     var token = try await start()
     for _ in 0..<15 {
-      place.time.advance(milliseconds: 6 * day)
+      place.time.move(milliseconds: 6 * day)
       token = try await tokens.rotate(token).token
     }
-    place.time.advance(milliseconds: 1)
+    place.time.move(milliseconds: 1)
     await expectRefused(token)
   }
 
@@ -165,7 +166,7 @@ struct RefreshTokensTests {
   func otherKey() async throws {
     let first = try await start()
     let others = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random.source,
+      database: place.database, clock: place.time.clock, random: place.random,
       key: [UInt8](repeating: 8, count: 32))
     let refused = await refusal { try await others.rotate(first) }
     #expect(refused?.code == .tokenInvalid)
@@ -226,11 +227,11 @@ struct RefreshTokensTests {
   func prunes() async throws {
     let user = try await place.addUser("ada@b.c")
     let old = try await tokens.start(for: user, client: "old")
-    place.time.advance(milliseconds: 7 * day)
+    place.time.move(milliseconds: 7 * day)
     let fresh = try await tokens.start(for: user, client: "fresh")
     try await tokens.prune()
     _ = try await tokens.rotate(old)
-    place.time.advance(milliseconds: 7 * day + 1)
+    place.time.move(milliseconds: 7 * day + 1)
     let new = try await tokens.start(for: user, client: "new")
     try await tokens.prune()
     let clients = try await place.database.read { connection in

@@ -4,61 +4,17 @@ import Index
 import Primitives
 import SQLite
 import Synchronization
+import TestSupport
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
-/// A clock that stands until it is moved.
-final class MovableClock: Sendable {
-  private let moment: Mutex<Timestamp>
-
-  init(_ start: Timestamp) { moment = Mutex(start) }
-
-  var now: Timestamp { moment.withLock { $0 } }
-
-  /// The clock as production code reads it.
-  var clock: Clock { Clock { self.now } }
-
-  func advance(milliseconds: Int64) { moment.withLock { $0 = $0 + milliseconds } }
-
-  func advance(seconds: Int64) { advance(milliseconds: seconds * 1_000) }
-}
-
-/// Random bytes of a seed.
-final class SeededSource: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  var source: RandomSource { RandomSource { count in self.bytes(count) } }
-
-  private func bytes(_ count: Int) -> [UInt8] {
-    generator.withLock { generator in
-      var bytes: [UInt8] = []
-      for _ in 0..<count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
-      return bytes
-    }
-  }
-}
-
-/// A folder of its own for one test, gone with the last reference to it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.path + "/waypost-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 /// A real record in a folder of its own, with a clock that stands and seeded randomness.
 struct Place: Sendable {
   let folder: TemporaryFolder
   let time = MovableClock(Timestamp(milliseconds: 1_800_000_000_000))
-  let random = SeededSource(seed: 11)
+  let random = RandomSource.seeded(11)
   let database: Database
 
   init() throws {
@@ -74,7 +30,7 @@ struct Place: Sendable {
 
   /// Adds a person without the cost of a password.
   func addUser(_ email: String) async throws -> ID<UserKind> {
-    let id = ID<UserKind>(at: time.now, random: random.source)
+    let id = ID<UserKind>(at: time.now, random: random)
     try await database.write { connection -> Void in
       try connection.run(
         "INSERT INTO user(id, email, password_hash, role, created_ms) VALUES (?, ?, '', 'user', 0)",

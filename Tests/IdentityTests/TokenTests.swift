@@ -4,6 +4,7 @@ import Identity
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 private let issuer = "https://waypost.example"
 
@@ -25,9 +26,9 @@ struct TokenTests {
 
   init() throws {
     place = try Place()
-    keys = KeyRing(inMemoryAt: place.time.now, random: place.random.source)
+    keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
     accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source, keys: keys,
+      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
       issuer: issuer)
   }
 
@@ -68,13 +69,13 @@ struct TokenTests {
   func expiry() async throws {
     let user = try await person()
     let token = accounts.accessToken(of: user)
-    place.time.advance(milliseconds: 929_999)
+    place.time.move(milliseconds: 929_999)
     let principal = try await accounts.principal(bearer: token)
     #expect(principal.userID == user.id)
-    place.time.advance(milliseconds: 1)
+    place.time.move(milliseconds: 1)
     let late = await refusal { try await accounts.principal(bearer: token) }
     #expect(late?.code == .tokenExpired)
-    place.time.advance(seconds: 86_400)
+    place.time.move(seconds: 86_400)
     let later = await refusal { try await accounts.principal(bearer: token) }
     #expect(later?.code == .tokenExpired)
   }
@@ -82,12 +83,12 @@ struct TokenTests {
   @Test("a token from a clock more than a minute ahead is refused")
   func future() async throws {
     let user = try await person()
-    place.time.advance(seconds: 61)
+    place.time.move(seconds: 61)
     let token = accounts.accessToken(of: user)
-    place.time.advance(seconds: -1)
+    place.time.move(seconds: -1)
     let principal = try await accounts.principal(bearer: token)
     #expect(principal.userID == user.id)
-    place.time.advance(seconds: -60)
+    place.time.move(seconds: -60)
     let refused = await refusal { try await accounts.principal(bearer: token) }
     #expect(refused?.code == .tokenInvalid)
   }
@@ -152,8 +153,8 @@ struct TokenTests {
   func otherRing() async throws {
     let user = try await person()
     let others = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source,
-      keys: KeyRing(inMemoryAt: place.time.now, random: place.random.source), issuer: issuer)
+      database: place.database, clock: place.time.clock, random: place.random,
+      keys: KeyRing(inMemoryAt: place.time.now, random: place.random), issuer: issuer)
     let refused = await refusal {
       try await accounts.principal(bearer: others.accessToken(of: user))
     }
@@ -180,8 +181,8 @@ struct APIKeyTests {
   init() throws {
     place = try Place()
     accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random.source,
-      keys: KeyRing(inMemoryAt: place.time.now, random: place.random.source), issuer: issuer)
+      database: place.database, clock: place.time.clock, random: place.random,
+      keys: KeyRing(inMemoryAt: place.time.now, random: place.random), issuer: issuer)
   }
 
   @Test("an API key names its provider, and only its hash is kept")

@@ -2,6 +2,7 @@ import Ledger
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 /// L7: a refused id stays refused, wherever its refusal goes.
 @Suite("Ledger: failed ids")

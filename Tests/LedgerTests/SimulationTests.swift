@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Synchronization
 import Testing
+import TestSupport
 
 /// Lets so many run at once: each has a database open.
 actor Gate {

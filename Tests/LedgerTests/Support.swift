@@ -6,42 +6,7 @@ import Primitives
 import SQLite
 import Synchronization
 import Testing
-
-/// A folder that goes when its last owner does.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let url = FileManager.default.temporaryDirectory
-      .appendingPathComponent("waypost-ledger-" + UUID().uuidString, isDirectory: true)
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
-/// Random bytes that a seed decides.
-final class SeededBytes: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  func next(_ count: Int) -> [UInt8] {
-    generator.withLock { generator -> [UInt8] in
-      var bytes: [UInt8] = []
-      while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
-      return bytes
-    }
-  }
-}
-
-extension RandomSource {
-  static func seeded(_ seed: UInt64) -> RandomSource {
-    let bytes = SeededBytes(seed: seed)
-    return RandomSource { bytes.next($0) }
-  }
-}
+import TestSupport
 
 /// A real record in a folder of its own.
 struct Book: Sendable {
@@ -235,16 +200,6 @@ struct Till {
 func refusal<T>(of body: () throws -> T) throws -> ProblemCode? {
   do {
     _ = try body()
-    return nil
-  } catch let refusal as Refusal {
-    return refusal.code
-  }
-}
-
-/// The same for a body that waits.
-func awaitedRefusal<T>(of body: () async throws -> T) async throws -> ProblemCode? {
-  do {
-    _ = try await body()
     return nil
   } catch let refusal as Refusal {
     return refusal.code

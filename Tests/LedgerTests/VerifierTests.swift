@@ -2,6 +2,7 @@ import Ledger
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("Ledger: append-only rows and their verifier")
 struct VerifierTests {

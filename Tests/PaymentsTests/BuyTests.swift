@@ -3,6 +3,7 @@ import Identity
 import Payments
 import Primitives
 import Testing
+import TestSupport
 
 @Suite("a purchase")
 struct BuyTests {
@@ -53,7 +54,7 @@ struct BuyTests {
     ])
   func bounds(tokens: Int64?, isTaken: Bool) async throws {
     let till = try Till(price: 999)
-    let found = try await refusal { try await till.answer(tokens, key: "one") }
+    let found = try await awaitedRefusal { try await till.answer(tokens, key: "one") }
     #expect(found == (isTaken ? nil : .validationFailed))
     #expect(till.processor.asked.count == (isTaken ? 1 : 0))
     #expect(try await till.number("SELECT count(*) FROM purchase") == (isTaken ? 1 : 0))
@@ -66,7 +67,8 @@ struct BuyTests {
     let again = try await till.answer(100, key: "one")
     #expect(again.body == first.body && again.status == 201 && again.isReplayed)
     #expect(till.processor.asked.count == 1)
-    #expect(try await refusal { try await till.answer(101, key: "one") } == .idempotencyConflict)
+    #expect(
+      try await awaitedRefusal { try await till.answer(101, key: "one") } == .idempotencyConflict)
     let other = try await till.answer(100, by: .bert, key: "one")
     #expect(other.body != first.body && !other.isReplayed)
     #expect(try await till.number("SELECT count(*) FROM purchase") == 2)
@@ -94,11 +96,12 @@ struct BuyTests {
     let till = try Till()
     till.processor.play(reply)
     #expect(
-      try await refusal { try await till.answer(100, key: "one") } == .paymentsUnavailable,
+      try await awaitedRefusal { try await till.answer(100, key: "one") } == .paymentsUnavailable,
       "\(name)")
     #expect(try await till.number("SELECT count(*) FROM idempotency") == 0)
     #expect(try await till.number("SELECT count(*) FROM transfer") == 0)
-    #expect(try await refusal { try await till.answer(200, key: "one") } == .idempotencyConflict)
+    #expect(
+      try await awaitedRefusal { try await till.answer(200, key: "one") } == .idempotencyConflict)
     let bought = try await till.buy(key: "one")
     #expect(try await till.number("SELECT count(*) FROM purchase") == 1)
     let keys = till.processor.asked.map { $0.headers["Idempotency-Key"] ?? "" }
@@ -115,7 +118,8 @@ struct BuyTests {
     till.processor.play(.held)
     async let first = till.answer(100, key: "one")
     while till.processor.asked.isEmpty { try await Task.sleep(for: .milliseconds(2)) }
-    #expect(try await refusal { try await till.answer(100, key: "one") } == .idempotencyInFlight)
+    #expect(
+      try await awaitedRefusal { try await till.answer(100, key: "one") } == .idempotencyInFlight)
     #expect(try await till.answer(100, key: "two").status == 201)
     till.processor.letGo()
     #expect(try await first.status == 201)
@@ -129,7 +133,7 @@ struct BuyTests {
     let codes = try await withThrowingTaskGroup(of: String.self) { group in
       for _ in 0..<100 {
         group.addTask {
-          let found = try await refusal { try await till.answer(100, key: "one") }
+          let found = try await awaitedRefusal { try await till.answer(100, key: "one") }
           return found?.rawValue ?? "done"
         }
       }
@@ -143,8 +147,10 @@ struct BuyTests {
   @Test("without a key of a processor is refused, also its events")
   func notOffered() async throws {
     let till = try Till(isOffered: false)
-    #expect(try await refusal { try await till.answer(100, key: "one") } == .purchasesNotOffered)
-    #expect(try await refusal { try await till.receive(["id": "evt_1"]) } == .purchasesNotOffered)
+    #expect(
+      try await awaitedRefusal { try await till.answer(100, key: "one") } == .purchasesNotOffered)
+    #expect(
+      try await awaitedRefusal { try await till.receive(["id": "evt_1"]) } == .purchasesNotOffered)
     #expect(try await till.number("SELECT count(*) FROM purchase") == 0)
   }
 
@@ -152,7 +158,7 @@ struct BuyTests {
   func limit() async throws {
     let till = try Till()
     for index in 0..<50 { _ = try await till.buy(key: "k\(index)") }
-    #expect(try await refusal { try await till.answer(100, key: "more") } == .rateLimited)
+    #expect(try await awaitedRefusal { try await till.answer(100, key: "more") } == .rateLimited)
     _ = try await till.buy(by: .bert, key: "more")
     till.clock.move(seconds: 86_401)
     _ = try await till.buy(key: "more")
@@ -165,7 +171,8 @@ struct BuyTests {
     till.clock.move(seconds: 1)
     let second = try await till.buy(key: "two")
     #expect(try await till.desk.purchase(first.id, of: .anna).state == .open)
-    #expect(try await refusal { try await till.desk.purchase(first.id, of: .bert) } == .notFound)
+    #expect(
+      try await awaitedRefusal { try await till.desk.purchase(first.id, of: .bert) } == .notFound)
     let all = try await till.desk.purchases(of: .anna, before: nil, limit: 10)
     #expect(all.map(\.id) == [second.id, first.id])
     let older = try await till.desk.purchases(of: .anna, before: second.id, limit: 10)
@@ -177,7 +184,7 @@ struct BuyTests {
   func pruned() async throws {
     let till = try Till()
     till.processor.play(.failure(.timedOut))
-    _ = try await refusal { try await till.answer(100, key: "one") }
+    _ = try await awaitedRefusal { try await till.answer(100, key: "one") }
     till.clock.move(seconds: 48 * 3_600 + 1)
     try await till.desk.prune()
     #expect(try await till.number("SELECT count(*) FROM purchase WHERE state = 'expired'") == 1)
@@ -188,7 +195,7 @@ struct BuyTests {
   @Test("is not sold over plain HTTP, with half a key, or at no price")
   func settings() async throws {
     for url in ["http://processor.example", "ftp://127.0.0.1", "", "http://127.0.0.1.example"] {
-      let found = try await refusal {
+      let found = try await awaitedRefusal {
         try StripeClient(url: url, key: "sk_1", webhookSecret: "whsec_1")
       }
       #expect(found == .validationFailed, "\(url)")
@@ -197,7 +204,7 @@ struct BuyTests {
       _ = try StripeClient(url: url, key: "sk_1", webhookSecret: "whsec_1")
     }
     for (key, secret) in [("", "whsec_1"), ("sk_1", ""), ("sk_1\r\nX: y", "whsec_1")] {
-      let found = try await refusal {
+      let found = try await awaitedRefusal {
         try StripeClient(url: "https://api.stripe.com", key: key, webhookSecret: secret)
       }
       #expect(found == .validationFailed)
@@ -205,7 +212,9 @@ struct BuyTests {
     for (price, currency) in [
       (Int64(0), "eur"), (1_000, "eur"), (-1, "eur"), (1, "euro"), (1, "e1"),
     ] {
-      let found = try await refusal { try TokenPrice(minorPerToken: price, currency: currency) }
+      let found = try await awaitedRefusal {
+        try TokenPrice(minorPerToken: price, currency: currency)
+      }
       #expect(found == .validationFailed, "\(price) \(currency)")
     }
     #expect(try TokenPrice(minorPerToken: 999, currency: "EUR").currency == "eur")

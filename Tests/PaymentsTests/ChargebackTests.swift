@@ -5,6 +5,7 @@ import Payments
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("money that goes back")
 struct ChargebackTests {
@@ -33,7 +34,7 @@ struct ChargebackTests {
     #expect(try await till.balance(.bank) == 0)
     #expect(try await owed(till, bought) == 70_000_000)
     #expect(try await till.isFrozen())
-    let found = try await refusal {
+    let found = try await awaitedRefusal {
       try await till.database.read { connection throws in
         try StandingStore.requireNotFrozen(.anna, on: connection)
       }
@@ -222,11 +223,12 @@ struct AdminRefundTests {
     till.processor.play(
       .failure(.timedOut), .status(500, [:]), .status(402, [:]), .status(429, [:]))
     for _ in 0..<4 {
-      let found = try await refusal { try await till.refund(bought.id, nil, key: "one") }
+      let found = try await awaitedRefusal { try await till.refund(bought.id, nil, key: "one") }
       #expect(found == .paymentsUnavailable)
     }
     #expect(
-      try await refusal { try await till.refund(bought.id, 1, key: "one") } == .idempotencyConflict)
+      try await awaitedRefusal { try await till.refund(bought.id, 1, key: "one") }
+        == .idempotencyConflict)
     #expect(try await till.refund(bought.id, nil, key: "one").status == 201)
     let keys = till.processor.asked.dropFirst().map { $0.headers["Idempotency-Key"] }
     #expect(keys.count == 5 && Set(keys).count == 1)
@@ -237,7 +239,7 @@ struct AdminRefundTests {
   func forgotten() async throws {
     let (till, bought) = try await paid()
     till.processor.play(.failure(.timedOut))
-    let lost = try await refusal { try await till.refund(bought.id, 100, key: "one") }
+    let lost = try await awaitedRefusal { try await till.refund(bought.id, 100, key: "one") }
     #expect(lost == .paymentsUnavailable)
     till.clock.move(seconds: 23 * 3_600)
     #expect(try code(await till.refund(bought.id, 100, key: "one")) == "invalid_transition")

@@ -1,6 +1,7 @@
 import Payments
 import Primitives
 import Testing
+import TestSupport
 
 /// One event as the facts take it.
 private struct Told: Sendable {
@@ -161,7 +162,7 @@ struct PaymentEventTests {
       (#"{"id":"e","data":{"object":{"id":"x"}}}"#, .validationFailed),
     ])
   func refused(text: String, expected: ProblemCode) async throws {
-    let found = try await refusal { try PaymentEvent.read(Array(text.utf8)) }
+    let found = try await awaitedRefusal { try PaymentEvent.read(Array(text.utf8)) }
     #expect(found == expected)
   }
 }

@@ -9,55 +9,7 @@ import Primitives
 import SQLite
 import Synchronization
 import Testing
-
-/// A folder that goes when its last owner does.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let url = FileManager.default.temporaryDirectory
-      .appendingPathComponent("waypost-payments-" + UUID().uuidString, isDirectory: true)
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
-/// A clock that stands until the test moves it.
-final class MovableClock: Sendable {
-  private let moment: Mutex<Int64>
-
-  init(_ milliseconds: Int64) { moment = Mutex(milliseconds) }
-
-  var now: Timestamp { Timestamp(milliseconds: moment.withLock { moment -> Int64 in moment }) }
-
-  var clock: Primitives.Clock { Primitives.Clock { self.now } }
-
-  func move(seconds: Int64) { moment.withLock { moment in moment += seconds * 1_000 } }
-}
-
-/// Random bytes that a seed decides.
-final class SeededBytes: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  func next(_ count: Int) -> [UInt8] {
-    generator.withLock { generator -> [UInt8] in
-      var bytes: [UInt8] = []
-      while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
-      return bytes
-    }
-  }
-}
-
-extension RandomSource {
-  static func seeded(_ seed: UInt64) -> RandomSource {
-    let bytes = SeededBytes(seed: seed)
-    return RandomSource { bytes.next($0) }
-  }
-}
+import TestSupport
 
 extension ID where Kind == UserKind {
   static var anna: ID { ID(high: 1, low: 1) }
@@ -350,16 +302,6 @@ struct Bought: Sendable {
         "payment_intent": .string(payment), "charge": .string("ch_" + id.text),
         "amount": .int(amount ?? self.amount), "currency": "eur", "status": .string(status),
       ], "\(dispute)_\(step)\(name)")
-  }
-}
-
-/// The code of the refusal that the body throws, or nil where it succeeds.
-func refusal<T>(of body: () async throws -> T) async throws -> ProblemCode? {
-  do {
-    _ = try await body()
-    return nil
-  } catch let refusal as Refusal {
-    return refusal.code
   }
 }
 

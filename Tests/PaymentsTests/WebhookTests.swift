@@ -4,6 +4,7 @@ import Payments
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("a payment event")
 struct WebhookTests {
@@ -47,15 +48,17 @@ struct WebhookTests {
     let forged = StripeSignature.header(body: body, secret: "whsec_other", at: till.clock.now)
     let other = bought.session("completed", status: "paid", amount: 1).bytes
     for (bytes, header) in [(body, nil), (body, "t=1,v1=00"), (body, forged), (other, good)] {
-      let found = try await refusal { try await till.desk.receive(bytes, signature: header) }
+      let found = try await awaitedRefusal { try await till.desk.receive(bytes, signature: header) }
       #expect(found == .signatureInvalid)
     }
     till.clock.move(seconds: 301)
     #expect(
-      try await refusal { try await till.desk.receive(body, signature: good) } == .signatureInvalid)
+      try await awaitedRefusal { try await till.desk.receive(body, signature: good) }
+        == .signatureInvalid)
     till.clock.move(seconds: -602)
     #expect(
-      try await refusal { try await till.desk.receive(body, signature: good) } == .signatureInvalid)
+      try await awaitedRefusal { try await till.desk.receive(body, signature: good) }
+        == .signatureInvalid)
     #expect(try await till.number("SELECT count(*) FROM payment_event") == 0)
     #expect(try await till.available() == 0)
     till.clock.move(seconds: 1)

@@ -1,5 +1,6 @@
 import Primitives
 import Testing
+import TestSupport
 
 private enum Thing {}
 
@@ -79,7 +80,7 @@ struct IDTests {
 
   @Test("ids sort by age, down to the millisecond", arguments: 0..<20 as Range<UInt64>)
   func age(seed: UInt64) {
-    let random = SeededSource(seed: seed).source
+    let random = RandomSource.seeded(seed)
     let start = Timestamp(milliseconds: 1_700_000_000_000)
     let ids = (0..<50).map { ID<Thing>(at: start + Int64($0), random: random) }
     #expect(ids.sorted() == ids)
@@ -88,7 +89,7 @@ struct IDTests {
 
   @Test("an id begins with the 48 bits of its moment")
   func moment() {
-    let random = SeededSource(seed: 3).source
+    let random = RandomSource.seeded(3)
     let id = ID<Thing>(at: Timestamp(milliseconds: 0x0123_4567_89AB), random: random)
     #expect(Array(id.bytes.prefix(6)) == [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB])
     let early = ID<Thing>(at: Timestamp(milliseconds: -1), random: random)
@@ -97,7 +98,7 @@ struct IDTests {
 
   @Test("a secret id is random from its first bit on")
   func secret() {
-    let random = SeededSource(seed: 4).source
+    let random = RandomSource.seeded(4)
     let ids = (0..<64).map { _ in ID<Thing>.secret(random) }
     #expect(Set(ids.map { $0.bytes[0] }).count > 16)
     #expect(Set(ids).count == 64)

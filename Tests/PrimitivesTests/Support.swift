@@ -49,23 +49,6 @@ struct RandomJSON {
   }
 }
 
-/// Random bytes of a seed, as a source.
-final class SeededSource: Sendable {
-  private let generator: Mutex<SplitMix64>
-
-  init(seed: UInt64) { generator = Mutex(SplitMix64(seed: seed)) }
-
-  var source: RandomSource { RandomSource { count in self.bytes(count) } }
-
-  private func bytes(_ count: Int) -> [UInt8] {
-    generator.withLock { generator in
-      var bytes: [UInt8] = []
-      for _ in 0..<count { bytes.append(UInt8(truncatingIfNeeded: generator.next())) }
-      return bytes
-    }
-  }
-}
-
 /// Why a text is no JSON, or nil where it is.
 func parseError(_ bytes: [UInt8], depthMax: Int = 64) -> JSONError? {
   do throws(JSONError) {

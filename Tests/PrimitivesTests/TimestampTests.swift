@@ -1,5 +1,6 @@
 import Primitives
 import Testing
+import TestSupport
 
 private let moments: [(Int64, String)] = [
   (0, "1970-01-01T00:00:00Z"),
@@ -107,7 +108,7 @@ struct TimestampTests {
 
   @Test("a clock asks its source each time")
   func clock() {
-    let source = SeededSource(seed: 1).source
+    let source = RandomSource.seeded(1)
     let clock = Clock { Timestamp(milliseconds: Int64(source.bytes(1)[0])) }
     let readings = Set((0..<32).map { _ in clock.now })
     #expect(readings.count > 1)

@@ -1,5 +1,6 @@
 import SQLite
 import Testing
+import TestSupport
 
 /// One row with a column of every kind.
 private struct Kinds: Equatable, Sendable {

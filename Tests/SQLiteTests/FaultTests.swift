@@ -3,6 +3,7 @@ import Foundation
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("a disk that fails")
 struct FaultTests {

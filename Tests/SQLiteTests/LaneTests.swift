@@ -2,6 +2,7 @@ import Foundation
 import Primitives
 import SQLite
 import Testing
+import TestSupport
 
 @Suite("one connection writes, a few read")
 struct LaneTests {

@@ -1,6 +1,7 @@
 import Foundation
 import SQLite
 import Testing
+import TestSupport
 
 private let first = Migration(
   name: "m0001-create-note.sql",

@@ -2,18 +2,6 @@ import Foundation
 import SQLite
 import Synchronization
 
-/// A folder of its own for one test, gone with the last reference to it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.path + "/waypost-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 /// A door between two threads: closed until somebody opens it.
 final class Gate: Sendable {
   private let isOpen = Mutex(false)

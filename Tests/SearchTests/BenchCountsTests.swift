@@ -3,6 +3,7 @@ import Foundation
 import Primitives
 import Search
 import Testing
+import TestSupport
 
 @Suite("Counts of the benchmark")
 struct BenchCountsTests {

@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Search
 import Testing
+import TestSupport
 
 // Properties, over seeded worlds of 300 listings with made vectors (3 worlds of 60 requests):
 // 1. By meaning alone, the first k hits under a filter of any selectivity are the k nearest of the

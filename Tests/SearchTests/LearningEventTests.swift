@@ -5,6 +5,7 @@ import SQLite
 import Search
 import Synchronization
 import Testing
+import TestSupport
 
 /// A clock that the test moves.
 private final class Hands: Sendable {

@@ -2,6 +2,7 @@ import Foundation
 import Primitives
 import Search
 import Testing
+import TestSupport
 
 @Suite("The files of a tuned model")
 struct LearningModelTests {

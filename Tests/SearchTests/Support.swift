@@ -4,20 +4,7 @@ import Index
 import Primitives
 import SQLite
 import Search
-
-/// A folder of one test, gone with it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("waypost-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    path = folder.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
+import TestSupport
 
 /// Moments of the tests, fixed.
 enum Moment {

@@ -4,6 +4,7 @@ import LinearAlgebra
 import Primitives
 import SQLite
 import Search
+import TestSupport
 
 /// A marketplace with made vectors, a record and a running index.
 ///

@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// `private_key_jwt`: what a provider's own signature must be to stand for its API key (RFC 7523).
 @Suite("Sessions: providers' assertions")
@@ -38,7 +39,7 @@ struct AssertionTests {
     let view = try await stage.desk.validate(
       token: started.token, provider: provider, origin: nil)
     #expect(view.text("state") == "active")
-    let again = try await refusal { try await stage.desk.provider(assertion: assertion) }
+    let again = try await awaitedRefusal { try await stage.desk.provider(assertion: assertion) }
     #expect(again == ProblemCode.tokenInvalid)
     let draft = JWT.sign(
       type: "client-authentication+jwt",
@@ -63,7 +64,7 @@ struct AssertionTests {
     let stage = try await AssertionTests.stage(key)
     let assertion = JWT.sign(
       type: "JWT", claims: AssertionTests.claims(stage, [name: value]), with: key)
-    let code = try await refusal { try await stage.desk.provider(assertion: assertion) }
+    let code = try await awaitedRefusal { try await stage.desk.provider(assertion: assertion) }
     #expect(code == ProblemCode.tokenInvalid, "\(name)")
     #expect(try await stage.number("SELECT count(*) FROM provider_assertion") == 0)
   }
@@ -78,7 +79,7 @@ struct AssertionTests {
     let short = JWT.sign(
       type: "JWT", claims: AssertionTests.claims(stage, ["jti": "assertion-3"]), with: key)
     stage.clock.move(seconds: 90)
-    let late = try await refusal { try await stage.desk.provider(assertion: short) }
+    let late = try await awaitedRefusal { try await stage.desk.provider(assertion: short) }
     #expect(late == ProblemCode.tokenExpired)
     #expect(try await stage.desk.provider(assertion: longest) == "acme")
     try await stage.desk.prune()
@@ -104,12 +105,12 @@ struct AssertionTests {
       with: key)
     let kind = JWT.sign(type: "at+jwt", claims: AssertionTests.claims(stage), with: key)
     for assertion in [foreign, named, kind, "", "a.b.c", "a.b"] {
-      let code = try await refusal { try await stage.desk.provider(assertion: assertion) }
+      let code = try await awaitedRefusal { try await stage.desk.provider(assertion: assertion) }
       #expect(code == ProblemCode.tokenInvalid)
     }
     try await stage.desk.register(keySet: ["keys": []], of: "acme")
     let gone = JWT.sign(type: "JWT", claims: AssertionTests.claims(stage), with: key)
-    let code = try await refusal { try await stage.desk.provider(assertion: gone) }
+    let code = try await awaitedRefusal { try await stage.desk.provider(assertion: gone) }
     #expect(code == ProblemCode.tokenInvalid)
   }
 
@@ -132,10 +133,12 @@ struct AssertionTests {
       ["keys": .array(many)],
     ]
     for keySet in bad {
-      let code = try await refusal { try await stage.desk.register(keySet: keySet, of: "acme") }
+      let code = try await awaitedRefusal {
+        try await stage.desk.register(keySet: keySet, of: "acme")
+      }
       #expect(code == ProblemCode.validationFailed, "\(keySet.text)")
     }
-    let unknown = try await refusal {
+    let unknown = try await awaitedRefusal {
       try await stage.desk.register(keySet: ["keys": [good]], of: "nobody")
     }
     #expect(unknown == ProblemCode.notFound)

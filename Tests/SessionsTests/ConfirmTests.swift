@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// T6 and T7: one transaction, one session, and a code for everything else.
 @Suite("Trials: confirmation")
@@ -94,7 +95,7 @@ struct ConfirmTests {
     let first = try await stage.desk.propose(serviceID: "scribe", to: .anna)
     let second = try await stage.desk.propose(serviceID: "second", to: .anna)
     _ = try await stage.confirm(first.id, key: "one")
-    let code = try await refusal { try await stage.confirm(second.id, key: "one") }
+    let code = try await awaitedRefusal { try await stage.confirm(second.id, key: "one") }
     #expect(code == ProblemCode.idempotencyConflict)
     #expect(try await stage.number("SELECT count(*) FROM session") == 1)
   }
@@ -152,7 +153,7 @@ struct ConfirmTests {
     let started = try await stage.start()
     let again = try await stage.confirm(started.proposal, key: "other")
     #expect(try code(again) == "proposal_consumed")
-    let declined = try await refusal {
+    let declined = try await awaitedRefusal {
       try await stage.desk.decline(started.proposal, by: .anna)
     }
     #expect(declined == ProblemCode.proposalConsumed)
@@ -165,7 +166,7 @@ struct ConfirmTests {
     let answer = try await stage.confirm(proposal.id, by: .bert, key: "one")
     #expect(answer.status == 404)
     #expect(try code(answer) == "not_found")
-    let declined = try await refusal { try await stage.desk.decline(proposal.id, by: .bert) }
+    let declined = try await awaitedRefusal { try await stage.desk.decline(proposal.id, by: .bert) }
     #expect(declined == ProblemCode.notFound)
     let own = try await stage.confirm(proposal.id, key: "one")
     #expect(own.status == 201)

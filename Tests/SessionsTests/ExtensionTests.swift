@@ -3,6 +3,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 /// More minutes for a paid session: a hold of their own, a new end, the warning armed again.
 @Suite("Sessions: extensions")
@@ -52,7 +53,7 @@ struct ExtensionTests {
   func total(minutes: Int64, more: Int64, isAllowed: Bool) async throws {
     let stage = try await Stage.shop(tokens: 2_000)
     let session = try await stage.buy(Stage.wish(minutes))
-    let code = try await refusal { try await stage.extend(session.id, minutes: more) }
+    let code = try await awaitedRefusal { try await stage.extend(session.id, minutes: more) }
     #expect(code == (isAllowed ? nil : ProblemCode.validationFailed))
     let length = try await stage.number("SELECT duration_ms FROM session")
     #expect(length == (minutes + (isAllowed ? more : 0)) * 60_000)
@@ -88,7 +89,7 @@ struct ExtensionTests {
     #expect(second.isReplayed)
     #expect(second.body == first.body)
     #expect(try await stage.number("SELECT count(*) FROM hold") == 2)
-    let other = try await refusal { try await stage.extend(session.id, minutes: 11) }
+    let other = try await awaitedRefusal { try await stage.extend(session.id, minutes: 11) }
     #expect(other == ProblemCode.idempotencyConflict)
   }
 
@@ -102,7 +103,7 @@ struct ExtensionTests {
     #expect(
       try code(try await stage.extend(session.id, minutes: 5, key: "b")) == "invalid_transition")
     _ = try await stage.desk.validate(token: session.token, provider: "acme", origin: nil)
-    let foreign = try await refusal {
+    let foreign = try await awaitedRefusal {
       try await stage.extend(session.id, minutes: 5, by: .bert)
     }
     #expect(foreign == ProblemCode.notFound)

@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// The platform's share of captures, and what of it comes back with a refund (specification core, 2.1).
 @Suite("Sessions: shares and refunds")
@@ -75,7 +76,7 @@ struct FeeTests {
         try await stage.balance(.anna).balance == Microtokens(1_000_000_000 - charged + given))
     }
     #expect(given == charged)
-    let more = try await refusal { try await refund(stage, 1, number: 99) }
+    let more = try await awaitedRefusal { try await refund(stage, 1, number: 99) }
     #expect(more == ProblemCode.exceedsCapture)
     let list = try await stage.desk.sessions(of: .user(.anna), before: nil, limit: 5)
     #expect(list.first?.int("refundedMicrotokens") == charged)

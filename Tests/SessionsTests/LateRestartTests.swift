@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// Deadlines are columns: what was due while nobody looked is applied first, as of its own time.
 @Suite("Sessions: late sweeps and restarts")
@@ -144,7 +145,7 @@ struct LateRestartTests {
     }
     // Only the session token is a sign of life.
     let actor: SessionActor = roll < 70 ? .bearer(id) : .user(.anna)
-    _ = try await refusal { try await stage.desk.transition(id, by: actor, event) }
+    _ = try await awaitedRefusal { try await stage.desk.transition(id, by: actor, event) }
   }
 
   /// Plays a session that the seed decides; a disturbed one is swept and restarted in between.

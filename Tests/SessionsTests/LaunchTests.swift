@@ -4,6 +4,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 /// Specification core, 5: the launch token, who may redeem it, and how often.
 @Suite("Sessions: launch tokens")
@@ -107,15 +108,15 @@ struct LaunchTests {
   func callers() async throws {
     let stage = try await Stage.open()
     let started = try await stage.start()
-    let nobody = try await refusal {
+    let nobody = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: nil, origin: nil)
     }
     #expect(nobody == ProblemCode.unauthenticated)
-    let page = try await refusal {
+    let page = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: nil, origin: Stage.url)
     }
     #expect(page == ProblemCode.unauthenticated)
-    let other = try await refusal {
+    let other = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: "other", origin: nil)
     }
     #expect(other == ProblemCode.forbidden)
@@ -134,13 +135,13 @@ struct LaunchTests {
     let (session, bearer) = try await stage.startActive()
     let cut = String(session.token.dropLast(4)) + "AAAA"
     for token in ["", "nonsense", "a.b.c", bearer, cut, session.token + ".x"] {
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await stage.desk.validate(token: token, provider: "acme", origin: nil)
       }
       #expect(code == ProblemCode.tokenInvalid, "\(token)")
     }
     let foreign = try await Stage.open(seed: 2)
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await foreign.desk.validate(token: session.token, provider: "acme", origin: nil)
     }
     #expect(code == ProblemCode.tokenInvalid)
@@ -190,7 +191,7 @@ struct LaunchTests {
     #expect(try await stage.number("SELECT flagged FROM session") == 0)
     #expect(try await stage.texts("SELECT type FROM outbox") == ["session.started"])
     stage.clock.move(milliseconds: 1)
-    let late = try await refusal {
+    let late = try await awaitedRefusal {
       try await stage.desk.validate(token: session.token, provider: "acme", origin: nil)
     }
     #expect(late == ProblemCode.tokenReused)
@@ -203,7 +204,7 @@ struct LaunchTests {
     let stage = try await Stage.open()
     let (session, _) = try await stage.startActive()
     _ = try await stage.desk.transition(session.id, by: .user(.anna), .revoke)
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.validate(token: session.token, provider: "acme", origin: nil)
     }
     #expect(code == ProblemCode.tokenReused)

@@ -3,6 +3,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 @Suite("Sessions: heartbeats, actors and keys")
 struct LiveSessionTests {
@@ -106,7 +107,7 @@ struct LiveSessionTests {
     let stage = try await Stage.open()
     let (session, _) = try await stage.startActive()
     _ = try await stage.desk.transition(session.id, by: .admin, ending)
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.heartbeat(
         session.id, by: .bearer(session.id), seq: 1, isActive: true)
     }
@@ -127,7 +128,7 @@ struct LiveSessionTests {
     // For half an hour more it can wake a paused session, and nothing else.
     #expect(try stage.desk.bearer(token) == SessionActor.bearer(session.id, .late))
     stage.clock.move(seconds: 1_800)
-    let code = try await refusal { try stage.desk.bearer(token) }
+    let code = try await awaitedRefusal { try stage.desk.bearer(token) }
     #expect(code == ProblemCode.tokenExpired)
   }
 
@@ -136,7 +137,7 @@ struct LiveSessionTests {
     let stage = try await Stage.open()
     let (session, token) = try await stage.startActive()
     for wrong in [session.token, "", "a.b.c", token + "."] {
-      let code = try await refusal { try stage.desk.bearer(wrong) }
+      let code = try await awaitedRefusal { try stage.desk.bearer(wrong) }
       #expect(code == ProblemCode.tokenInvalid)
     }
   }
@@ -162,7 +163,7 @@ struct LiveSessionTests {
     let actor = try stage.desk.bearer(token)
     #expect(actor == SessionActor.bearer(session.id, .late))
     for event in [SessionState.Event.complete(by: "provider"), .fail, .pause] {
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await stage.desk.transition(session.id, by: actor, event)
       }
       #expect(code == ProblemCode.tokenExpired)
@@ -171,7 +172,7 @@ struct LiveSessionTests {
     #expect(view.text("state") == "active")
     let next = try stage.desk.bearer(view.text("token"))
     #expect(next == SessionActor.bearer(session.id))
-    let active = try await refusal {
+    let active = try await awaitedRefusal {
       try await stage.desk.transition(session.id, by: actor, .pause)
     }
     #expect(active == ProblemCode.tokenExpired)
@@ -186,16 +187,16 @@ struct LiveSessionTests {
     let other = try await stage.start(by: .bert)
     let strangers: [SessionActor] = [.user(.bert), .provider("other"), .bearer(other.id)]
     for actor in strangers {
-      let read = try await refusal { try await stage.desk.session(session.id, for: actor) }
+      let read = try await awaitedRefusal { try await stage.desk.session(session.id, for: actor) }
       #expect(read == ProblemCode.notFound)
       let events: [SessionState.Event] = [.pause, .resume, .complete(by: "user"), .fail, .revoke]
       for event in events {
-        let code = try await refusal {
+        let code = try await awaitedRefusal {
           try await stage.desk.transition(session.id, by: actor, event)
         }
         #expect(code == ProblemCode.notFound)
       }
-      let beat = try await refusal {
+      let beat = try await awaitedRefusal {
         try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
       }
       #expect(beat == ProblemCode.notFound)
@@ -208,7 +209,7 @@ struct LiveSessionTests {
     let stage = try await Stage.open()
     let (session, _) = try await stage.startActive()
     for actor in [SessionActor.user(.anna), .provider("acme"), .admin] {
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await stage.desk.heartbeat(session.id, by: actor, seq: 1, isActive: true)
       }
       #expect(code == ProblemCode.forbidden)
@@ -226,7 +227,7 @@ struct LiveSessionTests {
       let view = try await stage.desk.session(session.id, for: actor)
       #expect(view.text("id") == session.id.text)
     }
-    let unknown = try await refusal {
+    let unknown = try await awaitedRefusal {
       try await stage.desk.session(ID(high: 9, low: 9), for: .admin)
     }
     #expect(unknown == ProblemCode.notFound)
@@ -304,7 +305,7 @@ struct LiveSessionTests {
     #expect(try await pause(.bearer(session.id)).status == 200)
     #expect(try await pause(.bearer(session.id)).isReplayed)
     _ = try await stage.desk.transition(session.id, by: .user(.anna), .revoke)
-    #expect(try await refusal { try await pause(.bearer(session.id)) } == .tokenInvalid)
+    #expect(try await awaitedRefusal { try await pause(.bearer(session.id)) } == .tokenInvalid)
     #expect(try await pause(.provider("acme")).isReplayed)
   }
 

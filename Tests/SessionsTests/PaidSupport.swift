@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 extension AccountName {
   static let anna = AccountName.user(ID<UserKind>.anna)

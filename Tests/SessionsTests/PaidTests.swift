@@ -5,6 +5,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// Sessions that their user pays for: price and share shown before, charged and shown after.
 @Suite("Sessions: paid by the user")
@@ -43,7 +44,7 @@ struct PaidTests {
     let open = try await stage.desk.proposal(id, of: .anna)
     #expect(open.text("state") == "proposed")
     #expect(open.text("text") == made.text("text"))
-    let foreign = try await refusal { try await stage.desk.proposal(id, of: .bert) }
+    let foreign = try await awaitedRefusal { try await stage.desk.proposal(id, of: .bert) }
     #expect(foreign == ProblemCode.notFound)
     let session = try document(try await stage.confirm(id, key: "one"))
     let used = try await stage.desk.proposal(id, of: .anna)
@@ -64,7 +65,7 @@ struct PaidTests {
     #expect(second.body == first.body)
     #expect(try await stage.number("SELECT count(*) FROM proposal") == 1)
     let other = try Stage.key("POST /v1/proposals", "proposal", body: ["serviceId": "other"])
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.propose(
         Stage.wish(), to: .anna, key: other, refused: { refusal in Stage.answer(refusal) })
     }
@@ -148,7 +149,7 @@ struct PaidTests {
   @Test("a paid session lasts from 5 to 180 minutes", arguments: PaidTests.lengths)
   func length(minutes: Int64, isAllowed: Bool) async throws {
     let stage = try await Stage.shop(tokens: 1_500)
-    let code = try await refusal { try await stage.direct(Stage.wish(minutes)) }
+    let code = try await awaitedRefusal { try await stage.direct(Stage.wish(minutes)) }
     #expect(code == (isAllowed ? nil : ProblemCode.validationFailed))
   }
 
@@ -160,7 +161,7 @@ struct PaidTests {
   @Test("the user's own cap must cover the full time", arguments: PaidTests.caps)
   func ownCap(tokens: Int64, isAllowed: Bool) async throws {
     let stage = try await Stage.shop()
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.direct(Stage.wish(maxTokens: tokens))
     }
     #expect(code == (isAllowed ? nil : ProblemCode.validationFailed))
@@ -174,17 +175,17 @@ struct PaidTests {
     var listing = Listing()
     listing.rate = nil
     let free = try await Stage.shop(listing)
-    let unpriced = try await refusal { try await free.desk.terms(of: Stage.wish()) }
+    let unpriced = try await awaitedRefusal { try await free.desk.terms(of: Stage.wish()) }
     #expect(unpriced == ProblemCode.validationFailed)
     listing.rate = 500
     listing.redirects = []
     try await free.list(listing)
-    let nowhere = try await refusal { try await free.desk.terms(of: Stage.wish()) }
+    let nowhere = try await awaitedRefusal { try await free.desk.terms(of: Stage.wish()) }
     #expect(nowhere == ProblemCode.validationFailed)
     let stage = try await Stage.shop()
     var wish = Stage.wish()
     wish.offerID = "other"
-    let other = try await refusal { [wish] in try await stage.desk.terms(of: wish) }
+    let other = try await awaitedRefusal { [wish] in try await stage.desk.terms(of: wish) }
     #expect(other == ProblemCode.validationFailed)
     wish.offerID = "hourly"
     #expect(try await stage.desk.terms(of: wish).plan == .hourly)
@@ -275,7 +276,7 @@ struct PaidTests {
     ]
     for address in wrong {
       wish.redirectURL = address
-      let code = try await refusal { [wish] in try await stage.desk.terms(of: wish) }
+      let code = try await awaitedRefusal { [wish] in try await stage.desk.terms(of: wish) }
       #expect(code == ProblemCode.validationFailed, "\(address)")
     }
     let development = try await Stage.shop(listing, policy: .sandboxed)

@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// Specification core, 5: what a second use of a launch token gets, and the first heartbeat in place of validate.
 @Suite("Sessions: redemptions and their repeats")
@@ -32,7 +33,7 @@ struct RedemptionTests {
       #expect(try await RedemptionTests.validate(later, started) == first)
       #expect(try await later.number("SELECT flagged FROM session") == 0)
     } else {
-      let code = try await refusal { try await RedemptionTests.validate(later, started) }
+      let code = try await awaitedRefusal { try await RedemptionTests.validate(later, started) }
       #expect(code == ProblemCode.tokenReused)
       #expect(try await later.number("SELECT flagged FROM session") == 1)
     }
@@ -63,7 +64,7 @@ struct RedemptionTests {
     let (session, _) = try await stage.startActive()
     stage.clock.move(seconds: 5)
     for _ in 0..<2 {
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await RedemptionTests.validate(stage, session, provider: "other")
       }
       #expect(code == ProblemCode.tokenReused)
@@ -75,7 +76,7 @@ struct RedemptionTests {
     #expect(view.int("activeSeconds") == 5)
     let events = try await stage.texts("SELECT type FROM outbox ORDER BY seq")
     #expect(events == ["session.started", "session.paused"])
-    let nobody = try await refusal {
+    let nobody = try await awaitedRefusal {
       try await RedemptionTests.validate(stage, session, provider: nil)
     }
     #expect(nobody == ProblemCode.unauthenticated)
@@ -96,14 +97,14 @@ struct RedemptionTests {
     listing.appOrigin = "https://app.acme.example/start"
     let stage = try await Stage.open(listing)
     let started = try await stage.start()
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await RedemptionTests.validate(stage, started, provider: nil, origin: origin)
     }
     #expect(code == (isAllowed ? nil : ProblemCode.originNotAllowed))
     #expect(
       try await stage.texts("SELECT state FROM session") == [isAllowed ? "active" : "pending"])
     if isAllowed {
-      let again = try await refusal {
+      let again = try await awaitedRefusal {
         try await RedemptionTests.validate(stage, started, provider: nil, origin: origin)
       }
       #expect(again == ProblemCode.tokenReused)
@@ -123,9 +124,9 @@ struct RedemptionTests {
         id ?? started.id, token: started.token, provider: provider, origin: nil, seq: 1,
         isActive: true)
     }
-    #expect(try await refusal { try await beat(nil) } == ProblemCode.unauthenticated)
-    #expect(try await refusal { try await beat("other") } == ProblemCode.forbidden)
-    let wrong = try await refusal { try await beat("acme", ID(high: 4, low: 4)) }
+    #expect(try await awaitedRefusal { try await beat(nil) } == ProblemCode.unauthenticated)
+    #expect(try await awaitedRefusal { try await beat("other") } == ProblemCode.forbidden)
+    let wrong = try await awaitedRefusal { try await beat("acme", ID(high: 4, low: 4)) }
     #expect(wrong == ProblemCode.notFound)
     #expect(try await stage.texts("SELECT state FROM session") == ["pending"])
     let reply = try await beat("acme")
@@ -139,7 +140,7 @@ struct RedemptionTests {
       token: started.token, provider: "acme", origin: nil)
     #expect(validated == reply)
     stage.clock.move(milliseconds: 30_001)
-    #expect(try await refusal { try await beat("acme") } == ProblemCode.tokenReused)
+    #expect(try await awaitedRefusal { try await beat("acme") } == ProblemCode.tokenReused)
   }
 
   @Test("a launch token names a live caller only until it is a session token's turn")
@@ -151,13 +152,13 @@ struct RedemptionTests {
     let live = try stage.desk.liveActor(bearer)
     #expect(live == SessionActor.bearer(session.id))
     for event in [SessionState.Event.pause, .complete(by: "provider"), .revoke] {
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await stage.desk.transition(session.id, by: launch, event)
       }
       #expect(code == ProblemCode.notFound)
     }
     for wrong in ["", "a.b.c", bearer + "A"] {
-      let code = try await refusal { try stage.desk.liveActor(wrong) }
+      let code = try await awaitedRefusal { try stage.desk.liveActor(wrong) }
       #expect(code == ProblemCode.tokenInvalid)
     }
   }

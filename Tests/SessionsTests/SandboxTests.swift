@@ -2,6 +2,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 @Suite("Trials: the sandbox of a demo")
 struct SandboxTests {
@@ -30,7 +31,7 @@ struct SandboxTests {
     #expect(!terms.isSandbox)
     #expect(terms.runBy == "acme")
     let started = try await stage.start()
-    let page = try await refusal {
+    let page = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: nil, origin: Stage.url)
     }
     #expect(page == ProblemCode.unauthenticated)
@@ -56,12 +57,12 @@ struct SandboxTests {
     let stage = try await Stage.open(.trialless, policy: .sandboxed)
     let started = try await stage.start()
     let sent: String? = origin == "none" ? nil : origin
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: nil, origin: sent)
     }
     #expect(code == ProblemCode.originNotAllowed)
     #expect(try await stage.texts("SELECT state FROM session") == ["pending"])
-    let other = try await refusal {
+    let other = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: "acme", origin: Stage.url)
     }
     #expect(other == ProblemCode.forbidden)
@@ -92,7 +93,7 @@ struct SandboxTests {
     let stage = try await Stage.open(.trialless, policy: .sandboxed)
     let started = try await stage.start()
     _ = try await stage.desk.validate(token: started.token, provider: nil, origin: Stage.url)
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.validate(token: started.token, provider: nil, origin: Stage.url)
     }
     #expect(code == ProblemCode.tokenReused)
@@ -106,7 +107,7 @@ struct SandboxTests {
     let started = try await stage.start()
     _ = try await stage.desk.validate(token: started.token, provider: nil, origin: Stage.url)
     stage.clock.move(seconds: 5)
-    let code = try await refusal {
+    let code = try await awaitedRefusal {
       try await stage.desk.validate(
         token: started.token, provider: Sandbox.providerID, origin: nil)
     }
@@ -115,7 +116,7 @@ struct SandboxTests {
     #expect(try await stage.texts("SELECT state FROM session") == ["paused"])
     let events = try await stage.texts("SELECT type FROM outbox ORDER BY seq")
     #expect(events == ["session.started", "session.paused"])
-    let again = try await refusal {
+    let again = try await awaitedRefusal {
       try await stage.desk.validate(
         token: started.token, provider: Sandbox.providerID, origin: nil)
     }

@@ -3,6 +3,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 @Suite("Sessions: compared with the ledger")
 struct SessionVerifierTests {

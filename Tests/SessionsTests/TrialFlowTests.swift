@@ -3,6 +3,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 @Suite("Trials: from proposal to settlement")
 struct TrialFlowTests {
@@ -187,7 +188,7 @@ struct TrialFlowTests {
     listing.trial = ["offered": true, "minutes": .int(minutes)]
     let stage = try await Stage.open()
     let put = listing
-    let code = try await refusal { try await stage.list(put) }
+    let code = try await awaitedRefusal { try await stage.list(put) }
     let expected: ProblemCode? = isAllowed ? nil : .validationFailed
     #expect(code == expected)
     if isAllowed {

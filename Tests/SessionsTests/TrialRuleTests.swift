@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// T2 to T5: who may try what, how often, and from which budget.
 @Suite("Trials: rules")
@@ -50,12 +51,12 @@ struct TrialRuleTests {
   func openPhases() async throws {
     let stage = try await Stage.open()
     let (session, _) = try await stage.startActive()
-    let active = try await refusal {
+    let active = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(active == ProblemCode.trialAlreadyOpen)
     _ = try await stage.desk.transition(session.id, by: .user(.anna), .pause)
-    let paused = try await refusal {
+    let paused = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(paused == ProblemCode.trialAlreadyOpen)
@@ -75,7 +76,7 @@ struct TrialRuleTests {
     ]
     for (seconds, isLimited) in days {
       stage.clock.move(seconds: seconds)
-      let code = try await refusal {
+      let code = try await awaitedRefusal {
         try await stage.desk.propose(serviceID: "scribe", to: .anna)
       }
       let expected: ProblemCode? = isLimited ? .trialLimitReached : nil
@@ -111,7 +112,9 @@ struct TrialRuleTests {
   func ownTrial() async throws {
     let stage = try await Stage.open()
     try await stage.employ(.anna, at: "acme")
-    let own = try await refusal { try await stage.desk.propose(serviceID: "scribe", to: .anna) }
+    let own = try await awaitedRefusal {
+      try await stage.desk.propose(serviceID: "scribe", to: .anna)
+    }
     #expect(own == ProblemCode.forbidden)
     #expect(try await stage.start(by: .bert).view.text("state") == "pending")
   }
@@ -121,7 +124,7 @@ struct TrialRuleTests {
     let stage = try await Stage.open()
     let proposal = try await stage.desk.propose(serviceID: "scribe", to: .anna)
     try await stage.employ(.anna, at: "acme")
-    let code = try await refusal { try await stage.confirm(proposal.id, key: "one") }
+    let code = try await awaitedRefusal { try await stage.confirm(proposal.id, key: "one") }
     #expect(code == ProblemCode.forbidden)
     #expect(try await stage.number("SELECT count(*) FROM session") == 0)
   }
@@ -134,7 +137,9 @@ struct TrialRuleTests {
     try await stage.list(TrialRuleTests.listing("second"))
     _ = try await stage.start()
     _ = try await stage.start("second", by: .bert)
-    let third = try await refusal { try await stage.desk.propose(serviceID: "scribe", to: .bert) }
+    let third = try await awaitedRefusal {
+      try await stage.desk.propose(serviceID: "scribe", to: .bert)
+    }
     #expect(third == ProblemCode.trialLimitReached)
     stage.clock.move(seconds: 86_400)
     _ = try await stage.start(by: .bert)
@@ -148,21 +153,21 @@ struct TrialRuleTests {
       try await stage.list(TrialRuleTests.listing("service-\(index)"))
       _ = try await stage.start("service-\(index)")
     }
-    let sixth = try await refusal {
+    let sixth = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(sixth == ProblemCode.trialLimitReached)
-    let bert = try await refusal {
+    let bert = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .bert)
     }
     #expect(bert == nil)
     stage.clock.move(seconds: 86_399)
-    let early = try await refusal {
+    let early = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(early == ProblemCode.trialLimitReached)
     stage.clock.move(seconds: 1)
-    let later = try await refusal {
+    let later = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(later == nil)
@@ -221,11 +226,11 @@ struct TrialRuleTests {
     default: listing.trial = ["minutes": 30]
     }
     let stage = try await Stage.open(listing)
-    let proposed = try await refusal {
+    let proposed = try await awaitedRefusal {
       try await stage.desk.propose(serviceID: "scribe", to: .anna)
     }
     #expect(proposed == ProblemCode.trialNotOffered)
-    let terms = try await refusal {
+    let terms = try await awaitedRefusal {
       try await stage.desk.terms(of: SessionWish(serviceID: "scribe"))
     }
     #expect(terms == ProblemCode.trialNotOffered)
@@ -237,7 +242,7 @@ struct TrialRuleTests {
     listing.status = status
     let stage = try await Stage.open(listing)
     for id in ["scribe", "nothing"] {
-      let code = try await refusal { try await stage.desk.propose(serviceID: id, to: .anna) }
+      let code = try await awaitedRefusal { try await stage.desk.propose(serviceID: id, to: .anna) }
       #expect(code == ProblemCode.notFound)
     }
   }

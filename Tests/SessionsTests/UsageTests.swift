@@ -3,6 +3,7 @@ import Ledger
 import Primitives
 import Sessions
 import Testing
+import TestSupport
 
 /// Offers that are paid by what their provider reports.
 @Suite("Sessions: use by report")
@@ -20,7 +21,7 @@ struct UsageTests {
     #expect(terms.amount == 100_000_000)
     let isSaid = terms.consent.contains("1 tokens for each unit")
     #expect(isSaid, "\(terms.consent)")
-    let uncapped = try await refusal { try await stage.desk.terms(of: Stage.wish()) }
+    let uncapped = try await awaitedRefusal { try await stage.desk.terms(of: Stage.wish()) }
     #expect(uncapped == ProblemCode.validationFailed)
     let session = try await stage.buy(Stage.wish(maxTokens: 100))
     try await stage.beat(session.id, times: 10)
@@ -63,7 +64,9 @@ struct UsageTests {
     #expect(try document(again).int("amountMicrotokens") == 7_000_000)
     let replayed = try await stage.report(session.id, 1, units: 7, key: "a")
     #expect(replayed.isReplayed)
-    let other = try await refusal { try await stage.report(session.id, 1, units: 8, key: "c") }
+    let other = try await awaitedRefusal {
+      try await stage.report(session.id, 1, units: 8, key: "c")
+    }
     #expect(other == ProblemCode.idExistsDifferent)
     #expect(try await stage.number("SELECT charged FROM session") == 7_000_000)
     #expect(
@@ -95,7 +98,7 @@ struct UsageTests {
     #expect(try await stage.texts("SELECT state FROM hold") == ["captured"])
     let more = try await stage.report(session.id, 3, units: 1)
     #expect(try code(more) == "invalid_transition")
-    let failed = try await refusal {
+    let failed = try await awaitedRefusal {
       try await stage.desk.transition(session.id, by: .provider("acme"), .fail)
     }
     #expect(failed == ProblemCode.invalidTransition)
@@ -107,7 +110,7 @@ struct UsageTests {
     let stage = try await UsageTests.shop()
     let session = try await stage.buy(Stage.wish(maxTokens: 10))
     _ = try await stage.report(session.id, 1, units: 8)
-    let missing = try await refusal { try await stage.extend(session.id, minutes: 5) }
+    let missing = try await awaitedRefusal { try await stage.extend(session.id, minutes: 5) }
     #expect(missing == ProblemCode.validationFailed)
     let longer = try await stage.extend(session.id, minutes: 5, maxTokens: 10)
     #expect(longer.status == 200)
@@ -135,7 +138,7 @@ struct UsageTests {
     #expect(try code(paused) == "invalid_transition")
     let hourly = try await Stage.shop()
     let other = try await hourly.buy()
-    let time = try await refusal { try await hourly.report(other.id, 1, units: 1) }
+    let time = try await awaitedRefusal { try await hourly.report(other.id, 1, units: 1) }
     #expect(time == ProblemCode.validationFailed)
   }
 
@@ -144,7 +147,7 @@ struct UsageTests {
     let stage = try await UsageTests.shop(1_000_000_000_000)
     let session = try await stage.buy(Stage.wish(maxTokens: 10))
     for units in [Int64(1_001), 1_000_000_000_000] {
-      let code = try await refusal { try await stage.report(session.id, 1, units: units) }
+      let code = try await awaitedRefusal { try await stage.report(session.id, 1, units: units) }
       #expect(code == ProblemCode.amountOutOfRange)
     }
     #expect(try await stage.number("SELECT charged FROM session") == 0)

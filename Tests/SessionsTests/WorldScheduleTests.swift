@@ -4,6 +4,7 @@ import Primitives
 import SQLite
 import Sessions
 import Testing
+import TestSupport
 
 /// Specification core, 3.3: whatever is swept and restarted in between, ledger and outbox get the same rows in the
 /// same order, hashes and ids included.
@@ -69,7 +70,7 @@ struct WorldScheduleTests {
       let roll = Int.random(in: 0..<100, using: &script)
       let stage = stage
       let number = seq
-      _ = try await refusal {
+      _ = try await awaitedRefusal {
         switch roll {
         case ..<50:
           _ = try await stage.desk.heartbeat(
