@@ -229,7 +229,7 @@ extension SessionDesk {
         throw Refusal(.notFound, "There is no such session.")
       }
       try advance(&record, to: now, on: connection)
-      return try view(record, for: actor, at: now, on: connection)
+      return view(record, for: actor, at: now)
     }
   }
 
@@ -248,18 +248,14 @@ extension SessionDesk {
     return try await database.write { connection in
       try sweep(at: now, on: connection)
       return try SessionStore.list(of: owner, before: last, limit: limit, on: connection)
-        .map { try view($0, for: actor, at: now, on: connection) }
+        .map { view($0, for: actor, at: now) }
     }
   }
 
-  /// With what the ledger gave back; to its provider, also with the user's name there, which is no other's.
+  /// To its provider also with the user's name there, which is no other's.
   private func view(
-    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp, on connection: Connection
-  ) throws -> JSONObject {
-    var record = record
-    if record.charged > 0 {
-      record.refunded = try SessionStore.refunded(record.id, on: connection)
-    }
+    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp
+  ) -> JSONObject {
     var view = record.json(at: now)
     switch actor {
     case .provider, .bearer: view["userId"] = .string(tokens.subject(of: record))

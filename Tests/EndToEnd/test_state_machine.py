@@ -23,7 +23,7 @@ from moment import Moment
 from session_model import DAY, IDLE, MINUTE, TOKEN, Refused, Service, User, World
 
 SOAK = os.environ.get("WAYPOST_SOAK") == "1"
-WALKS, STEPS = (2_000, 120) if SOAK else (130, 80) if LONG else (40, 80)
+WALKS, STEPS = (1_000, 120) if SOAK else (75, 80) if LONG else (25, 80)
 PER_DAY, REPEATS = 4, 2
 SERVICES = [
     Service("m-hours", rate=500 * TOKEN), Service("m-calls", unit_price=300_001),
@@ -236,11 +236,10 @@ class Walk(RuleBasedStateMachine):
         today = self.world.now - self.world.now % DAY
         assert answer.json()["day"]["usedMicrotokens"] == caller.model.used_since(today)
 
-    @rule(who=st.integers(0, 1), freezes=st.booleans())
-    def an_account_is_frozen_or_not(self, who, freezes):
+    @rule(who=st.integers(0, 1))
+    def an_account_is_frozen_or_freed(self, who):
         caller = self.people[who]
-        if freezes == caller.model.frozen:
-            return
+        freezes = not caller.model.frozen
         path = f"/v1/admin/accounts/{caller.id}/{'freeze' if freezes else 'unfreeze'}"
         answer = self.place.admin.call("POST", path, {"reason": "a walk"})
         assert answer.status_code == 200, answer.text
@@ -263,9 +262,10 @@ class Walk(RuleBasedStateMachine):
 
     # Proposals
 
-    @rule(who=st.integers(0, 1), service=st.sampled_from(SERVICES), minutes=st.sampled_from([5, 5, 7, 60, 180, 4, 181]),
-          tokens=st.sampled_from([1, 10, 70]))
-    def a_proposal_is_made(self, who, service, minutes, tokens):
+    wishes = {"who": st.integers(0, 1), "service": st.sampled_from(SERVICES), "tokens": st.sampled_from([1, 10, 70]),
+              "minutes": st.sampled_from([5, 5, 7, 60, 180])}
+
+    def propose(self, who, service, minutes, tokens):
         caller, body = self.people[who], {"serviceId": service.id}
         if not service.trial:
             body.update(kind="paid", durationMinutes=minutes)
@@ -275,6 +275,17 @@ class Walk(RuleBasedStateMachine):
             caller.model, service, minutes, tokens if service.unit_price else None), 201)
         if proposal:
             proposal.id, proposal.owner = answer.json()["id"], caller
+        return proposal
+
+    @rule(**wishes)
+    def a_proposal_is_made(self, who, service, minutes, tokens):
+        self.propose(who, service, {7: 4, 180: 181}.get(minutes, minutes), tokens)
+
+    @rule(**wishes)
+    def a_session_begins(self, who, service, minutes, tokens):
+        proposal = self.propose(who, service, minutes, tokens)
+        if proposal:
+            self.confirm(proposal, True)
 
     @precondition(lambda self: self.world.proposals)
     @rule(number=numbers)
@@ -291,7 +302,9 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.world.proposals)
     @rule(number=numbers, redeems=st.booleans())
     def a_proposal_is_confirmed(self, number, redeems):
-        proposal = self.pick(self.world.proposals, number)
+        self.confirm(self.pick(self.world.proposals, number), redeems)
+
+    def confirm(self, proposal, redeems):
         body = {"proposalId": proposal.id}
         answer, session = self.ask(
             proposal.owner, "POST", "/v1/sessions", body, lambda: self.world.confirm(proposal), 201)
