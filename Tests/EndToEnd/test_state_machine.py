@@ -117,6 +117,8 @@ class Walk(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.place = PLACE
+        # Each walk begins at the same time of a day, so that it goes the same way when it is repeated.
+        self.place.moment.stand(self.place.moment.now // DAY * DAY + DAY + 20 * 60 * MINUTE)
         self.world = World(self.place.moment.now, PER_DAY, REPEATS)
         self.people, self.said = [], []
         self.before = self.accounts()
@@ -182,8 +184,10 @@ class Walk(RuleBasedStateMachine):
         got = caller.call("GET", "/v1/tokens/balance").json()
         assert (got["availableMicrotokens"], got["heldMicrotokens"]) == (caller.model.available, caller.model.held)
 
-    def owner_of(self, model):
-        return next(caller for caller in self.people if caller.model is model.user)
+    @property
+    def proposals(self):
+        """Those that are kept: what came to nothing is forgotten a day after its end."""
+        return [p for p in self.world.proposals if p.state == "consumed" or self.world.now < p.at + DAY]
 
     def session_asked(self, session, caller, method, path, body, effect, keyed=True, kept=True):
         """The same of a session: its view, its user's balance."""
@@ -287,10 +291,10 @@ class Walk(RuleBasedStateMachine):
         if proposal:
             self.confirm(proposal, True)
 
-    @precondition(lambda self: self.world.proposals)
+    @precondition(lambda self: self.proposals)
     @rule(number=numbers)
     def a_proposal_is_declined(self, number):
-        proposal = self.pick(self.world.proposals, number)
+        proposal = self.pick(self.proposals, number)
         path = f"/v1/proposals/{proposal.id}/decline"
         answer = proposal.owner.call("POST", path)
         try:
@@ -299,10 +303,10 @@ class Walk(RuleBasedStateMachine):
         except Refused as refused:
             assert (answer.status_code, answer.json()["code"]) == (refused.status, refused.code)
 
-    @precondition(lambda self: self.world.proposals)
+    @precondition(lambda self: self.proposals)
     @rule(number=numbers, redeems=st.booleans())
     def a_proposal_is_confirmed(self, number, redeems):
-        self.confirm(self.pick(self.world.proposals, number), redeems)
+        self.confirm(self.pick(self.proposals, number), redeems)
 
     def confirm(self, proposal, redeems):
         body = {"proposalId": proposal.id}
@@ -318,10 +322,10 @@ class Walk(RuleBasedStateMachine):
             self.redeem(session)
         self.check_user(proposal.owner)
 
-    @precondition(lambda self: self.world.proposals)
+    @precondition(lambda self: self.proposals)
     @rule(number=numbers)
     def anothers_proposal_is_not_there(self, number):
-        proposal = self.pick(self.world.proposals, number)
+        proposal = self.pick(self.proposals, number)
         other = self.people[self.people[0] is proposal.owner]
         for answer in (other.call("GET", "/v1/proposals/" + proposal.id),
                        other.call("POST", "/v1/sessions", {"proposalId": proposal.id}, key=uuid.uuid4().hex)):
