@@ -120,7 +120,8 @@ class Walk(RuleBasedStateMachine):
         # Each walk begins at the same time of a day, so that it goes the same way when it is repeated.
         self.place.moment.stand(self.place.moment.now // DAY * DAY + DAY + 20 * 60 * MINUTE)
         self.world = World(self.place.moment.now, PER_DAY, REPEATS)
-        self.people, self.said = [], []
+        self.people, self.said, self.is_late = [], [], True
+        self.settle()
         self.before = self.accounts()
         for _ in range(2):
             email = f"w{uuid.uuid4().hex[:12]}@example.org"
@@ -180,7 +181,14 @@ class Walk(RuleBasedStateMachine):
             got[name] = milliseconds(got[name])
         assert got == wanted, f"session {session.id}"
 
+    def settle(self):
+        """Reads of the ledger alone may see funds released a little later (L4): a read of sessions applies what is due."""
+        if self.is_late:
+            self.place.provider.get("/v1/sessions?limit=1")
+            self.is_late = False
+
     def check_user(self, caller):
+        self.settle()
         got = caller.call("GET", "/v1/tokens/balance").json()
         assert (got["availableMicrotokens"], got["heldMicrotokens"]) == (caller.model.available, caller.model.held)
 
@@ -201,6 +209,7 @@ class Walk(RuleBasedStateMachine):
     def move(self, by):
         self.place.moment.stand(self.world.now + by)
         self.world.advance(self.world.now + by)
+        self.is_late = True
 
     @rule(by=st.sampled_from([1, 7, 999, 1_000, 29_000, 61_003]))
     def a_while_passes(self, by):
@@ -233,6 +242,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), limit=st.sampled_from([None, None, 0, 100 * TOKEN, 600 * TOKEN]))
     def a_limit_is_set(self, who, limit):
+        self.settle()
         caller = self.people[who]
         answer = caller.call("PUT", "/v1/tokens/limits", {"dayMicrotokens": limit})
         caller.model.day_limit = limit
