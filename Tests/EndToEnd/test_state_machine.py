@@ -76,9 +76,9 @@ def place(tmp_path_factory):
 
     def start():
         place.server = Server(data, *FLAGS, env=moment.environment).start()
-        place.provider = Account(place.server, key)
+        place.provider.server = place.server
 
-    place.start = start
+    place.start, place.provider = start, Account(None, key)
     start()
     place.admin = Caller(place, "admin@example.org")
     yield place
@@ -240,7 +240,7 @@ class Walk(RuleBasedStateMachine):
         self.give(self.people[who], tokens * TOKEN + 1)
         self.check_user(self.people[who])
 
-    @rule(who=st.integers(0, 1), limit=st.sampled_from([None, None, 0, 100 * TOKEN, 600 * TOKEN]))
+    @rule(who=st.integers(0, 1), limit=st.sampled_from([None, 0, 50 * TOKEN, 600 * TOKEN]))
     def a_limit_is_set(self, who, limit):
         self.settle()
         caller = self.people[who]
@@ -520,6 +520,5 @@ def test_the_server_walks_as_the_model_does(place):
         max_examples=WALKS, stateful_step_count=STEPS, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink] if SOAK else [Phase.generate]))
     print("\n" + ", ".join(f"{count} {name}" for name, count in sorted(COUNTS.items())))
-    met = {"done", "insufficient_funds", "spending_limit_reached", "account_frozen", "invalid_transition",
-           "trial_already_open", "validation_failed"}
-    assert met <= set(COUNTS), COUNTS
+    assert {"done", "invalid_transition", "proposal_consumed"} <= set(COUNTS), COUNTS
+    assert len(COUNTS) > (10 if LONG else 7), COUNTS
