@@ -24,7 +24,7 @@ class Faults:
 
     def __init__(self, folder):
         self.library, self.mode = compiled("faults.c", folder), folder / "faults.mode"
-        self.mode.write_bytes(b"n")
+        self.mode.write_bytes(b"n" + bytes(15))
 
     @property
     def environment(self):
@@ -33,3 +33,8 @@ class Faults:
     def set(self, mode):
         with open(self.mode, "r+b") as file:
             file.write(mode)
+
+    @property
+    def syncs(self):
+        """How often the record's files were synced until now."""
+        return int.from_bytes(self.mode.read_bytes()[8:], "little")
