@@ -99,7 +99,7 @@ def other_body(body):
     """A body as sound as this one, and not the same; None where there is none."""
     for name in ("amountMicrotokens", "minutes", "units"):
         if name in body:
-            return {**body, name: body[name] + 1}
+            return {**body, name: body[name] - 1 if body[name] > 1 else 2}
     if "serviceId" in body:
         return {"serviceId": "m-free" if body["serviceId"] != "m-free" else "m-trial"}
     return None
@@ -518,7 +518,7 @@ def test_the_server_walks_as_the_model_does(place):
     PLACE = place
     run_state_machine_as_test(Walk, settings=settings(
         max_examples=WALKS, stateful_step_count=STEPS, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink] if SOAK else [Phase.generate]))
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate]))
     print("\n" + ", ".join(f"{count} {name}" for name, count in sorted(COUNTS.items())))
     assert {"done", "invalid_transition", "proposal_consumed"} <= set(COUNTS), COUNTS
     assert len(COUNTS) > (10 if LONG else 7), COUNTS
