@@ -30,7 +30,7 @@ enum WebhookDocuments {
       answers: [.json(.ref("Webhook"), "One own webhook.")]),
     RouteDocument(
       "PATCH /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
-      body: .json(
+      body: .optional(
         .closed([
           "url?": .text(1...2_000), "types?": types.orNull, "description?": .text(0...200),
           "enabled?": .boolean,
