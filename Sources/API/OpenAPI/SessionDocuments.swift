@@ -26,7 +26,8 @@ enum SessionDocuments {
           "durationMinutes?": minutes, "maxTokens?": tokens, "redirectUri?": .string,
         ])),
       answers: [.json(.ref("Proposal"), "What the user is asked to agree to.", status: 201)],
-      problems: startProblems + [.invalidTransition], repeats: .key),
+      problems: startProblems + [.invalidTransition], repeats: .key,
+      leads: [.to("POST /v1/sessions", body: ["proposalId": "$response.body#/id"])]),
     RouteDocument(
       "GET /v1/proposals/{id}", .sessions, [.user], scopes: start,
       answers: [.json(.ref("Proposal"), "One own proposal.")], problems: [.proposalExpired]),
