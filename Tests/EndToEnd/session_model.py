@@ -18,9 +18,9 @@ STATUS = {"insufficient_funds": 402, "proposal_expired": 410, "validation_failed
 class Refused(Exception):
     """What the server must refuse, by its code."""
 
-    def __init__(self, code):
+    def __init__(self, code, or_else=()):
         super().__init__(code)
-        self.code = code
+        self.code, self.or_else = code, or_else
         self.status = STATUS.get(code, 409)
 
 

@@ -115,7 +115,7 @@ FEW = ["/v1/admin/import", "/v1/admin/index/rebuild", "/v1/admin/index/rollback"
 # What stays readable when it has ended: a DELETE there is no end of the object.
 STAYS = ["/v1/sessions/{id}", "/v1/me/keys/{id}"]
 # Everybody's own of an id that is everybody's: each has one, and may see no other's (test_ownership.py).
-OWN = ["/v1/me/consents/providers/{id}", "/v1/me/consents/{purpose}"]
+OWN = ["GET /v1/me/consents/providers/{id}", "GET /v1/me/consents/{purpose}"]
 CHECKS = ["not_a_server_error", "status_code_conformance", "content_type_conformance",
           "response_schema_conformance", "ignored_auth", "use_after_free", "negative_data_rejection",
           "object_level_authorization", "told_why_it_is_unavailable"]
@@ -180,7 +180,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 503]
       + "[parameters]\n"
       + "".join(f'"body.{field}" = {{dictionary = "{name}", probability = 0.5}}\n' for field, name in bound.items())
       + operations_of(STAYS, "path", "checks.use_after_free.enabled = false")
-      + operations_of(OWN, "path", "checks.object_level_authorization.enabled = false")
+      + operations_of(OWN, "name", "phases.stateful.enabled = false")
       + operations_of(LEFT_OUT, "name", "enabled = false")
       + operations_of(RANDOM_ONLY, "name", "phases.stateful.enabled = false")
       + operations_of(FEW, "path", "generation.max-examples = 2\nphases.stateful.enabled = false")
