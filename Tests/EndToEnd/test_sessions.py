@@ -329,6 +329,21 @@ def test_use_is_paid_by_report_until_the_hold_is_used_up(place):
     assert user.get("/v1/tokens/balance").json()["availableMicrotokens"] == 990_000_000
 
 
+def test_a_key_is_its_callers_own(place):
+    user = Account.register(place.server)
+    session = user.confirm(propose(user, "alpha-trial")["id"]).json()
+    redeemed = place.provider.post("/v1/sessions/validate", {"token": launch_token(session)}).json()
+    path = "/v1/sessions/" + session["id"]
+    for caller in [user, place.provider, Account(place.server, redeemed["token"])]:
+        for step, key, state in [("/pause", "one", "paused"), ("/resume", "two", "active")]:
+            answer = caller.post(path + step, key=key)
+            assert (answer.status_code, answer.json()["state"]) == (200, state), answer.text
+            assert "Idempotent-Replayed" not in answer.headers, "the same word from another caller is another request"
+            assert user.get(path).json()["state"] == state
+        again = caller.post(path + "/pause", key="one")
+        assert again.headers["Idempotent-Replayed"] == "true" and user.get(path).json()["state"] == "active"
+
+
 # Assertions in place of the API key
 
 def test_an_assertion_by_pyjwt_stands_for_the_key(place):

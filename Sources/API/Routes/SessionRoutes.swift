@@ -230,9 +230,8 @@ struct SessionRoutes: Sendable {
   func key(
     _ context: Context, _ route: String, _ body: JSON
   ) throws(Refusal) -> Idempotency.Key {
-    // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
-    // actor before it looks for a stored answer.
-    let isLive = RouteTable.takesSessionToken(route)
-    return try context.key(route, body, of: isLive ? .anonymous(address: "session") : nil)
+    // A session token is no principal, and changes with each renewal: its keys are the session's, which the route
+    // names. The desk checks the actor before it looks for a stored answer.
+    try context.key(route, body, of: context.session.map { _ in .anonymous(address: "session") })
   }
 }
