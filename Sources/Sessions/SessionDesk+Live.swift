@@ -10,7 +10,11 @@ extension SessionDesk {
     _ id: ID<SessionKind>, by actor: SessionActor, seq: Int64, isActive: Bool
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
+    let record = try await database.write { connection in
+      try sweep(at: now, on: connection)
+      return try apply(
+        id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now, on: connection)
+    }
     return renewed(liveView(record, at: now), record, actor, at: now)
   }
 
@@ -38,12 +42,25 @@ extension SessionDesk {
   }
 
   /// Pause, resume, complete, fail or revoke.
+  ///
+  /// - Parameter author: Who is answerable where an admin acts, in a session that is somebody else's.
   /// - Throws: `Refusal` `not_found` for whom it does not concern, `invalid_transition`.
   public func transition(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event,
+    author: AuditLog.Author = .system
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await change(id, by: actor, event, at: now)
+    let record = try await database.write { connection in
+      try sweep(at: now, on: connection)
+      let before = try SessionStore.read(id, on: connection)?.state
+      let record = try apply(id, by: actor, event, at: now, on: connection)
+      if actor == .admin, record.state != before {
+        try AuditLog.record(
+          "session." + (record.state.reason ?? record.state.phase.rawValue),
+          on: "session:" + id.text, by: author, at: now, on: connection)
+      }
+      return record
+    }
     return renewed(record.json(at: now), record, actor, at: now)
   }
 
@@ -134,15 +151,6 @@ extension SessionDesk {
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         Idempotency.Answer(status: 200, body: JSON.object(try effect(now, connection)).bytes)
       }
-    }
-  }
-
-  private func change(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp
-  ) async throws -> SessionRecord {
-    try await database.write { connection in
-      try sweep(at: now, on: connection)
-      return try apply(id, by: actor, event, at: now, on: connection)
     }
   }
 

@@ -189,6 +189,17 @@ def test_a_revoked_sessions_token_is_refused_at_once(place):
 
 # The redirect and the form
 
+def test_an_admin_who_ends_anothers_session_answers_for_it(place):
+    user = Account.register(place.server)
+    session = user.confirm(propose(user, "alpha-trial")["id"]).json()
+    for _ in range(2):
+        answer = place.admin.delete("/v1/sessions/" + session["id"])
+        assert (answer.status_code, answer.json()["reason"]) == (200, "revoked"), answer.text
+    rows = place.admin.get("/v1/admin/audit?subject=session:" + session["id"]).json()["entries"]
+    assert [row["action"] for row in rows] == ["session.revoked"]
+    assert rows[0]["actor"].endswith(place.admin.get("/v1/me").json()["id"]) and rows[0]["requestId"]
+
+
 def test_a_confirmation_can_answer_with_the_redirect_itself(place):
     user = Account.register(place.server)
     body = {"proposalId": propose(user, "alpha-trial")["id"]}

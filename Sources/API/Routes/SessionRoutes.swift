@@ -86,7 +86,9 @@ struct SessionRoutes: Sendable {
   func revoke(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let actor: SessionActor = context.principal.isAdmin ? .admin : .user(try context.user())
-    return .json(.object(try await services.sessions.transition(id, by: actor, .revoke)))
+    return .json(
+      .object(
+        try await services.sessions.transition(id, by: actor, .revoke, author: context.author)))
   }
 
   func validate(_ context: Context) async throws -> Response {
