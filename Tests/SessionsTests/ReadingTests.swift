@@ -42,6 +42,8 @@ struct ReadingTests {
     #expect(ended.int("feeMicrotokens") == 10_000_000)
     let list = try await stage.desk.sessions(of: .user(.anna), before: nil, limit: 10)
     #expect(list == [ended])
+    let parties = try await stage.desk.parties(of: session.id)
+    #expect(!parties.isOpen, "nobody may be asked about by the token of a session that has ended")
     #expect(try await stage.texts("SELECT state FROM session") == ["active"])
     #expect(try await stage.balance(.anna).held == Microtokens(250_000_000))
     // A new process settles to the same figures.
