@@ -34,7 +34,6 @@ enum PaymentDocuments {
       ],
       problems: [
         .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
-        .paymentsUnavailable,
       ],
       repeats: .once(by: "the event's id")),
   ]
@@ -62,13 +61,13 @@ enum PaymentDocuments {
       answers: [
         .json(
           .object([
-            "id": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
-            "state": .string,
+            "refundId": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
+            "reason": .string, "state": .one(of: "accepted"), "processorId": Schema.string.orNull,
+            "adminId": .id, "createdAt": .moment,
           ]), "The processor has it.", status: 201)
       ],
       problems: [
-        .invalidTransition, .exceedsCapture, .amountOutOfRange, .purchasesNotOffered,
-        .paymentsUnavailable,
+        .invalidTransition, .exceedsCapture, .purchasesNotOffered, .paymentsUnavailable,
       ], repeats: .key),
     RouteDocument(
       "POST /v1/admin/purchases/{id}/unflag", .admin, [.admin], body: .optional(.closed([:])),
@@ -97,13 +96,14 @@ enum PaymentDocuments {
       answers: [
         .json(
           .object([
-            "collectedMicrotokens?": .microtokens, "forgivenMicrotokens?": .microtokens,
+            "userId": .id, "collectedMicrotokens": .microtokens,
+            "forgivenMicrotokens": .microtokens,
           ]), "The debt is settled.")
       ], repeats: .key),
   ]
 
   private static let purchase = Schema.object([
-    "id": .id, "state": .string, "tokenAmount": .count, "amountMinor": .count,
+    "purchaseId": .id, "state": .string, "tokenAmount": .count, "amountMinor": .count,
     "currency": .string, "checkoutUrl": .string.orNull, "refundedMinor": .count,
     "createdAt": .moment, "updatedAt": .moment,
   ])
