@@ -71,5 +71,10 @@ struct ReadingTests {
       let one = try await stage.view(broken.id)
       #expect(one["flagged"]?.bool == true)
     }
+    let now = stage.clock.now
+    let ended = try await stage.database.write { connection in
+      try stage.desk.endAll(of: .anna, at: now, on: connection)
+    }
+    #expect(ended == 0, "what cannot be settled must not keep its person from leaving")
   }
 }
