@@ -149,7 +149,8 @@ enum SessionDocuments {
       "GET /v1/provider/key-set", .providers, [.provider], scopes: ["provider:manage"],
       answers: [.json(keySet, "The keys that sign its assertions (RFC 7523).")]),
     RouteDocument(
-      "PUT /v1/provider/key-set", .providers, [.provider], scopes: ["provider:manage"],
+      "PUT /v1/provider/key-set", .providers, [.provider],
+      words: "By a person, or a key with all scopes: these keys prove whatever the provider may do.",
       body: .json(.closed(["keys": .list(.document)])),
       answers: [.json(keySet, "Registered.")]),
   ]
