@@ -10,11 +10,7 @@ extension SessionDesk {
     _ id: ID<SessionKind>, by actor: SessionActor, seq: Int64, isActive: Bool
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await database.write { connection in
-      try sweep(at: now, on: connection)
-      return try apply(
-        id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now, on: connection)
-    }
+    let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
     return renewed(liveView(record, at: now), record, actor, at: now)
   }
 
@@ -50,17 +46,7 @@ extension SessionDesk {
     author: AuditLog.Author = .system
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await database.write { connection in
-      try sweep(at: now, on: connection)
-      let before = try SessionStore.read(id, on: connection)?.state
-      let record = try apply(id, by: actor, event, at: now, on: connection)
-      if actor == .admin, record.state != before {
-        try AuditLog.record(
-          "session." + (record.state.reason ?? record.state.phase.rawValue),
-          on: "session:" + id.text, by: author, at: now, on: connection)
-      }
-      return record
-    }
+    let record = try await change(id, by: actor, event, at: now, author: author)
     return renewed(record.json(at: now), record, actor, at: now)
   }
 
@@ -151,6 +137,23 @@ extension SessionDesk {
       return try idempotency.once(key, at: now, on: connection, refused: refused) {
         Idempotency.Answer(status: 200, body: JSON.object(try effect(now, connection)).bytes)
       }
+    }
+  }
+
+  private func change(
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp,
+    author: AuditLog.Author = .system
+  ) async throws -> SessionRecord {
+    try await database.write { connection in
+      try sweep(at: now, on: connection)
+      let before = try SessionStore.read(id, on: connection)?.state
+      let record = try apply(id, by: actor, event, at: now, on: connection)
+      if actor == .admin, record.state != before {
+        try AuditLog.record(
+          "session." + (record.state.reason ?? record.state.phase.rawValue),
+          on: "session:" + id.text, by: author, at: now, on: connection)
+      }
+      return record
     }
   }
 
