@@ -146,7 +146,7 @@ extension SessionDesk {
   ) async throws -> SessionRecord {
     try await database.write { connection in
       try sweep(at: now, on: connection)
-      let before = try SessionStore.read(id, on: connection)?.state
+      let before = actor == .admin ? try SessionStore.read(id, on: connection)?.state : nil
       let record = try apply(id, by: actor, event, at: now, on: connection)
       if actor == .admin, record.state != before {
         try AuditLog.record(
