@@ -34,28 +34,28 @@ class Contract:
         # The sandbox's page is there only with --demo.
         if path is None or path.startswith("/demo/") or method not in self.document["paths"][path]:
             return None
-        kind = (method, path, answer.status_code)
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        if self.counts[kind] > EACH_MAX:
+        one = (method, path, answer.status_code)
+        self.counts[one] = self.counts.get(one, 0) + 1
+        if self.counts[one] > EACH_MAX:
             return None
-        pointer = f"/paths/{path.replace('/', '~1')}/{method}/responses/{answer.status_code}"
-        responses = self.document["paths"][path][method]["responses"]
-        response = responses.get(str(answer.status_code))
+        name = f"{method} {path}: {answer.status_code}"
+        response = self.document["paths"][path][method]["responses"].get(str(answer.status_code))
         if response is None:
-            return f"{method} {path}: {answer.status_code} is not documented"
+            return name + " is not documented"
+        place = f"/paths/{path.replace('/', '~1')}/{method}/responses/{answer.status_code}"
         if "$ref" in response:
-            pointer = response["$ref"][1:]
-            response = self.document["components"]["responses"][pointer.rsplit("/", 1)[1]]
+            place = response["$ref"].removeprefix("#")
+            response = self.document["components"]["responses"][place.rsplit("/", 1)[1]]
         kind = answer.headers.get("Content-Type", "").split(";")[0]
-        if kind not in BODY_TYPES or answer.raw is None or not answer.content:
+        if kind not in BODY_TYPES or not answer.content:
             return None
         if kind not in response.get("content", {}):
-            return f"{method} {path}: {answer.status_code} is not documented as {kind}"
-        schema = {"$ref": f"urn:api#{pointer}/content/{kind.replace('/', '~1')}/schema"}
-        schema["$ref"] = schema["$ref"].replace("{", "%7B").replace("}", "%7D")
-        found = jsonschema.Draft202012Validator(schema, registry=self.registry).iter_errors(answer.json())
-        errors = [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}" for error in found]
-        return f"{method} {path} {answer.status_code}: " + "; ".join(errors) if errors else None
+            return f"{name} is not documented as {kind}"
+        pointer = urllib.parse.quote(f"{place}/content/{kind.replace('/', '~1')}/schema", safe="/~+")
+        schema = jsonschema.Draft202012Validator({"$ref": "urn:api#" + pointer}, registry=self.registry)
+        errors = [f"{'/'.join(map(str, error.absolute_path))} {error.message[:300]}"
+                  for error in schema.iter_errors(answer.json())]
+        return f"{name}: " + "; ".join(errors) if errors else None
 
 
 @contextlib.contextmanager
