@@ -2,6 +2,7 @@ import API
 import Chat
 import Foundation
 import HTTPClient
+import Ledger
 import Primitives
 
 /// `waypost chat`: the same conversation in a terminal, through a running server or on the folder itself.
@@ -85,7 +86,17 @@ private final class LocalTalk: Talk {
     folder = try DataFolder(arguments.text("data") ?? "./data")
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { Terminal.words(hint) }
-    chat = try await LiveServices.build(arguments, folder, encoder, "http://127.0.0.1:0").chat
+    let services = try await LiveServices.build(
+      arguments, folder, encoder, "http://127.0.0.1:0")
+    chat = services.chat
+    do {
+      try await services.ledger.open()
+    } catch {
+      if case .unsound(let faults) = services.ledger.state {
+        for fault in faults.prefix(3) { Terminal.words("the ledger is not sound: " + fault) }
+      }
+      throw error
+    }
   }
 
   func say(_ text: String, _ show: (String, JSON) -> Void) async throws {
