@@ -41,8 +41,8 @@ package struct Services: Sendable {
   package init(
     record: Database, ledger: LedgerGate, clock: Clock, random: RandomSource, keys: KeyRing,
     accounts: Accounts, refreshTokens: RefreshTokens, idempotency: Idempotency,
-    indexer: Indexer, engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    indexer: Indexer, engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk,
+    feedback: FeedbackDesk, tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
     authorization: AuthorizationServer, hub: ProviderHub, openID: OpenIDClient?,
     configuration: Configuration
   ) {

@@ -10,6 +10,7 @@ public enum WriteRank: Int, Sendable, Comparable {
   /// Of whoever holds the others back: what must be written before they may.
   case opening
 
+  /// Whether the left one is refused sooner.
   public static func < (left: WriteRank, right: WriteRank) -> Bool {
     left.rawValue < right.rawValue
   }

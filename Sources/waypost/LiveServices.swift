@@ -47,8 +47,8 @@ enum LiveServices {
       clock: clock, random: random, keys: keys,
       accounts: try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log),
       refreshTokens: RefreshTokens(
-        database: folder.record.writing(as: .essential), clock: clock, random: random, key: keys.derived(for: "refresh"),
-        revoked: logins),
+        database: folder.record.writing(as: .essential), clock: clock, random: random,
+        key: keys.derived(for: "refresh"), revoked: logins),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),

@@ -54,12 +54,7 @@ enum ServeCommand {
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
     let opening = opening(services, log)
-    // Reads are answered by now. Most ledgers are verified in a moment: whoever waits for the line below can write then.
-    _ = await within(seconds: 2) { await opening.value }
-    try writeAddress(address, to: path)
-    Terminal.data(
-      arguments.isSet("json")
-        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
+    try await announce(address, path, after: opening, isJSON: log.isJSON)
     let work = [opening] + background(services, folder, opening, log)
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
@@ -257,6 +252,18 @@ enum ServeCommand {
     } catch {
       log.words("housekeeping, \(name): \(error)")
     }
+  }
+
+  /// Says where the server is. Reads are answered before; most ledgers are verified in a moment, so that whoever waits for
+  /// this can write too.
+  private static func announce(
+    _ address: String, _ path: String, after opening: Task<Void, Never>, isJSON: Bool
+  ) async throws {
+    _ = await within(seconds: 2) { await opening.value }
+    try writeAddress(address, to: path)
+    Terminal.data(
+      isJSON
+        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
   }
 
   private static func writeAddress(_ address: String, to path: String) throws {
