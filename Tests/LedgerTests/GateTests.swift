@@ -153,7 +153,7 @@ struct GateTests {
     #expect(rows == 1)
   }
 
-  @Test("a fault before the checkpoint ends writing, also over a start that reads only what follows")
+  @Test("a fault before the checkpoint ends writing, and no later start forgets it")
   func whole() async throws {
     let book = try await Self.filled()
     let gate = Self.gate(book)
