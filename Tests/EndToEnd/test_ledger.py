@@ -248,6 +248,9 @@ def test_a_file_that_was_changed_takes_no_writes(books, tmp_path):
     record.close()
     verify = cli("ledger", "verify", "--data", copy, check=False)
     assert verify.returncode == 1 and "NOT SOUND" in verify.stdout and "I7" in verify.stdout
+    name = "user:" + books.user
+    granted = cli("ledger", "grant", "--account", name, "--tokens", "1", "--reason", "x", "--data", copy, check=False)
+    assert granted.returncode == 1 and "the ledger is not sound: I7" in granted.stderr
     with Server(copy) as changed:
         assert changed.get("/readyz").json()["reason"] == "ledger_unsound"
         body = {"email": "late@example.org", "password": harness.PASSWORD}

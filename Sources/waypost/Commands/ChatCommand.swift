@@ -89,14 +89,7 @@ private final class LocalTalk: Talk {
     let services = try await LiveServices.build(
       arguments, folder, encoder, "http://127.0.0.1:0")
     chat = services.chat
-    do {
-      try await services.ledger.open()
-    } catch {
-      if case .unsound(let faults) = services.ledger.state {
-        for fault in faults.prefix(3) { Terminal.words("the ledger is not sound: " + fault) }
-      }
-      throw error
-    }
+    try await services.ledger.openInTerminal()
   }
 
   func say(_ text: String, _ show: (String, JSON) -> Void) async throws {
