@@ -260,12 +260,15 @@ public final class Connection {
       code: 5, message: "the journal stays \(found ?? "as it is"), not \(journal.rawValue)")
   }
 
+  /// Takes no more writes: what the connection would do is not what it promises.
+  func giveUp() {
+    isBroken = true
+    csqlite_no_checkpoint_on_close(handle)
+  }
+
   /// Remembers an error after which nothing may be written any more; closing must then not write either.
   private func noted(_ error: SQLiteError) -> SQLiteError {
-    if error.isFatalForWriting, !isBroken {
-      isBroken = true
-      csqlite_no_checkpoint_on_close(handle)
-    }
+    if error.isFatalForWriting, !isBroken { giveUp() }
     return error
   }
 }
