@@ -181,6 +181,7 @@ struct Draft {
         .optional(row.reference), .optional(row.released), .optional(facts.debitBefore),
         .optional(facts.creditBefore), .blob(facts.rowHash), .blob(row.hash(after: facts.rowHash)),
       ])
+    guard facts.hasLimits else { return }
     try SpendingLimits.noteBalances(of: debit, credit, row.id, at: at, on: connection)
   }
 }

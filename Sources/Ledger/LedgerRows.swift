@@ -89,13 +89,16 @@ struct TransferFacts {
   /// The ledger's last transfer and its hash.
   let sequence: Int64
   let rowHash: [UInt8]
+  /// Whether somebody may want to be told of a low balance.
+  let hasLimits: Bool
 
   private static let select = """
     SELECT d.id, c.id, d.kind, d.closed OR c.closed, d.frozen_ms IS NOT NULL, d.may_go_negative,
     d.credits_posted - d.debits_posted - d.debits_pending,
     (SELECT code FROM failed_transfer WHERE id = ?1), EXISTS (SELECT 1 FROM transfer WHERE id = ?1),
     d.last_transfer, c.last_transfer, (SELECT max(seq) FROM transfer),
-    (SELECT row_hash FROM transfer ORDER BY seq DESC LIMIT 1) FROM account d CROSS JOIN account c
+    (SELECT row_hash FROM transfer ORDER BY seq DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM spending_limit WHERE account IN (d.id, c.id)) FROM account d CROSS JOIN account c
     """
 
   private static let byName =
@@ -147,5 +150,6 @@ struct TransferFacts {
     creditBefore = row.optionalInt(10)
     sequence = row.int(11)
     rowHash = row.isNull(12) ? [UInt8](repeating: 0, count: 32) : row.blob(12)
+    hasLimits = row.int(13) == 1
   }
 }

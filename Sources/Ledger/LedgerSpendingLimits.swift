@@ -68,7 +68,7 @@ public struct SpendingLimits: Sendable, Equatable {
   public static func used(
     by user: AccountName, since start: Timestamp, on connection: Connection
   ) throws -> Microtokens {
-    guard let history = try AccountHistory(of: user, on: connection) else { return Microtokens(0) }
+    guard let history = try LedgerHistory(of: user, on: connection) else { return Microtokens(0) }
     // Holds are made at their own moment, so the first one of before the period ends the walk.
     let sum = try connection.first(
       """

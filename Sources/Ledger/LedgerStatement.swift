@@ -53,13 +53,13 @@ extension LedgerStore {
     of name: AccountName, below sequence: Int64 = Int64.max, filter: LedgerFilter = LedgerFilter(),
     limit: Int, on connection: Connection
   ) throws -> [LedgerEntry] {
-    guard let history = try AccountHistory(of: name, on: connection) else { return [] }
+    guard let history = try LedgerHistory(of: name, on: connection) else { return [] }
     return try connection.rows(
       """
-      \(AccountHistory.walk) SELECT t.seq, t.id, t.kind, iif(t.debit = ?1, -t.amount, t.amount),
-      t.reason, t.at_ms, \(AccountHistory.balanceChange), \(AccountHistory.heldChange),
+      \(LedgerHistory.walk) SELECT t.seq, t.id, t.kind, iif(t.debit = ?1, -t.amount, t.amount),
+      t.reason, t.at_ms, \(LedgerHistory.balanceChange), \(LedgerHistory.heldChange),
       (SELECT a.kind FROM account a WHERE a.id = iif(t.debit = ?1, t.credit, t.debit)),
-      t.hold_id, t.refers_to \(AccountHistory.rows)
+      t.hold_id, t.refers_to \(LedgerHistory.rows)
       WHERE t.seq < ?3 AND (?4 IS NULL OR t.at_ms >= ?4) AND (?5 IS NULL OR t.at_ms < ?5)
       AND (?6 IS NULL OR t.kind = ?6) LIMIT ?7
       """,
@@ -83,7 +83,7 @@ extension LedgerStore {
   public static func balance(
     _ name: AccountName, at moment: LedgerMoment, on connection: Connection
   ) throws -> Balance {
-    guard let history = try AccountHistory(of: name, on: connection) else { return .zero }
+    guard let history = try LedgerHistory(of: name, on: connection) else { return .zero }
     let (bound, value) =
       switch moment {
       case .time(let time): ("t.at_ms <= ?3", time.milliseconds)
@@ -91,8 +91,8 @@ extension LedgerStore {
       }
     return try connection.first(
       """
-      \(AccountHistory.walk) SELECT coalesce(sum(\(AccountHistory.balanceChange)), 0),
-      coalesce(sum(\(AccountHistory.heldChange)), 0) \(AccountHistory.rows) WHERE \(bound)
+      \(LedgerHistory.walk) SELECT coalesce(sum(\(LedgerHistory.balanceChange)), 0),
+      coalesce(sum(\(LedgerHistory.heldChange)), 0) \(LedgerHistory.rows) WHERE \(bound)
       """, [.int(history.account), .optional(history.newest), .int(value)]
     ) { Balance(balance: Microtokens($0.int(0)), held: Microtokens($0.int(1))) } ?? .zero
   }

@@ -2,7 +2,7 @@ internal import SQLite
 
 /// The movements of one account, from the newest to the oldest: each names the one before it, so that a page costs
 /// what it has in rows and an append costs no index.
-struct AccountHistory {
+struct LedgerHistory {
   let account: Int64
   let newest: Int64?
 
