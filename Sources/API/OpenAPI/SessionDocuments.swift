@@ -150,7 +150,7 @@ enum SessionDocuments {
       answers: [.json(keySet, "The keys that sign its assertions (RFC 7523).")]),
     RouteDocument(
       "PUT /v1/provider/key-set", .providers, [.provider],
-      words: "By a person, or a key with all scopes: these keys prove whatever the provider may do.",
+      words: "By a person, or a key with all scopes: these keys prove all that a provider may.",
       body: .json(.closed(["keys": .list(.document)])),
       answers: [.json(keySet, "Registered.")]),
   ]
