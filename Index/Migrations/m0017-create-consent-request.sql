@@ -5,3 +5,6 @@ CREATE TABLE provider_consent_request(
   scopes TEXT NOT NULL,
   updated_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Who is told what concerns a provider.
+CREATE INDEX user_by_provider ON user(provider_id) WHERE provider_id IS NOT NULL;

@@ -87,7 +87,7 @@ enum PaymentDocuments {
       answers: [
         .json(
           .object([
-            "id": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
+            "refundId": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
             "state": .string,
           ]), "The processor has it.", status: 201)
       ],
