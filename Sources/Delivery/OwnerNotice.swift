@@ -26,13 +26,7 @@ public enum OwnerNotice: Sendable {
   public func tell(
     ownersOf provider: String, at now: Timestamp, random: RandomSource, on connection: Connection
   ) throws {
-    let owners = try connection.rows(
-      """
-      SELECT id FROM user WHERE provider_id = ? AND frozen_ms IS NULL
-      ORDER BY id LIMIT ?
-      """, [.text(provider), .int(OwnerNotice.ownersMax)]
-    ) { ID<UserKind>(bytes: $0.blob(0)) }
-    for case let owner? in owners {
+    for owner in try OwnerNoticeStore.owners(of: provider, on: connection) {
       // The provider has another name here than in its own events, which go to its webhooks.
       var data: JSONObject = ["userId": .string(owner.text), "provider": .string(provider)]
       let type: String
@@ -58,21 +52,10 @@ public enum OwnerNotice: Sendable {
     guard let user = routed.user, routed.event.type.hasPrefix(prefix),
       let data = (try? JSON.parse(routed.event.payload))?["data"]
     else { return nil }
-    let address = try connection.first(
-      "SELECT email FROM user WHERE id = ? AND frozen_ms IS NULL", [.blob(user)]
-    ) { $0.text(0) }
-    guard let address else { return nil }
-    let count = try connection.first(
-      """
-      SELECT count(*) FROM (SELECT 1 FROM outbox_route r JOIN outbox o ON o.seq = r.seq
-      WHERE r.user_id = ? AND r.seq <= ? AND o.type = ? AND o.occurred_ms > ? LIMIT ?)
-      """,
-      [
-        .blob(user), .int(routed.event.seq), .text(routed.event.type),
-        .int(now.milliseconds - 3_600_000), .int(mailsPerHourMax + 1),
-      ]
-    ) { $0.int(0) }
-    guard (count ?? 0) <= mailsPerHourMax else { return nil }
+    guard let address = try OwnerNoticeStore.address(of: user, on: connection) else { return nil }
+    let count = try OwnerNoticeStore.count(
+      of: routed.event, to: user, since: now + -3_600_000, on: connection)
+    guard count <= mailsPerHourMax else { return nil }
     let provider = data["provider"]?.string ?? ""
     switch routed.event.type {
     case payoutType:
