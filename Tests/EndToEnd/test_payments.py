@@ -137,6 +137,8 @@ def test_the_page_after_the_checkout_says_how_it_stands(shop):
     assert f'content="5; url=/purchases/{name}?checkout=done&amp;look=2"' in waiting.text
     assert "checkout.example" not in waiting.text, "who has paid is not asked to pay again"
     assert "http-equiv" not in shown(browser, name, "?checkout=done&look=60").text
+    for look in ("9223372036854775807", "0", "61", "x"):
+        problem(browser.open(f"/purchases/{name}?checkout=done&look={look}").answer, 422, "validation_failed")
     assert "in your account" not in waiting.text, "the address alone proves no payment"
     assert tell(shop, "checkout.session.completed", shop.till.pay(name)) == "applied"
     thanks = shown(browser, name, "?checkout=done")

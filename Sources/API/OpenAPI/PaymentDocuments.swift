@@ -47,7 +47,7 @@ enum PaymentDocuments {
       words: "Where the payment processor sends the browser back to; known by the refresh cookie.",
       parameters: [
         .query("checkout", .string),
-        .query("look", Schema.string.about("How often the page has looked by itself.")),
+        .query("look", .integer(1...Int64(ReturnRoutes.looksMax))),
       ],
       answers: [
         .other(page, "How the purchase stands."),

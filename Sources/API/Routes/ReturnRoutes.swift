@@ -29,10 +29,10 @@ struct ReturnRoutes: Sendable {
     return try await owned(context, path, query) { user in
       guard let id else { throw Refusal(.notFound, "There is no such purchase.") }
       let found = try await services.payments.purchase(id, of: user)
-      let look = Int(context.request.query("look") ?? "") ?? 1
+      let look = try context.integer("look", default: 1, in: 1...ReturnRoutes.looksMax)
       let next = "\(path)?checkout=done&look=\(look + 1)"
-      let looksAgain = (1..<ReturnRoutes.looksMax).contains(look)
-      return ReturnPages.purchase(found, checkout, next: looksAgain ? next : nil)
+      return ReturnPages.purchase(
+        found, checkout, next: look < ReturnRoutes.looksMax ? next : nil)
     }
   }
 
