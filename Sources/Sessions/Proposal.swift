@@ -116,10 +116,14 @@ struct ProposalRow {
     return view
   }
 
-  /// What the user was asked to let the provider know; nothing where the proposal is of an older program.
-  var askedScopes: [ProviderScope] {
-    let rows = (try? JSON.parse(Array(document.utf8)))?["consent"]?["scopes"]?.array ?? []
-    return rows.compactMap { $0["name"]?.string.flatMap(ProviderScope.init(rawValue:)) }
+  /// What the user was asked to let the provider know, and whether anything had to be allowed still; nothing where the
+  /// proposal is of an older program.
+  var asked: (scopes: [ProviderScope], isOpen: Bool?) {
+    let consent = (try? JSON.parse(Array(document.utf8)))?["consent"]
+    let names = consent?["scopes"]?.array?.map { $0["name"]?.string } ?? []
+    return (
+      names.compactMap { $0.flatMap(ProviderScope.init(rawValue:)) }, consent?["needed"]?.bool
+    )
   }
 
   /// Why a proposal cannot be used any more, in the fixed order of refusals.

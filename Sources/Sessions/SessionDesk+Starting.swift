@@ -69,7 +69,8 @@ extension SessionDesk {
   ) throws -> (SessionRecord, redirect: String) {
     let row = try ProposalRow.read(id, of: user, on: connection)
     // Only what the user was shown can be allowed, whatever the provider asks for by now.
-    try consent.requireSound(among: row.askedScopes)
+    let asked = row.asked
+    try consent.requireSound(among: asked.scopes)
     try row.requireOpen(at: now)
     let expected = sign(
       id: row.id, user: row.userID, hash: row.termsHash, createdAt: row.createdAt)
@@ -86,6 +87,13 @@ extension SessionDesk {
       throw stale
     }
     guard terms.hash == row.termsHash else { throw stale }
+    // Withdrawn since the proposal was shown, which asked for nothing: to confirm it is not to give it again.
+    if asked.isOpen == false, consent.scopes == nil,
+      try ConsentQuestion.read(of: user, to: terms.runBy, on: connection).isOpen
+    {
+      throw Refusal(
+        .proposalStale, "What the provider may know has changed; ask for a new proposal.")
+    }
     if !terms.isPaid { try requireTrial(of: terms, by: user, at: now, on: connection) }
     let record = try open(terms, by: user, consent: consent, at: now, on: connection)
     try connection.run(

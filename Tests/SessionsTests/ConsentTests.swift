@@ -151,6 +151,21 @@ struct ConsentTests {
     #expect(try await known(stage)?.withdrawnAt == nil)
   }
 
+  @Test("a proposal that was shown before a withdrawal does not undo it")
+  func withdrawnSince() async throws {
+    let stage = try await Stage.open()
+    _ = try await start(stage, key: "one")
+    let shown = try await stage.desk.propose(serviceID: "scribe", to: .anna)
+    #expect(!shown.consent.isOpen)
+    try await withdraw(stage)
+    #expect(try code(try await stage.confirm(shown.id, key: "two")) == "proposal_stale")
+    #expect(try await known(stage)?.withdrawnAt != nil)
+    let said = try await stage.confirm(
+      shown.id, consent: ConsentAnswer(scopes: [.sessionAccess]), key: "three")
+    #expect(said.status == 201)
+    #expect(try await known(stage)?.withdrawnAt == nil)
+  }
+
   @Test("a paid session without a proposal is asked the same, and told with the terms")
   func direct() async throws {
     let stage = try await Stage.shop()
