@@ -44,6 +44,7 @@ let package = Package(
         .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("Migrations/m0014-index-proposal.sql"),
         .embedInCode("Migrations/m0017-create-consent-request.sql"),
+        .embedInCode("Migrations/m0015-chain-history.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),

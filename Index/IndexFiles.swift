@@ -19,6 +19,7 @@ package enum IndexFiles {
     (
       "m0017-create-consent-request.sql", text(PackageResources.m0017_create_consent_request_sql)
     ),
+    ("m0015-chain-history.sql", text(PackageResources.m0015_chain_history_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.
