@@ -53,7 +53,8 @@ public struct ConsentQuestion: Sendable {
   public var text: String? {
     guard isOpen else { return nil }
     let words = Words.shipped
-    let (required, optional) = (scopes.filter(\.isRequired), scopes.filter { !$0.isRequired })
+    let required = scopes.filter(\.isRequired)
+    let optional = scopes.filter { !$0.isRequired && !granted.contains($0) }
     return words.fill(
       optional.isEmpty ? "firstRequired" : "first",
       [
