@@ -126,7 +126,9 @@ struct LateRestartTests {
     policy.perProviderDayMax = 1_000
     let stage = try await Stage.open(policy: policy, budget: 100_000)
     for index in UInt64(0)..<260 {
-      _ = try await stage.start(by: ID(high: 100, low: index))
+      let person = ID<UserKind>(high: 100, low: index)
+      try await stage.join(person)
+      _ = try await stage.start(by: person)
     }
     stage.clock.move(seconds: 90_000)
     let late = try stage.restarted()

@@ -2,7 +2,7 @@ internal import Primitives
 
 /// Buying tokens, the processor's events, and what an operator does about them.
 enum PaymentDocuments {
-  static let all: [RouteDocument] = buyers + admin
+  static let all: [RouteDocument] = buyers + pages + admin
 
   static let schemas: [(String, Schema)] = [
     ("Purchase", purchase), ("PurchaseForAdmins", .all(of: .ref("Purchase"), more)),
@@ -36,6 +36,31 @@ enum PaymentDocuments {
         .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
       ],
       repeats: .once(by: "the event's id")),
+  ]
+
+  private static let page = "text/html; charset=utf-8"
+
+  private static let pages: [RouteDocument] = [
+    RouteDocument(
+      "GET /purchases/{purchaseId}", .payments,
+      words: "Where the payment processor sends the browser back to; known by the refresh cookie.",
+      parameters: [
+        .query("checkout", .string),
+        .query("look", .integer(1...Int64(ReturnRoutes.looksMax))),
+      ],
+      answers: [
+        .other(page, "How the purchase stands."),
+        .other(page, "Nobody is signed in in this browser.", status: 401),
+        .other(page, "This account has no such purchase.", status: 404),
+      ]),
+    RouteDocument(
+      "GET /sessions/{sessionId}", .sessions,
+      words: "Where a provider's app sends the browser back to; known by the refresh cookie.",
+      answers: [
+        .other(page, "What the session used, and who paid."),
+        .other(page, "Nobody is signed in in this browser.", status: 401),
+        .other(page, "This account has no such session.", status: 404),
+      ]),
   ]
 
   private static let admin: [RouteDocument] = [

@@ -53,6 +53,7 @@ enum SessionDocuments {
           "proposalId?": .string, "searchId?": .string, "serviceId?": .string,
           "offerId?": .string, "kind?": .one(of: "trial", "paid"), "durationMinutes?": minutes,
           "maxTokens?": tokens, "termsHash?": .string, "redirectUri?": .string,
+          "consentScopes?": .list(.one(of: "profile", "email", "session_access")),
         ])),
       answers: [
         .json(.ref("Session"), "The session, with `redirectUrl`.", status: 201),

@@ -47,7 +47,7 @@ struct SessionRoutes: Sendable {
     let key = try key(context, "POST /v1/sessions", body)
     let answer: Idempotency.Answer
     if let proposal = body["proposalId"]?.string {
-      try context.known(body, ["proposalId", "searchId"])
+      try context.known(body, ["proposalId", "searchId", "consentScopes"])
       let id = try proposalID(proposal)
       if context.grant?.isThirdParty == true,
         try await services.sessions.proposal(id, of: user)["kind"] == "paid"
@@ -55,7 +55,8 @@ struct SessionRoutes: Sendable {
         throw GrantRules.spending
       }
       answer = try await services.sessions.confirm(
-        id, by: user, key: key, refused: context.keptRefusal)
+        id, by: user, consent: try consent(body, context), key: key,
+        refused: context.keptRefusal)
     } else {
       if context.grant?.isThirdParty == true { throw GrantRules.spending }
       answer = try await startPaid(body, by: user, key: key, context)
