@@ -328,3 +328,14 @@ def test_slow_documents_hold_up_nobody_but_their_caller(place):
         before = len(web.asked)
         assert Browser(place.server).open(opened[0]).status == 401
         assert len(web.asked) == before  # The failure is remembered.
+
+
+# The issuer.
+
+
+@pytest.mark.parametrize("url", [
+    "https://waypost.example/base", "https://Waypost.example", "https://waypost.example?x=1",
+    "https://waypost.example#x", "https://user@waypost.example", "http://127.0.0.1:1@evil.example"])
+def test_a_server_has_an_address_that_can_be_compared(small, url):
+    done = harness.cli("serve", "--port", "0", "--public-url", url, "--data", small, check=False)
+    assert done.returncode != 0 and "--public-url" in done.stderr
