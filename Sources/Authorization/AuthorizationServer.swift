@@ -166,8 +166,9 @@ public struct AuthorizationServer: Sendable {
 
   /// A client by its id: registered, or described by its own document.
   private func client(_ id: String, for caller: String) async throws -> OAuthClient {
-    OAuthClient.isDocument(id)
-      ? try await documents.client(id, for: caller) : try await registered(id)
+    guard OAuthClient.isDocument(id) else { return try await registered(id) }
+    let isUsed = try await database.read { try GrantStore.isUsed(client: id, on: $0) }
+    return try await documents.client(id, for: caller, isUsed: isUsed)
   }
 
   func registered(_ id: String) async throws -> OAuthClient {

@@ -53,9 +53,13 @@ public actor ClientDocuments {
 
   /// The client of an id. One that is known is not kept waiting by those who ask for others.
   ///
-  /// - Parameter caller: Who is counted where the document must be fetched, such as an address.
+  /// - Parameters:
+  ///   - caller: Who is counted where the document must be fetched, such as an address.
+  ///   - isUsed: Whether somebody lets it act already: places are kept for such.
   /// - Throws: `OAuthError` `invalid_client`, or `temporarily_unavailable` where the caller or all have too much going.
-  public func client(_ id: String, for caller: String) async throws(OAuthError) -> OAuthClient {
+  public func client(
+    _ id: String, for caller: String, isUsed: Bool = false
+  ) async throws(OAuthError) -> OAuthClient {
     guard let host = host(of: id) else {
       throw OAuthError(
         .invalidClient, "The client_id must be a registered id or the https address of a document.")
@@ -63,12 +67,14 @@ public actor ClientDocuments {
     let now = clock.now
     if let known = known[id], known.until > now { return known.client }
     if let failure = failed[id], failure.until > now { throw failure.error }
+    let late = known[id].flatMap { $0.lateUntil > now ? $0.client : nil }
     if let count = sharers[id]?.count {
+      if let late { return late }
       guard count < ClientDocuments.sharersMax else { throw ClientDocuments.busy }
       return try await withCheckedContinuation { sharers[id]?.append($0) }.get()
     }
-    let late = known[id].flatMap { $0.lateUntil > now ? $0.client : nil }
-    guard let (ticket, goes) = queue.enter(host: host, caller: caller, isKnown: late != nil) else {
+    let isKnown = late != nil || isUsed
+    guard let (ticket, goes) = queue.enter(host: host, caller: caller, isKnown: isKnown) else {
       if let late { return late }
       throw ClientDocuments.busy
     }

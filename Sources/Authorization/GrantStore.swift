@@ -112,6 +112,14 @@ public enum GrantStore {
     return found ?? nil
   }
 
+  /// Whether somebody lets a client act.
+  static func isUsed(client: String, on connection: Connection) throws -> Bool {
+    try connection.first(
+      "SELECT 1 FROM oauth_grant WHERE client_id = ? AND revoked_ms IS NULL LIMIT 1",
+      [.text(client)]
+    ) { _ in true } ?? false
+  }
+
   static func rotate(_ id: ID<LoginKind>, at now: Timestamp, on connection: Connection) throws {
     try connection.run(
       "UPDATE oauth_grant SET generation = generation + 1, rotated_ms = ? WHERE id = ?",
