@@ -88,7 +88,10 @@ extension AuthorizationServer {
         return .refused(invalid)
       }
       if let used = code.grantID {
-        // Somebody has it who should not: whoever came first loses what it got (RFC 9700 section 2.1.1).
+        // Somebody has it who should not: whoever came first loses what it got (RFC 9700 section 2.1.1). Once.
+        guard try GrantStore.grant(used, on: connection)?.isRevoked == false else {
+          return .refused(invalid)
+        }
         return .ended(try end(used, at: now, on: connection))
       }
       guard code.clientID == client.id, redirect == nil || redirect == code.redirectURI,
@@ -134,7 +137,8 @@ extension AuthorizationServer {
     }
     let now = clock.now
     let invalid = OAuthError(.invalidGrant, "The refresh token is not valid.")
-    guard let id = try await grant(ofRefresh: token)?.id else { throw invalid }
+    guard let known = try await grant(ofRefresh: token), !known.isRevoked else { throw invalid }
+    let id = known.id
     let outcome = try await database.write { connection -> Outcome in
       guard let grant = try GrantStore.grant(id, on: connection), !grant.isRevoked,
         grant.clientID == client.id, isGenuine(token, grant),

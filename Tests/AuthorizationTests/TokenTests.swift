@@ -64,6 +64,14 @@ struct TokenTests {
     #expect(!(await world.isTaken(first)))
     let token = first["refresh_token"]?.string ?? ""
     #expect(await refusal { try await world.refresh(token, client) } == .invalidGrant)
+    // Again and again it ends nothing more, and fills no log.
+    for _ in 0..<3 {
+      #expect(await refusal { try await world.exchange(code, client) } == .invalidGrant)
+    }
+    let rows = try await world.database.read { connection throws in
+      try AuditLog.entries(below: .max, limit: 10, on: connection)
+    }
+    #expect(rows.count { $0.action == "grant.revoked" } == 1)
   }
 
   @Test("of two exchanges at once one wins, and loses what it got")
