@@ -337,5 +337,6 @@ def test_slow_documents_hold_up_nobody_but_their_caller(place):
     "https://waypost.example/base", "https://Waypost.example", "https://waypost.example?x=1",
     "https://waypost.example#x", "https://user@waypost.example", "http://127.0.0.1:1@evil.example"])
 def test_a_server_has_an_address_that_can_be_compared(small, url):
-    done = harness.cli("serve", "--port", "0", "--public-url", url, "--data", small, check=False)
+    done = harness.cli("serve", "--port", "0", "--public-url", url, "--data", small, check=False,
+                       timeout=20)
     assert done.returncode != 0 and "--public-url" in done.stderr
