@@ -43,6 +43,8 @@ let package = Package(
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("Migrations/m0014-index-proposal.sql"),
+        .embedInCode("Migrations/m0015-chain-history.sql"),
+        .embedInCode("Migrations/m0016-create-ledger-fault.sql"),
         .embedInCode("Migrations/m0020-extend-oauth.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),

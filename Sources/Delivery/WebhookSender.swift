@@ -103,7 +103,7 @@ public final class WebhookSender: Sendable {
       try OutboxStore.newest($0) > OutboxStore.routed($0)
     }
     var isBusy = false
-    if waits {
+    if waits, database.isWritable {
       let now = clock.now
       let events = try await database.write { connection in
         try OutboxStore.route(at: now, random: random, on: connection)
@@ -160,7 +160,7 @@ public final class WebhookSender: Sendable {
     let now = clock.now
     let hasRoom = running.withLock { $0.heldUntil <= now && $0.hasRoom(lane, at: now) }
     // What cannot be written down would be sent again and again.
-    guard hasRoom, database.figures.isWritable else { return [] }
+    guard hasRoom, database.isWritable else { return [] }
     let candidates = try await database.read { connection in
       // What runs already is among them, so twice as many are looked at.
       try WebhookStore.due(

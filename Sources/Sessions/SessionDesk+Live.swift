@@ -222,14 +222,27 @@ extension SessionDesk {
 
   /// One session as its user, its provider or an admin sees it.
   public func session(_ id: ID<SessionKind>, for actor: SessionActor) async throws -> JSONObject {
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
+    try await look { now, isAdvancing, connection in
       guard var record = try SessionStore.read(id, on: connection), concerns(record, actor) else {
         throw Refusal(.notFound, "There is no such session.")
       }
-      try advance(&record, to: now, on: connection)
+      if isAdvancing { try advance(&record, to: now, on: connection) }
       return try view(record, for: actor, at: now, on: connection)
+    }
+  }
+
+  /// Looks at sessions once every deadline that is due has been applied. While nothing may be written, as they stand in
+  /// the record: what is due is applied later, as of its own time.
+  private func look<T: Sendable>(
+    _ body: @Sendable (_ now: Timestamp, _ isAdvancing: Bool, Connection) throws -> T
+  ) async throws -> T {
+    let now = clock.now
+    guard database.isWritable else {
+      return try await database.read { try body(now, false, $0) }
+    }
+    return try await database.write { connection in
+      try sweep(at: now, on: connection)
+      return try body(now, true, connection)
     }
   }
 
@@ -244,10 +257,8 @@ extension SessionDesk {
     case .provider(let id): owner = .provider(id)
     default: return []
     }
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
-      return try SessionStore.list(of: owner, before: last, limit: limit, on: connection)
+    return try await look { now, _, connection in
+      try SessionStore.list(of: owner, before: last, limit: limit, on: connection)
         .map { try view($0, for: actor, at: now, on: connection) }
     }
   }

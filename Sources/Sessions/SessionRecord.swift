@@ -168,7 +168,7 @@ enum SessionStore {
     try connection.first(
       """
       SELECT coalesce(sum(r.amount), 0) FROM session_hold h
-      JOIN transfer c ON c.hold_id = h.hold_id AND c.kind = 'capture'
+      JOIN transfer c ON c.hold_id = h.hold_id AND c.kind <> 'hold' AND c.kind = 'capture'
       JOIN transfer r ON r.refers_to = c.id AND r.kind = 'refund' WHERE h.session_id = ?
       """, [.blob(id.bytes)]
     ) { $0.int(0) } ?? 0

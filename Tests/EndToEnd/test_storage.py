@@ -78,7 +78,9 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
         problem(user.confirm(proposal, key=key), 503, "storage_unavailable")
     assert user.get("/v1/me").status_code == 200
     assert server.get("/v1/services/" + ONE).status_code == 200
-    assert server.get("/readyz").json()["writable"] is False
+    assert sessions(user) == [], "reads go on, and nothing is there"
+    ready = server.get("/readyz").json()
+    assert (ready["writable"], ready["reason"]) == (False, "write_failed")
     assert metric(server, "waypost_record_writable") == 0
     server.kill()
     with Server(small, *PUBLIC, env=faults.environment) as server:

@@ -13,6 +13,9 @@ struct LedgerAdminRoutes: Sendable {
     [
       Route("GET", "/v1/admin/ledger/balance", "any account's balance", handler: balance),
       Route("GET", "/v1/admin/ledger/statement", "any account's period", handler: statement),
+      Route(
+        "POST", "/v1/admin/ledger/reopen", "take writes again over a sound ledger",
+        handler: reopen),
       Route("POST", "/v1/admin/grants", "give a user tokens", handler: grant),
       Route("POST", "/v1/admin/payouts", "book a provider's payout", handler: payOut),
       Route("POST", "/v1/admin/refunds", "refund a capture", handler: refund),
@@ -33,6 +36,23 @@ struct LedgerAdminRoutes: Sendable {
   func statement(_ context: Context) async throws -> Response {
     try context.admin()
     return try await LedgerQuery.statement(of: try account(context), context, services)
+  }
+
+  /// Verifies the whole ledger and, where it is sound, lets writes in again.
+  func reopen(_ context: Context) async throws -> Response {
+    try context.admin()
+    var wasUnsound = false
+    if case .unsound = services.ledger.state { wasUnsound = true }
+    let report = try await services.ledger.reopen()
+    let isOpen = services.ledger.state == .open
+    if wasUnsound, isOpen {
+      // After it: nothing could be noted before.
+      try await services.note("ledger.reopened", on: "ledger", by: context)
+    }
+    return .json([
+      "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
+      "faults": .strings(report.faults), "open": .bool(isOpen),
+    ])
   }
 
   private func account(_ context: Context) throws(Refusal) -> AccountName {

@@ -83,7 +83,7 @@ struct OpenIDRoutes: Sendable {
   ) async throws -> Response {
     let identity = person.identity
     let now = services.clock.now
-    let known = try await services.record.write { connection in
+    let known = try await services.record.writing(as: .essential).write { connection in
       try ExternalIdentityStore.used(identity, at: now, on: connection)
       return try ExternalIdentityStore.user(of: identity, on: connection)
     }
