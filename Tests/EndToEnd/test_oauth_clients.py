@@ -13,7 +13,9 @@ import uuid
 import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey
 
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # loopback has no TLS
 import httpx2  # noqa: E402
@@ -167,22 +169,23 @@ def test_authlib_proves_itself_by_what_it_signs(place):
     signer = Signer(place)
     assert "secret" not in signer.about and signer.about["keySet"]["keys"][0]["kty"] == "EC"
     endpoint = place.server.url + "/oauth/token"
+    key = ECKey.import_key(signer.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
-    def proof():
-        # Authlib keeps the id of an assertion in the claims that it was given.
-        return PrivateKeyJWT(endpoint, alg="ES256", headers={"kid": signer.public["kid"]},
-                             claims={"exp": int(time.time()) + 60})
+    def program():
+        # Authlib keeps the id of an assertion in the claims that it was given: new ones each time.
+        proof = PrivateKeyJWT(endpoint, alg="ES256", headers={"kid": signer.public["kid"]},
+                              claims={"exp": int(time.time()) + 60})
+        return session(place, "discovery:read", SITE, signer.id, client_secret=key, method=proof,
+                       revocation_endpoint_auth_method=proof)
 
-    oauth = session(place, "discovery:read", SITE, signer.id, client_secret=signer.key, method=proof())
+    oauth = program()
     url, _, verifier = address(place, oauth)
     token = oauth.fetch_token(
         endpoint, authorization_response=consent(place, url).location, code_verifier=verifier)
-    search = place.server.url + "/v1/providers/search?q=image"
-    assert oauth.get(search).status_code == 200
-    oauth = session(place, "discovery:read", SITE, signer.id, client_secret=signer.key, method=proof())
-    fresh = oauth.refresh_token(endpoint, token["refresh_token"])
-    oauth = session(place, "discovery:read", SITE, signer.id, client_secret=signer.key, method=proof())
-    gone = oauth.revoke_token(
+    assert oauth.get(place.server.url + "/v1/providers/search?q=image").status_code == 200
+    fresh = program().refresh_token(endpoint, token["refresh_token"])
+    gone = program().revoke_token(
         place.server.url + "/oauth/revoke", fresh["refresh_token"], "refresh_token")
     assert gone.status_code == 200
     assert bearer(place, fresh["access_token"], "GET", "/v1/providers/search?q=x").status_code == 401
