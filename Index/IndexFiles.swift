@@ -18,6 +18,9 @@ package enum IndexFiles {
     ("m0014-index-proposal.sql", text(PackageResources.m0014_index_proposal_sql)),
     ("m0015-chain-history.sql", text(PackageResources.m0015_chain_history_sql)),
     ("m0016-create-ledger-fault.sql", text(PackageResources.m0016_create_ledger_fault_sql)),
+    (
+      "m0017-create-consent-request.sql", text(PackageResources.m0017_create_consent_request_sql)
+    ),
     ("m0020-extend-oauth.sql", text(PackageResources.m0020_extend_oauth_sql)),
   ]
 

@@ -13,6 +13,7 @@ package enum RouteTable {
     routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
     routes += PurchaseRoutes(services: services).all
+    routes += ReturnRoutes(services: services).routes
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
     routes += WebhookRoutes(services: services).all

@@ -273,6 +273,7 @@ package final class ChatDesk: Sendable {
     do {
       let proposal = try await sessions.propose(serviceID: service, to: user)
       writer.say(wording("proposal", ["text": proposal.terms.consent]))
+      if let asked = proposal.consent.text { writer.say(asked) }
       writer.emit("proposal", .object(proposal.json))
     } catch let refusal as Refusal {
       if refusal.code == .trialAlreadyOpen {

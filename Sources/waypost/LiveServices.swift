@@ -42,17 +42,17 @@ enum LiveServices {
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
       settings: try learning(arguments))
+    let accounts = try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log)
     return Services(
       record: folder.record, ledger: gate(arguments, folder, keys, sessions, chat, log),
-      clock: clock, random: random, keys: keys,
-      accounts: try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log),
+      clock: clock, random: random, keys: keys, accounts: accounts,
       refreshTokens: RefreshTokens(
         database: folder.record.writing(as: .essential), clock: clock, random: random,
         key: keys.derived(for: "refresh"), revoked: logins),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),
-      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, accounts.mail, log),
       authorization: AuthorizationSettings.server(arguments, folder, keys, publicURL),
       hub: ProviderHub(database: folder.record, clock: clock, random: random, keys: keys),
       openID: try AuthorizationSettings.openID(arguments, keys, publicURL),
@@ -152,12 +152,19 @@ enum LiveServices {
 
   private static func webhooks(
     _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
-    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+    _ publicURL: String, _ mail: MailDesk?, _ log: @escaping @Sendable (String) -> Void
   ) throws -> WebhookDesk {
-    WebhookDesk(
+    var letter: WebhookSender.Letter?
+    if let mail {
+      letter = { notice in
+        // Where too many wait this one is lost: what it says is in its reader's stream of events.
+        try? mail.submit(to: notice.recipient, isNotice: true) { notice }
+      }
+    }
+    return WebhookDesk(
       database: folder.record, clock: DataFolder.clock, random: .system,
       key: keys.derived(for: "webhooks"), idempotency: idempotency,
-      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
+      rules: try webhookRules(arguments, publicURL: publicURL), letter: letter, log: log)
   }
 
   /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.

@@ -1,4 +1,5 @@
 internal import Catalog
+internal import Delivery
 internal import HTTPServer
 internal import Identity
 internal import Ledger
@@ -105,7 +106,11 @@ struct LedgerAdminRoutes: Sendable {
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      if isNew { try note("payout", "provider:" + provider, amount, context, now, connection) }
+      if isNew {
+        try note("payout", "provider:" + provider, amount, context, now, connection)
+        try OwnerNotice.payout(amount, reference: reference, transfer: id.text).tell(
+          ownersOf: provider, at: now, random: services.random, on: connection)
+      }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }

@@ -23,9 +23,9 @@ struct OpenIDRoutes: Sendable {
     ]
   }
 
-  /// Where a sign-in begins that ends at the page of a program's request.
-  static func start(_ query: String) -> String {
-    OAuthForm([("returnTo", "/oauth/authorize?" + query)]).added(to: "/v1/auth/oidc/start")
+  /// Where a sign-in begins that ends at a page of ours.
+  static func start(returningTo address: String) -> String {
+    OAuthForm([("returnTo", address)]).added(to: "/v1/auth/oidc/start")
   }
 
   private func client() throws(Refusal) -> OpenIDClient {

@@ -1,4 +1,5 @@
 import API
+import Delivery
 import Foundation
 import Identity
 import Ledger
@@ -185,6 +186,8 @@ enum LedgerCommand {
         try AuditLog.record(
           "ledger.payout", on: "provider:" + provider, detail: "microtokens=\(amount.count)",
           by: .terminal, at: now, on: connection)
+        try OwnerNotice.payout(amount, reference: reference, transfer: booked.id.text).tell(
+          ownersOf: provider, at: now, random: .system, on: connection)
       }
       return booked
     }
