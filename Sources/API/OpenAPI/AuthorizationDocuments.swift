@@ -82,6 +82,7 @@ enum AuthorizationDocuments {
         .other(page, "The e-mail or the password is not right.", status: 401),
         .other(page, "The account may not sign in.", status: 403),
         .other(page, "Too many tries.", status: 429),
+        .other(page, "The program's document cannot be asked for now.", status: 503),
       ], problems: [.originNotAllowed, .forbidden, .unauthenticated], repeats: .again),
     RouteDocument(
       "POST /oauth/token", .signIn, [.client],
