@@ -1,6 +1,6 @@
 internal import Cryptography
 public import Primitives
-internal import SQLite
+public import SQLite
 internal import Synchronization
 
 /// Passwords that are known: asked for again, and changed.
@@ -35,11 +35,15 @@ extension Accounts {
   }
 
   /// Changes a password and ends every login but the one that asked.
+  ///
+  /// - Parameter alsoEnded: What else was let in by whoever knew the old one, such as programs of third parties; it
+  ///   runs in the same transaction and gives the logins that ended.
   /// - Throws: `Refusal` `reauth_required`, `validation_failed`.
   public func changePassword(
     of user: ID<UserKind>, from current: String?, to password: String,
     keeping login: ID<LoginKind>?,
-    address: String, by author: AuditLog.Author
+    address: String, by author: AuditLog.Author,
+    alsoEnded: @escaping @Sendable (Connection) throws -> [ID<LoginKind>] = { _ in [] }
   ) async throws {
     try await requirePassword(current, of: user, from: address)
     guard let owner = try await self.user(user) else {
@@ -55,6 +59,7 @@ extension Accounts {
       try AuditLog.record(
         "password.changed", on: "user:" + user.text, by: author, at: now, on: connection)
       return try LoginStore.endAll(of: user, but: login, at: now, on: connection)
+        + alsoEnded(connection)
     }
     logins.add(ended, at: now)
     tell(owner)
