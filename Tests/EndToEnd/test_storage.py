@@ -81,7 +81,6 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
     assert sessions(user) == [begun]
     assert user.get("/v1/sessions/" + begun).json()["state"] == "pending"
     assert server.get("/v1/services/" + ONE).status_code == 200
-    assert sessions(user) == [], "reads go on, and nothing is there"
     ready = server.get("/readyz").json()
     assert (ready["writable"], ready["reason"]) == (False, "write_failed")
     assert metric(server, "waypost_record_writable") == 0
