@@ -134,12 +134,15 @@ package struct Route: Sendable {
   package let bodyLimit: BodyLimit
   /// Whether the handler computes for milliseconds, and so runs on `SearchThreads`.
   let isSearch: Bool
+  /// Whether it was made by `Services.keyed`, which holds the order of a keyed request's refusals.
+  package let isKeyed: Bool
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
     body: BodyLimit = .anyone(Route.bodyByteCountMax), isSearch: Bool = false,
+    isKeyed: Bool = false,
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
@@ -148,6 +151,7 @@ package struct Route: Sendable {
     self.budget = budget
     bodyLimit = body
     self.isSearch = isSearch
+    self.isKeyed = isKeyed
     self.handler = handler
     segments = path.split(separator: "/")
   }

@@ -178,7 +178,7 @@ package struct Router: Sendable {
       throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
     }
     let document = RouteDocuments.named[route.key]
-    if document?.takesJSON ?? false { _ = try request.json() }
+    if route.isKeyed || document?.takesJSON ?? false { _ = try request.json() }
     let caller = try await identify(request, for: route, from: address)
     isKnown = !caller.isUnknown
     let principal = caller.principal
