@@ -151,6 +151,18 @@ package struct Router: Sendable {
     }
   }
 
+  /// The answer to what never became a request, with the headers of every other.
+  /// - Parameter head: nil where there is none that could be read.
+  package func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    let requestID = BytesText.hex(services.random.bytes(8))
+    var response = Problem.front(status: status, code: code, requestID: requestID)
+    // Nobody is known yet, and a head that cannot be read has no origin.
+    let request = head ?? Request(method: "", target: "/")
+    if head != nil { sayLimit(&response, .standard, LimitCount(), request) }
+    decorate(&response, request, requestID)
+    return response
+  }
+
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
     _ count: LimitCount
