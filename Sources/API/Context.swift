@@ -18,6 +18,8 @@ package struct Context: Sendable {
   let session: SessionActor?
   /// What the caller is counted by where nobody is signed in.
   let address: String
+  /// Where a route notes what else it counts: the answer says the policy that is nearest to its end.
+  let count: RequestPolicies.Count
 
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
@@ -105,6 +107,8 @@ package struct Route: Sendable {
   /// Which limit a request counts against.
   package enum Budget: String, Sendable {
     case standard, login, register, refresh, chat, search, none
+    /// Calls of tools by programs (MCP).
+    case tools
   }
 
   /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
