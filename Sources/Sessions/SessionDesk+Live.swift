@@ -5,17 +5,8 @@ internal import SQLite
 
 /// What happens to a session between its start and its end.
 extension SessionDesk {
-  /// A heartbeat by session token, with a fresh one near its expiry.
-  public func heartbeat(
-    _ id: ID<SessionKind>, by actor: SessionActor, seq: Int64, isActive: Bool
-  ) async throws -> JSONObject {
-    let now = clock.now
-    let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
-    return renewed(liveView(record, at: now), record, actor, at: now)
-  }
-
   /// With a fresh session token where the caller's nears its end, or woke the session after it.
-  private func renewed(
+  func renewed(
     _ view: JSONObject, _ record: SessionRecord, _ actor: SessionActor, at now: Timestamp
   ) -> JSONObject {
     guard case .bearer(_, let age) = actor, age != .fresh, !record.state.phase.isTerminal else {
