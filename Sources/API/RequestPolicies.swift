@@ -31,16 +31,20 @@ struct RequestPolicies: Sendable {
 
   /// What a request was counted as; its answer says the policy that is nearest to its end.
   final class Count: Sendable {
-    private let nearest = Mutex<RateLimiter.Verdict?>(nil)
+    private let state = Mutex((nearest: RateLimiter.Verdict?.none, isByKind: false))
 
-    var verdict: RateLimiter.Verdict? { nearest.withLock { $0 } }
+    var verdict: RateLimiter.Verdict? { state.withLock { $0.nearest } }
+
+    /// Whether it was counted, or looked at, by what it asks for: where it was refused before, it was not.
+    fileprivate(set) var isByKind: Bool {
+      get { state.withLock { $0.isByKind } }
+      set { state.withLock { $0.isByKind = newValue } }
+    }
 
     func note(_ verdict: RateLimiter.Verdict) {
-      nearest.withLock { nearest in
-        guard let known = nearest, !verdict.isNearer(than: known) else {
-          nearest = verdict
-          return
-        }
+      state.withLock { state in
+        if let known = state.nearest, !verdict.isNearer(than: known) { return }
+        state.nearest = verdict
       }
     }
   }
@@ -54,6 +58,7 @@ struct RequestPolicies: Sendable {
     isCounted: Bool = true, into count: Count
   ) -> Bool {
     guard budget != .none else { return true }
+    count.isByKind = true
     if let verdict = verdict(addresses, address, at: now, isCounted: false), !verdict.isAllowed {
       count.note(verdict)
       return false

@@ -268,7 +268,7 @@ package struct Router: Sendable {
     _ request: Request
   ) {
     guard budget != .none else { return }
-    if count.verdict == nil {
+    if !count.isByKind {
       let address = services.configuration.trustedProxies.client(of: request)
       _ = policies.take(
         budget, "anon:" + address, from: address, at: services.clock.now, isCounted: false,
