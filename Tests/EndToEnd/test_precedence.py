@@ -293,6 +293,7 @@ def test_the_fields_go_before_the_state(place, route):
     ("/v1/provider/tokens/report", "alpha", {"sessionId": NOBODY, "reportNo": 0, "units": 0}),
     ("/v1/admin/grants", "admin", {"userId": NOBODY, "x-unknown": 1}),
     ("/v1/admin/payouts", "admin", {"providerId": "nobody", "amountMicrotokens": 1}),
+    ("/v1/admin/refunds", "admin", {"captureId": NOBODY, "x-unknown": 1}),
 ])
 def test_what_the_body_names_and_is_not_there_goes_before_the_fields(place, route, who, body):
     problem(send(place, route, who, body, key=uuid.uuid4().hex), 404, "not_found")

@@ -113,12 +113,17 @@ struct LedgerAdminRoutes: Sendable {
 
   func refund(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
     let (context, body) = (request.context, request.body)
-    try context.known(body, ["captureId", "amountMicrotokens", "reason"])
-    guard let capture = body["captureId"]?.string.flatMap({ ID<TransferKind>($0) }) else {
-      throw LedgerAdminRoutes.missing("captureId")
+    let named = body["captureId"]?.string.flatMap { ID<TransferKind>($0) }
+    let order = try await request.valid {
+      () throws -> (ID<TransferKind>, Microtokens, String) in
+      try context.known(body, ["captureId", "amountMicrotokens", "reason"])
+      guard let named else { throw LedgerAdminRoutes.missing("captureId") }
+      return (named, try self.amount(body), try self.reason(body))
+    } elseMissing: {
+      guard let named else { return }
+      try await services.record.read { try LedgerStore.requireCapture(named, on: $0) }
     }
-    let amount = try amount(body)
-    let reason = try reason(body)
+    let (capture, amount, reason) = order
     return try await keyed(request) { connection, now in
       let id = ID<TransferKind>(at: now, random: services.random)
       try LedgerStore.refund(
