@@ -140,13 +140,16 @@ package struct Route: Sendable {
   let isSearch: Bool
   /// Whether it was made by `Services.keyed`, which holds the order of a keyed request's refusals.
   package let isKeyed: Bool
+  /// Throws `not_found`, or `forbidden`, where what the address names is not there for the caller. Asked only where
+  /// the handler finds fault with the fields: then this is told first (specification core, 8.1).
+  let named: (@Sendable (Context) async throws -> Void)?
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
     body: BodyLimit = .anyone(Route.bodyByteCountMax), isSearch: Bool = false,
-    isKeyed: Bool = false,
+    isKeyed: Bool = false, named: (@Sendable (Context) async throws -> Void)? = nil,
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
@@ -156,6 +159,7 @@ package struct Route: Sendable {
     bodyLimit = body
     self.isSearch = isSearch
     self.isKeyed = isKeyed
+    self.named = named
     self.handler = handler
     segments = path.split(separator: "/")
   }

@@ -104,7 +104,9 @@ package enum RouteTable {
       Route("POST", "/v1/sessions/validate", "redeem a launch token", handler: sessions.validate),
       Route("GET", "/v1/sessions/{id}", "one session", handler: sessions.read),
       Route("DELETE", "/v1/sessions/{id}", "revoke a session", handler: sessions.revoke),
-      Route("POST", "/v1/sessions/{id}/heartbeat", "sign of life", handler: sessions.heartbeat),
+      Route(
+        "POST", "/v1/sessions/{id}/heartbeat", "sign of life", named: sessions.beating,
+        handler: sessions.heartbeat),
       services.keyed(
         "POST", "/v1/sessions/{id}/pause", "pause", admit: sessions.concerned,
         scope: sessions.actorScope, perform: sessions.pause),

@@ -193,8 +193,13 @@ package struct Router: Sendable {
       request: request, parameters: parameters, principal: principal, requestID: requestID,
       login: caller.login, grant: caller.grant, session: caller.session, address: caller.address,
       count: count)
-    return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
-      try await route.handler(context)
+    do {
+      return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
+        try await route.handler(context)
+      }
+    } catch let refusal as Refusal where refusal.code == .validationFailed {
+      try await route.named?(context)
+      throw refusal
     }
   }
 

@@ -299,6 +299,19 @@ def test_what_the_body_names_and_is_not_there_goes_before_the_fields(place, rout
     problem(send(place, route, who, body, key=uuid.uuid4().hex), 404, "not_found")
 
 
+@pytest.mark.parametrize("method, path, who, status", [
+    ("POST", f"/v1/admin/users/{NOBODY}/freeze", "admin", 404), ("PUT", f"/v1/admin/users/{NOBODY}/role", "admin", 404),
+    ("PUT", "/v1/admin/users/own/role", "admin", 403), ("POST", f"/v1/admin/accounts/{NOBODY}/freeze", "admin", 404),
+    ("POST", f"/v1/admin/purchases/{NOBODY}/unflag", "admin", 404), ("PATCH", f"/v1/provider/webhooks/{NOBODY}", "alpha", 404),
+    ("GET", f"/v1/provider/webhooks/{NOBODY}/deliveries?limit=0", "alpha", 404), ("POST", f"/v1/sessions/{NOBODY}/heartbeat", "user", 404),
+    ("POST", "/v1/sessions/own/heartbeat", "user", 403),
+])
+def test_without_a_key_too_what_is_there_goes_before_the_fields(place, method, path, who, status):
+    own = place.reported if "sessions" in path else place.people["admin"].get("/v1/me").json()["id"]
+    answer = place.people[who].call(method, path.replace("own", own), UNKNOWN)
+    problem(answer, status, "not_found" if status == 404 else "forbidden")
+
+
 def test_after_the_fields_come_the_id_the_state_and_the_amount(place):
     def report(**body):
         return send(place, "/v1/provider/tokens/report", "alpha", {"sessionId": place.reported, **body}, key=uuid.uuid4().hex)

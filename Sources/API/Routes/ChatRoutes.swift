@@ -19,10 +19,10 @@ struct ChatRoutes: Sendable {
   }
 
   func turn(_ context: Context) async throws -> Response {
-    let request = try TurnRequest.read(try context.json())
     let user = context.principal.userID
     let (address, clock) = (context.address, services.clock)
     if user == nil { try requireRoom(context) }
+    let request = try TurnRequest.read(try context.json())
     let live = try await services.chat.start(
       request, user: user, secret: secret(context), model: allowance(context)
     ) { [anonymous] in

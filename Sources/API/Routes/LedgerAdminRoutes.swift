@@ -23,9 +23,10 @@ struct LedgerAdminRoutes: Sendable {
         "POST", "/v1/admin/refunds", "refund a capture", admit: { try $0.admin() },
         perform: refund),
       Route(
-        "POST", "/v1/admin/accounts/{userId}/freeze", "stop a user's spending", handler: freeze),
+        "POST", "/v1/admin/accounts/{userId}/freeze", "stop a user's spending", named: holder,
+        handler: freeze),
       Route(
-        "POST", "/v1/admin/accounts/{userId}/unfreeze", "let a user spend again",
+        "POST", "/v1/admin/accounts/{userId}/unfreeze", "let a user spend again", named: holder,
         handler: unfreeze),
     ]
   }
@@ -132,6 +133,10 @@ struct LedgerAdminRoutes: Sendable {
       try note("refund", "transfer:" + capture.text, amount, context, now, connection)
       return answer(201, id, amount, nil)
     }
+  }
+
+  private func holder(_ context: Context) async throws {
+    _ = try await user(context.parameter("userId"))
   }
 
   func freeze(_ context: Context) async throws -> Response {

@@ -22,7 +22,9 @@ struct PurchaseRoutes: Sendable {
       services.keyed(
         "POST", "/v1/admin/purchases/{id}/refund", "give money back", isLong: true,
         admit: refundable, perform: refund),
-      Route("POST", "/v1/admin/purchases/{id}/unflag", "take the mark off", handler: unflag),
+      Route(
+        "POST", "/v1/admin/purchases/{id}/unflag", "take the mark off",
+        named: { _ = try await refundable($0) }, handler: unflag),
       Route("GET", "/v1/admin/payment-events", "events by outcome", handler: events),
       Route("GET", "/v1/admin/chargebacks", "who is frozen or owes", handler: debtors),
       services.keyed(

@@ -145,6 +145,17 @@ struct SessionRoutes: Sendable {
         try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
   }
 
+  /// A session that the caller may give a sign of life of; the launch token of a first one names its own.
+  func beating(_ context: Context) async throws {
+    let body = try context.json()
+    let isFirst = if case .launch? = context.session { true } else { body["launchToken"] != nil }
+    if isFirst { return }
+    let concerned = try await concernedLate(context)
+    guard case .bearer = concerned.actor else {
+      throw Refusal(.forbidden, "Send heartbeats with the session token.")
+    }
+  }
+
   func pause(_ request: KeyedRequest<Concerned>) async throws -> Idempotency.Answer {
     try await transition(request) { _ in .pause }
   }

@@ -14,7 +14,9 @@ struct WebhookRoutes: Sendable {
         "POST", "/v1/provider/webhooks", "add a webhook", admit: { try $0.provider() },
         perform: create),
       Route("GET", "/v1/provider/webhooks/{id}", "one webhook", handler: read),
-      Route("PATCH", "/v1/provider/webhooks/{id}", "change a webhook", handler: change),
+      Route(
+        "PATCH", "/v1/provider/webhooks/{id}", "change a webhook", named: { _ = try await own($0) },
+        handler: change),
       Route("DELETE", "/v1/provider/webhooks/{id}", "remove a webhook", handler: remove),
       services.keyed(
         "POST", "/v1/provider/webhooks/{id}/rotate", "a new secret", admit: own, perform: rotate),
@@ -22,7 +24,8 @@ struct WebhookRoutes: Sendable {
         "POST", "/v1/provider/webhooks/{id}/test", "send a test event", admit: own,
         perform: test),
       Route(
-        "GET", "/v1/provider/webhooks/{id}/deliveries", "the log of a webhook", handler: deliveries),
+        "GET", "/v1/provider/webhooks/{id}/deliveries", "the log of a webhook",
+        named: { _ = try await own($0) }, handler: deliveries),
       Route(
         "GET", "/v1/provider/webhooks/{id}/deliveries/{deliveryId}", "one delivery",
         handler: delivery),
