@@ -52,6 +52,22 @@ private final class Watch: Sendable {
   }
 }
 
+/// How many were there at once.
+private final class Crowd: Sendable {
+  private let state = Mutex((now: 0, most: 0))
+
+  var most: Int { state.withLock { $0.most } }
+
+  func enter() {
+    state.withLock {
+      $0.now += 1
+      $0.most = max($0.most, $0.now)
+    }
+  }
+
+  func leave() { state.withLock { $0.now -= 1 } }
+}
+
 private func key(_ text: String = "one", body: JSON = ["a": 1]) throws -> Idempotency.Key {
   try Idempotency.Key(
     principal: .providerKey(providerID: "acme"), route: "POST /v1/things", key: text, body: body)
@@ -139,8 +155,7 @@ struct KeysInFlightTests {
     let (watch, gate) = (Watch(), Gate())
     let keys = KeysInFlight(patience: watch.patience())
     let own = try key()
-    let running = Mutex(0)
-    let most = Mutex(0)
+    let crowd = Crowd()
     async let first = refusal {
       try await keys.run(own) {
         await gate.wait()
@@ -153,13 +168,9 @@ struct KeysInFlightTests {
         group.addTask {
           await refusal {
             try await keys.run(own) {
-              let now = running.withLock {
-                $0 += 1
-                return $0
-              }
-              most.withLock { $0 = max($0, now) }
+              crowd.enter()
               await Task.yield()
-              running.withLock { $0 -= 1 }
+              crowd.leave()
               throw Refusal(.validationFailed, "no")
             }
           }?.code
@@ -171,7 +182,7 @@ struct KeysInFlightTests {
     }
     #expect(await first?.code == .validationFailed)
     #expect(ends == Array(repeating: ProblemCode.validationFailed, count: 50))
-    #expect(most.withLock { $0 } == 1)
+    #expect(crowd.most == 1)
     #expect(keys.keyCount == 0)
   }
 
