@@ -10,6 +10,23 @@ extension SessionRoutes {
     "serviceId", "offerId", "kind", "durationMinutes", "maxTokens", "redirectUri",
   ]
 
+  private static let startFields = wishFields.union(["searchId", "consentScopes"])
+
+  /// What a start says of the provider: nothing, or all that it may know from now on.
+  func consent(_ body: JSON, _ context: Context) throws(Refusal) -> ConsentAnswer {
+    var scopes: Set<ProviderScope>?
+    if let named = body["consentScopes"] {
+      guard let words = ProviderScope.words(named) else {
+        throw Refusal(
+          .validationFailed, "This cannot be allowed.",
+          fields: [.init("/consentScopes", ProviderScope.wordsNeeded)])
+      }
+      scopes = words
+    }
+    return ConsentAnswer(
+      scopes: scopes, isOfProgram: context.grant != nil, author: context.author)
+  }
+
   /// What a body asks for; a trial where it does not say.
   func wish(_ body: JSON) throws(Refusal) -> SessionWish {
     var reader = BodyReader(body)
@@ -34,23 +51,23 @@ extension SessionRoutes {
     let (context, body) = (request.context, request.body)
     let isPaid = body["offerId"] != nil || body["termsHash"] != nil || body["kind"] == "paid"
     guard isPaid, body["kind"] == nil || body["kind"] == "paid" else {
-      _ = try AnswerForm(context)
-      try context.known(body, SessionRoutes.wishFields.union(["proposalId", "searchId"]))
+      try context.known(body, SessionRoutes.startFields.union(["proposalId"]))
       throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
     }
-    let (wish, termsHash) = try await request.valid {
+    let (wish, termsHash, agreed) = try await request.valid {
       _ = try AnswerForm(context)
-      return try direct(context, body)
+      let (wish, termsHash) = try direct(context, body)
+      return (wish, termsHash, try consent(body, context))
     } elseMissing: {
       try await requireService(body)
     }
     return try await services.sessions.start(
-      wish, termsHash: termsHash, by: request.subject, key: request.key,
+      wish, termsHash: termsHash, by: request.subject, consent: agreed, key: request.key,
       refused: request.refused)
   }
 
   private func direct(_ context: Context, _ body: JSON) throws -> (SessionWish, String) {
-    try context.known(body, SessionRoutes.wishFields.union(["termsHash", "searchId"]))
+    try context.known(body, SessionRoutes.startFields.union(["termsHash"]))
     var members = body.object ?? [:]
     members["kind"] = "paid"
     var wish = try wish(.object(members))

@@ -63,14 +63,15 @@ struct SessionRoutes: Sendable {
     let (context, body) = (request.context, request.body)
     guard let proposal = body["proposalId"]?.string else { return try await startPaid(request) }
     let id = try proposalID(proposal)
-    try await request.valid {
+    let agreed = try await request.valid {
       _ = try AnswerForm(context)
-      try context.known(body, ["proposalId", "searchId"])
+      try context.known(body, ["proposalId", "searchId", "consentScopes"])
+      return try consent(body, context)
     } elseMissing: {
       _ = try await services.sessions.proposal(id, of: request.subject)
     }
     return try await services.sessions.confirm(
-      id, by: request.subject, key: request.key, refused: request.refused)
+      id, by: request.subject, consent: agreed, key: request.key, refused: request.refused)
   }
 
   /// A start in the form that was asked for.
@@ -102,7 +103,9 @@ struct SessionRoutes: Sendable {
   func revoke(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let actor: SessionActor = context.principal.isAdmin ? .admin : .user(try context.user())
-    return .json(.object(try await services.sessions.transition(id, by: actor, .revoke)))
+    return .json(
+      .object(
+        try await services.sessions.transition(id, by: actor, .revoke, author: context.author)))
   }
 
   func validate(_ context: Context) async throws -> Response {
