@@ -74,12 +74,16 @@ package struct Services: Sendable {
     package var isDemo = false
     package var corsOrigins: [String] = []
     package var requestsPerMinute = 600
+    /// Of one address, however many accounts it has.
+    package var addressRequestsPerMinute = 6_000
     package var loginsPerMinute = 20
     package var registrationsPerMinute = 20
     package var chatsPerMinute = 120
     package var searchesPerSecond = 50
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
+    /// Tokens of the model that one user, or address without one, may have spoken in a day (UTC); 0 lifts it.
+    package var modelTokensPerDay = 200_000
     package var trustedProxies = TrustedProxies.none
     /// The platform's share of captures of paid use, in ten-thousandths.
     package var feeBasisPoints: Int64 = 2_000

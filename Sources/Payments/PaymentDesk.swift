@@ -222,6 +222,13 @@ public struct PaymentDesk: Sendable {
     return found
   }
 
+  /// - Throws: `Refusal` `not_found` where there is no such purchase, whoever's.
+  public func require(_ id: ID<PurchaseKind>) async throws {
+    guard try await database.read({ try PurchaseStore.purchase(id, on: $0) }) != nil else {
+      throw Refusal(.notFound, "There is no such purchase.")
+    }
+  }
+
   /// One's own purchases, newest first, before one, at most so many.
   public func purchases(
     of user: ID<UserKind>, before: ID<PurchaseKind>?, limit: Int
@@ -280,7 +287,8 @@ extension PaymentDesk {
     }
   }
 
-  /// Runs what waits for the processor, unless the same runs already.
+  /// Runs what waits for the processor, unless the same runs already: the desk's own guard, for whoever comes past
+  /// the routes, where repeats of a key are kept apart already.
   func alone<T>(_ id: [UInt8], _ body: () async throws -> T) async throws -> T {
     guard running.ids.withLock({ $0.insert(id).inserted }) else {
       throw Refusal(

@@ -56,6 +56,13 @@ public struct SessionDesk: Sendable {
     try await database.read { try terms(of: wish, on: $0) }
   }
 
+  /// - Throws: `Refusal` `not_found` where nobody lists the service.
+  public func require(serviceID id: String) async throws {
+    guard try await database.read({ try CatalogStore.service(id: id, on: $0) }) != nil else {
+      throw Refusal(.notFound, "There is no such service.")
+    }
+  }
+
   func terms(of wish: SessionWish, on connection: Connection) throws -> SessionTerms {
     guard let stored = try CatalogStore.service(id: wish.serviceID, on: connection) else {
       throw Refusal(.notFound, "There is no such service.")

@@ -1,6 +1,7 @@
 // A disk that fails, preloaded into the server; test_storage.py compiles it. The first byte of the file that
 // WAYPOST_FAULTS names says what happens to record.db, its log and its journal: 'n' nothing, 'f' no room (ENOSPC),
-// 'w' writes fail (EIO), 's' syncs fail (EIO), 'h' half of each write is done and then there is no room.
+// 'w' writes fail (EIO), 's' syncs fail (EIO), 'h' half of each write is done and then there is no room, 'd' syncs
+// take three seconds.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -68,12 +69,19 @@ ssize_t pwrite64(int descriptor, const void *bytes, size_t count, off64_t offset
   return NEXT(pwrite64)(descriptor, bytes, count, offset);
 }
 
+// Whether a sync fails.
+static int failed(int descriptor) {
+  char now = mode(descriptor);
+  if (now == 'd') sleep(3);
+  return now == 's';
+}
+
 int fsync(int descriptor) {
-  if (mode(descriptor) == 's') return errno = EIO, -1;
+  if (failed(descriptor)) return errno = EIO, -1;
   return NEXT(fsync)(descriptor);
 }
 
 int fdatasync(int descriptor) {
-  if (mode(descriptor) == 's') return errno = EIO, -1;
+  if (failed(descriptor)) return errno = EIO, -1;
   return NEXT(fdatasync)(descriptor);
 }

@@ -13,9 +13,12 @@ struct AdminRoutes: Sendable {
     [
       Route("GET", "/v1/admin/users", "accounts", handler: users),
       Route("GET", "/v1/admin/users/{id}", "one account", handler: user),
-      Route("POST", "/v1/admin/users/{id}/freeze", "stop its sign-in", handler: freeze),
-      Route("POST", "/v1/admin/users/{id}/unfreeze", "allow its sign-in", handler: unfreeze),
-      Route("PUT", "/v1/admin/users/{id}/role", "give it a role", handler: setRole),
+      Route(
+        "POST", "/v1/admin/users/{id}/freeze", "stop its sign-in", named: other, handler: freeze),
+      Route(
+        "POST", "/v1/admin/users/{id}/unfreeze", "allow its sign-in", named: known,
+        handler: unfreeze),
+      Route("PUT", "/v1/admin/users/{id}/role", "give it a role", named: other, handler: setRole),
       Route("GET", "/v1/admin/keys", "API keys", handler: keys),
       Route("DELETE", "/v1/admin/keys/{id}", "revoke an API key", handler: revokeKey),
       Route("GET", "/v1/admin/signing-keys", "keys that sign tokens", handler: signingKeys),
@@ -55,6 +58,21 @@ struct AdminRoutes: Sendable {
     guard case .object(var object) = view(user) else { return .json(view(user)) }
     object["devices"] = .number(devices.count)
     return .json(.object(object))
+  }
+
+  /// The account that the address names.
+  private func known(_ context: Context) async throws {
+    guard try await services.accounts.user(try userID(context)) != nil else {
+      throw AdminRoutes.noUser
+    }
+  }
+
+  /// The same, and not the admin's own.
+  private func other(_ context: Context) async throws {
+    try await known(context)
+    guard try userID(context) != context.principal.userID else {
+      throw Refusal(.forbidden, "An admin cannot do this to its own account.")
+    }
   }
 
   func freeze(_ context: Context) async throws -> Response { try await setFrozen(true, context) }

@@ -34,10 +34,7 @@ enum ServeCommand {
     do {
       server = try Server(
         host: host, port: UInt16(arguments.integer("port")),
-        refusal: { status, code in
-          let requestID = BytesText.hex(RandomSource.system.bytes(8))
-          return Problem.head(status: status, code: code, requestID: requestID)
-        },
+        refusal: { gate.refuse($0, status: $1, code: $2) },
         admission: { gate.admit($0, announced: $1) }, handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
@@ -289,6 +286,16 @@ private final class RouterGate: Sendable {
   func admit(_ head: Request, announced: Int?) -> Admission {
     router.value?.admit(head, announced: announced)
       ?? .body(byteCountMax: Route.bodyByteCountMax)
+  }
+
+  func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    guard let router = router.value else {
+      let requestID = BytesText.hex(RandomSource.system.bytes(8))
+      var answer = Problem.front(status: status, code: code, requestID: requestID)
+      answer.addSafetyHeaders(isSecure: isSecure)
+      return answer
+    }
+    return router.refuse(head, status: status, code: code)
   }
 
   func handle(_ request: Request) async -> Response {
