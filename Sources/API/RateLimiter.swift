@@ -69,9 +69,6 @@ package final class RateLimiter: Sendable {
     self.init(name: name, quota: perMinute)
   }
 
-  /// Requests of a minute, rounded down.
-  var perMinute: Int64 { quota * 60 / windowSeconds }
-
   /// Counts one request of a caller; with `isCounted` false only looks.
   ///
   /// - Parameter own: The caller's own allowance of a minute, where it has one; its window is a minute then.

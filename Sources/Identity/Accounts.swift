@@ -226,16 +226,6 @@ public struct Accounts: Sendable {
     return try credential(of: claims)
   }
 
-  /// The same where no bounds are looked at: a credential that has any is refused, unless they are all that its
-  /// owner has anyway.
-  public func principal(bearer: String) async throws -> Principal {
-    let found = try await credential(bearer: bearer)
-    if let grant = found.grant, !grant.filters.isEmpty || found.principal.userID != nil {
-      throw Refusal(.tokenInvalid, "The API key is not for this.")
-    }
-    return found.principal
-  }
-
   /// Who an access token belongs to, without a look at the record.
   /// - Throws: `Refusal` `token_expired` or `token_invalid`, which a third party's token is here.
   public func principal(accessToken bearer: String) throws(Refusal) -> Principal {

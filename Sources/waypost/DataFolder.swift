@@ -18,7 +18,7 @@ final class FolderLock: Sendable {
       if descriptor >= 0 { close(descriptor) }
       throw Refusal(
         .storageUnavailable,
-        "\(path) is in use by another waypost. import, search, chat, reindex and backup can go through it (--server); for anything else stop it first."
+        "\(path) is in use by another waypost. import, search, chat, reindex, tune, backup, ledger, and keys rotate and remove can go through it (--server); for anything else stop it first."
       )
     }
   }

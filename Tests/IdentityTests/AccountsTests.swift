@@ -196,9 +196,9 @@ struct AccountsTests {
     let second = try await accounts.makeAPIKey(providerID: "acme", name: "two")
     try await accounts.revokeAPIKey(first.id)
     try await accounts.revokeAPIKey(first.id)
-    let gone = await refusal { try await accounts.principal(bearer: first.secret) }
+    let gone = await refusal { try await accounts.credential(bearer: first.secret) }
     #expect(gone?.code == .tokenInvalid)
-    let kept = try await accounts.principal(bearer: second.secret)
+    let kept = try await accounts.credential(bearer: second.secret).principal
     #expect(kept == .providerKey(providerID: "acme"))
     let listed = try await accounts.apiKeys()
     #expect(Set(listed.map(\.name)) == ["one", "two"])

@@ -89,14 +89,6 @@ package enum FeedbackStore {
     return Dictionary(rows, uniquingKeysWith: { first, _ in first })
   }
 
-  /// How many events of each kind there are.
-  package static func counts(_ connection: Connection) throws -> [FeedbackKind: Int] {
-    let rows = try connection.rows("SELECT kind, count(*) FROM feedback_event GROUP BY kind") {
-      (FeedbackKind(rawValue: $0.text(0)), Int($0.int(1)))
-    }
-    return rows.reduce(into: [:]) { counts, row in if let kind = row.0 { counts[kind] = row.1 } }
-  }
-
   /// Deletes searches before a moment with their events, at most so many.
   ///
   /// - Returns: How many searches are gone.

@@ -198,15 +198,10 @@ enum SearchCommand {
 enum ExportCommand {
   @Sendable static func run(_ arguments: Arguments) async throws -> Exit {
     let folder = try DataFolder(arguments.text("data") ?? "./data")
-    var after = ""
-    while true {
-      let start = after
-      let page = try await folder.record.read {
-        try CatalogStore.services(after: start, limit: 500, on: $0)
-      }
-      guard let last = page.last else { return .done }
-      after = last.service.id
+    var pages = CatalogPages(of: folder.record, count: 500)
+    while let page = try await pages.next() {
       for stored in page { Terminal.data(JSON.object(stored.service.document).text) }
     }
+    return .done
   }
 }
