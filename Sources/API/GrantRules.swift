@@ -58,6 +58,8 @@ enum GrantRules {
     // Who registers a key that signs assertions may do all that they prove: no scope gives that.
     if path == "/v1/provider/key-set", method != "GET" { return [] }
     if path.hasPrefix("/v1/provider/") { return [.providerManage] }
+    // What was paid for, and where to pay, is between the person and the processor.
+    if path.hasPrefix("/v1/tokens/purchases") { return [] }
     if path.hasPrefix("/v1/tokens/"), method == "GET" { return [.sessionsRead] }
     return []
   }

@@ -41,7 +41,7 @@ extension SessionDesk {
     let settled = try await database.read { connection -> [JSONObject]? in
       let found = try find(connection)
       if found.contains(where: { $0.isDue(at: now) }) { return nil }
-      return try found.map { try view($0, for: actor, at: now, on: connection) }
+      return found.map { view($0, for: actor, at: now) }
     }
     if let settled { return settled }
     do {
@@ -50,7 +50,7 @@ extension SessionDesk {
         return try find(connection).map { found in
           var record = found
           if !record.isSetAside { try advance(&record, to: now, on: connection) }
-          return try view(record, for: actor, at: now, on: connection)
+          return view(record, for: actor, at: now)
         }
       }
     } catch let refusal as Refusal
@@ -58,20 +58,16 @@ extension SessionDesk {
     {
       return try await database.read { connection in
         try find(connection).map {
-          try view($0.foreseen(at: now), for: actor, at: now, on: connection)
+          view($0.foreseen(at: now), for: actor, at: now)
         }
       }
     }
   }
 
-  /// With what the ledger gave back; to its provider, also with the user's name there, which is no other's.
+  /// To its provider also with the user's name there, which is no other's.
   private func view(
-    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp, on connection: Connection
-  ) throws -> JSONObject {
-    var record = record
-    if record.charged > 0 {
-      record.refunded = try SessionStore.refunded(record.id, on: connection)
-    }
+    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp
+  ) -> JSONObject {
     var view = record.json(at: now)
     switch actor {
     case .provider, .bearer: view["userId"] = .string(tokens.subject(of: record))

@@ -130,7 +130,7 @@ enum SessionStore {
   static func read(_ id: ID<SessionKind>, on connection: Connection) throws -> SessionRecord? {
     try connection.first(
       "SELECT \(columns) FROM session WHERE id = ?", [.blob(id.bytes)]
-    ) { try read($0) }
+    ) { try read($0) }.map { try withRefunds($0, on: connection) }
   }
 
   /// Whose sessions a list has.
@@ -154,7 +154,7 @@ enum SessionStore {
       OR (created_ms, id) < (SELECT created_ms, id FROM session WHERE id = ?2 AND \(column) = ?1))
       ORDER BY created_ms DESC, id DESC LIMIT ?3
       """, [value, .optional(last?.bytes), .int(Int64(limit))]
-    ) { try read($0) }
+    ) { try read($0) }.map { try withRefunds($0, on: connection) }
   }
 
   /// The session with the earliest deadline that is due.
@@ -165,8 +165,18 @@ enum SessionStore {
     ) { try read($0) }
   }
 
+  /// With what the ledger gave back; nothing can have been where nothing was captured.
+  private static func withRefunds(
+    _ record: SessionRecord, on connection: Connection
+  ) throws -> SessionRecord {
+    guard record.charged > 0 else { return record }
+    var record = record
+    record.refunded = try refunded(record.id, on: connection)
+    return record
+  }
+
   /// What was given back of a session's captures.
-  static func refunded(_ id: ID<SessionKind>, on connection: Connection) throws -> Int64 {
+  private static func refunded(_ id: ID<SessionKind>, on connection: Connection) throws -> Int64 {
     try connection.first(
       """
       SELECT coalesce(sum(r.amount), 0) FROM session_hold h

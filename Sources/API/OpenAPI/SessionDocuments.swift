@@ -30,7 +30,8 @@ enum SessionDocuments {
           "durationMinutes?": minutes, "maxTokens?": tokens, "redirectUri?": .string,
         ])),
       answers: [.json(.ref("Proposal"), "What the user is asked to agree to.", status: 201)],
-      problems: offerProblems, repeats: .key),
+      problems: offerProblems, repeats: .key,
+      leads: [.to("POST /v1/sessions", body: ["proposalId": "$response.body#/id"])]),
     RouteDocument(
       "GET /v1/proposals/{id}", .sessions, [.user], scopes: start,
       answers: [.json(.ref("Proposal"), "One own proposal.")]),

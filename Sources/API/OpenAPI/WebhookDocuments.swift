@@ -30,10 +30,10 @@ enum WebhookDocuments {
       answers: [.json(.ref("Webhook"), "One own webhook.")]),
     RouteDocument(
       "PATCH /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
-      body: .json(
+      body: .optional(
         .closed([
-          "url?": .text(1...2_000), "types?": types.orNull, "description?": .text(0...200),
-          "enabled?": .boolean,
+          "url?": Schema.text(1...2_000).orNull, "types?": types.orNull,
+          "description?": Schema.text(0...200).orNull, "enabled?": Schema.boolean.orNull,
         ])),
       answers: [.json(.ref("Webhook"), "As it is now.")]),
     RouteDocument(
