@@ -43,6 +43,7 @@ let package = Package(
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("Migrations/m0014-index-proposal.sql"),
+        .embedInCode("Migrations/m0019-sign-audit.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),

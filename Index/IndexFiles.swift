@@ -16,6 +16,7 @@ package enum IndexFiles {
     ("m0012-create-payment.sql", text(PackageResources.m0012_create_payment_sql)),
     ("m0013-create-oauth.sql", text(PackageResources.m0013_create_oauth_sql)),
     ("m0014-index-proposal.sql", text(PackageResources.m0014_index_proposal_sql)),
+    ("m0019-sign-audit.sql", text(PackageResources.m0019_sign_audit_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.

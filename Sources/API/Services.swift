@@ -35,6 +35,8 @@ package struct Services: Sendable {
   package let suggester = Suggester()
   /// Verifies the ledger and writes its checkpoints.
   package let auditor: LedgerAuditor
+  /// Verifies the audit log and keeps its head.
+  package let audit: AuditKeeper
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -67,6 +69,8 @@ package struct Services: Sendable {
     self.configuration = configuration
     auditor = LedgerAuditor(
       database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
+    audit = AuditKeeper(
+      database: record, clock: clock, keys: keys, headPath: configuration.auditHead)
   }
 
   /// What the command says about the server.
@@ -87,6 +91,8 @@ package struct Services: Sendable {
     package var version = ""
     /// Where backups are made; empty for nowhere.
     package var backupFolder = ""
+    /// Where the head of the audit log is kept; nil for nowhere.
+    package var auditHead: String?
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

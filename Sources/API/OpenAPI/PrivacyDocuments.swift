@@ -115,8 +115,11 @@ enum PrivacyDocuments {
       "GET /v1/admin/audit/verify", .admin, [.admin],
       answers: [
         .json(
-          .object(["sound": .boolean, "rows": .count, "faults": .list(.string)]),
-          "The chain, computed anew.")
+          .object([
+            "sound": .boolean, "rows": .count,
+            "head": .object(["sequence": .count, "rowHash": .string]),
+            "faults": .list(.string),
+          ]), "The chain, computed anew.")
       ]),
   ]
 }

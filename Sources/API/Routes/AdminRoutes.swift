@@ -211,9 +211,12 @@ struct AdminRoutes: Sendable {
 
   func verifyAudit(_ context: Context) async throws -> Response {
     try context.admin()
-    let report = try await services.record.read { try AuditLog.verify($0) }
+    let report = try await services.audit.audit()
     return .json([
       "sound": .bool(report.isSound), "rows": .number(report.rowCount),
+      "head": [
+        "sequence": .int(report.sequence), "rowHash": .string(BytesText.hex(report.rowHash)),
+      ],
       "faults": .strings(report.faults),
     ])
   }

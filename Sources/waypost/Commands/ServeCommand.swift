@@ -73,6 +73,7 @@ enum ServeCommand {
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
     await tend(services, seconds: 0, log)
+    await keepAudit(services, log, isWhole: false)
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
@@ -165,7 +166,26 @@ enum ServeCommand {
     }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
-    return [indexing, housekeeping, auditing, webhooks, mailing]
+    let auditLog = Task {
+      await keepAudit(services, log, isWhole: false)
+      await keepAudit(services, log, isWhole: true)
+      while (try? await Task.sleep(for: .seconds(AuditKeeper.everySeconds))) != nil {
+        await keepAudit(services, log, isWhole: false)
+      }
+    }
+    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing]
+  }
+
+  /// Verifies the audit log; where it ends is said in the log too, outside of what can be cut along with it.
+  private static func keepAudit(_ services: Services, _ log: Log, isWhole: Bool) async {
+    await attempt("audit log", log) {
+      let before = services.audit.report?.sequence
+      let report = try await isWhole ? services.audit.audit() : services.audit.tend()
+      for fault in report.faults { log.words("THE AUDIT LOG IS NOT SOUND: " + fault) }
+      guard report.isSound, report.sequence != before else { return }
+      let hash = BytesText.hex(report.rowHash)
+      log.words("the audit log is sound up to row \(report.sequence), \(hash)")
+    }
   }
 
   /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
