@@ -146,21 +146,20 @@ public final class KeyRing: Sendable {
     }
   }
 
-  /// Publishes the next key of each algorithm in time for its 90 days, and forgets keys past their last use.
-  ///
-  /// - Returns: The keys that were made.
-  public func tend(at now: Timestamp) throws -> [Entry] {
-    let due = SigningAlgorithm.allCases.filter { algorithm in
+  /// The algorithms whose next key is to be published now, by `rotate`, in time for the 90 days of the present one.
+  public func due(at now: Timestamp) -> [SigningAlgorithm] {
+    SigningAlgorithm.allCases.filter { algorithm in
       guard let newest = entries.last(where: { $0.key.algorithm == algorithm }) else {
         return false
       }
       return now - newest.activeFrom >= KeyRing.rotationMilliseconds - KeyRing.noticeMilliseconds
     }
-    let made = try due.map { try rotate($0, at: now) }
-    if KeyRing.published(entries, at: now).count < entries.count {
-      try change { $0 = KeyRing.published($0, at: now) }
-    }
-    return made
+  }
+
+  /// Forgets keys past their last use.
+  public func forget(at now: Timestamp) throws {
+    guard KeyRing.published(entries, at: now).count < entries.count else { return }
+    try change { $0 = KeyRing.published($0, at: now) }
   }
 
   private func waiting(_ algorithm: SigningAlgorithm, at now: Timestamp) -> Entry? {

@@ -21,7 +21,11 @@ enum BackupCommand {
       guard FileManager.default.fileExists(atPath: path + "/record.db") else {
         throw Refusal(.notFound, "\(path) has no record.")
       }
-      try await DataFolder(path).record.backup(to: target)
+      let folder = try DataFolder(path)
+      try await AuditLog.around(
+        .init("backup.make", done: "backup.made", on: "backup"), in: folder.record,
+        clock: DataFolder.clock, by: .terminal
+      ) { try await folder.record.backup(to: target) }
     }
     let report = try RecordCheck.check(target)
     try RecordCheck.show(report, of: target, isJSON: arguments.isSet("json"))

@@ -208,13 +208,15 @@ enum ServeCommand {
     await attempt("failed sign-ins", log) { try await services.accounts.noteFailures() }
     await attempt("signing keys", log) {
       let now = services.clock.now
-      for entry in try services.keys.tend(at: now) {
-        try await services.record.write { connection in
-          try AuditLog.record(
-            "signing_key.rotated", on: "signing_key:" + entry.id, by: .system, at: now,
-            on: connection)
-        }
+      for algorithm in services.keys.due(at: now) {
+        _ = try await AuditLog.around(
+          .init(
+            "signing_key.rotate", done: "signing_key.rotated",
+            on: "signing_key:" + algorithm.rawValue), in: services.record, clock: services.clock,
+          by: .system, outcome: { ("signing_key:" + $0.id, algorithm.rawValue) }
+        ) { try services.keys.rotate(algorithm, at: now) }
       }
+      try services.keys.forget(at: now)
     }
   }
 
