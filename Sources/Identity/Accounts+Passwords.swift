@@ -24,8 +24,7 @@ extension Accounts {
       ) { $0.text(0) }
     }
     guard let hash else { throw Refusal(.tokenInvalid, "The account is gone.") }
-    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight else {
+    guard try await isRight(password, hash) else {
       let now = clock.now
       guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       note(failureOf: user)
@@ -34,20 +33,24 @@ extension Accounts {
     guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
   }
 
-  /// Changes a password and ends every login but the one that asked.
+  /// Changes a password, or sets the first one, and ends every login but the one that asked.
+  ///
+  /// - Parameter current: The present password; nil where the login that asks has signed in again just now.
   /// - Throws: `Refusal` `reauth_required`, `validation_failed`.
   public func changePassword(
     of user: ID<UserKind>, from current: String?, to password: String,
     keeping login: ID<LoginKind>?,
     address: String, by author: AuditLog.Author
   ) async throws {
-    try await requirePassword(current, of: user, from: address)
+    let proof = try await requireFresh(
+      current, for: .password, of: user, login: login, from: address)
     guard let owner = try await self.user(user) else {
       throw Refusal(.tokenInvalid, "The account is gone.")
     }
     let hash = try await newHash(password, for: owner, pointer: "/newPassword")
     let now = clock.now
     let ended = try await database.write { connection -> [ID<LoginKind>] in
+      try Accounts.spend(proof, of: user, at: now, on: connection)
       try connection.run(
         "UPDATE user SET password_hash = ? WHERE id = ?", [.text(hash), .blob(user.bytes)])
       try connection.run(
@@ -67,10 +70,6 @@ extension Accounts {
     }
     let random = random
     return try await lane.run { PasswordHash.make(password, random: random) }
-  }
-
-  private static var reauthentication: Refusal {
-    Refusal(.reauthRequired, "Send the account's password with this request.")
   }
 
   // MARK: Devices

@@ -62,7 +62,7 @@ public struct Accounts: Sendable {
     self.logins = logins
     self.mail = mail
     apiKeyStore = APIKeyStore(key: keys.derived(for: "api-key"))
-    decoyHash = PasswordHash.make("decoy", random: random)
+    decoyHash = PasswordHash.make(BytesText.base64url(random.bytes(32)), random: random)
   }
 
   /// Makes an account.
@@ -138,9 +138,8 @@ public struct Accounts: Sendable {
         "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
       ) { row in (Accounts.user(row), row.text(9)) }
     }
-    let hash = found?.1 ?? decoyHash
-    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight, var user = found?.0 else {
+    let hash = found?.1 ?? ""
+    guard try await isRight(password, hash), var user = found?.0 else {
       let now = clock.now
       guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
       note(failureOf: found?.0?.id)
@@ -154,6 +153,13 @@ public struct Accounts: Sendable {
     let stored = isWeak ? try await rehash(password, of: user.id, instead: hash) : hash
     user.proof = SignInProof(hash: stored, role: user.role, providerID: user.providerID)
     return user
+  }
+
+  /// Whether a password is the one of a hash; it takes as long where there is none, which nothing is right for.
+  func isRight(_ password: String, _ hash: String) async throws(Refusal) -> Bool {
+    let compared = hash.isEmpty ? decoyHash : hash
+    let isEqual = try await lane.run { PasswordHash.verify(password, against: compared) }
+    return isEqual && !hash.isEmpty
   }
 
   /// Parameters have risen since the hash was made: now is the only time that the password is here.

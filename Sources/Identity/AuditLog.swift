@@ -75,12 +75,13 @@ public enum AuditLog {
   ) throws {
     let last = try last(on: connection)
     let entry = Entry(
-      sequence: (last?.sequence ?? 0) + 1, at: now, actor: plain(author.name), action: plain(action),
-      subject: plain(subject), detail: plain(detail), requestID: plain(author.requestID))
+      sequence: (last?.sequence ?? 0) + 1, at: now, actor: plain(author.name),
+      action: plain(action), subject: plain(subject), detail: plain(detail), requestID: plain(author.requestID))
     let previous = last?.hash ?? firstHash
     try connection.run(
       """
-      INSERT INTO audit(seq, at_ms, actor, action, subject, detail, request_id, prev_hash, row_hash)
+      INSERT INTO audit(
+      seq, at_ms, actor, action, subject, detail, request_id, prev_hash, row_hash)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [

@@ -74,9 +74,11 @@ struct AccountRoutes: Sendable {
     let user = try context.user()
     let body = try context.json()
     try context.known(body, ["currentPassword", "newPassword"])
-    try await services.accounts.changePassword(
-      of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
-      keeping: context.login, address: context.address, by: context.author)
+    try await services.telling(.password, context) {
+      try await services.accounts.changePassword(
+        of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
+        keeping: context.login, address: context.address, by: context.author)
+    }
     return .noContent
   }
 

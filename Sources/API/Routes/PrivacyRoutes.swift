@@ -88,11 +88,11 @@ struct PrivacyRoutes: Sendable {
     let user = try context.user()
     let body = try context.json()
     try context.known(body, ["password", "forfeitBalance"])
-    try await services.accounts.requirePassword(
-      body["password"]?.string, of: user, from: context.address)
+    let proof = try await services.fresh(body["password"]?.string, for: .erase, context)
     let forfeits = body["forfeitBalance"]?.bool ?? false
     let now = services.clock.now
     let (ended, conversations) = try await services.record.write { connection in
+      try Accounts.spend(proof, of: user, at: now, on: connection)
       _ = try services.sessions.endAll(of: user, at: now, on: connection)
       try settle(user, forfeits: forfeits, at: now, on: connection)
       let conversations = try services.chat.deleteAll(of: user, on: connection)

@@ -229,6 +229,7 @@ enum ServeCommand {
     await attempt("grants", log) { try await services.authorization.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
+    await attempt("fresh sign-ins", log) { try await services.accounts.pruneFreshSignIns() }
     await attempt("answers", log) {
       try await services.record.write {
         try services.idempotency.prune(at: services.clock.now, on: $0)
