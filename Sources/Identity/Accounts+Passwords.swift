@@ -13,24 +13,20 @@ extension Accounts {
     guard let password, password.utf8.count <= Accounts.passwordByteCountMax else {
       throw Accounts.reauthentication
     }
-    let (account, now) = ("user:" + user.text, clock.now)
-    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
-      try throttle.delay(account: account, address: address, at: now)
+    // Apart from sign-ins: whoever guesses with a stolen token must not slow its owner's sign-in down.
+    let isKnown = try await throttled(account: "user:" + user.text, address: address) {
+      let hash = try await database.read { connection in
+        try connection.first(
+          "SELECT password_hash FROM user WHERE id = ?", [.blob(user.bytes)]
+        ) { $0.text(0) }
+      }
+      guard let hash else { throw Refusal(.tokenInvalid, "The account is gone.") }
+      return try await isRight(password, hash)
     }
-    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-    let hash = try await database.read { connection in
-      try connection.first(
-        "SELECT password_hash FROM user WHERE id = ?", [.blob(user.bytes)]
-      ) { $0.text(0) }
-    }
-    guard let hash else { throw Refusal(.tokenInvalid, "The account is gone.") }
-    guard try await isRight(password, hash) else {
-      let now = clock.now
-      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
+    guard isKnown else {
       note(failureOf: user)
       throw Accounts.reauthentication
     }
-    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
   }
 
   /// Changes a password, or sets the first one, and ends every login but the one that asked.

@@ -129,23 +129,20 @@ public struct Accounts: Sendable {
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
     let account = email.lowercased()
-    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
-      try throttle.delay(account: account, address: address, at: clock.now)
+    var (known, hash): (User?, String) = (nil, "")
+    let isKnown = try await throttled(account: account, address: address) {
+      let found = try await database.read { connection in
+        try connection.first(
+          "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
+        ) { row in (Accounts.user(row), row.text(9)) }
+      }
+      (known, hash) = found ?? (nil, "")
+      return try await isRight(password, hash)
     }
-    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-    let found = try await database.read { connection in
-      try connection.first(
-        "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
-      ) { row in (Accounts.user(row), row.text(9)) }
-    }
-    let hash = found?.1 ?? ""
-    guard try await isRight(password, hash), var user = found?.0 else {
-      let now = clock.now
-      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
-      note(failureOf: found?.0?.id)
+    guard isKnown, var user = known else {
+      note(failureOf: known?.id)
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
-    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
     guard user.frozenAt == nil else {
       throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
     }

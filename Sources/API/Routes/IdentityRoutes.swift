@@ -24,7 +24,7 @@ struct IdentityRoutes: Sendable {
     let refused = context.keptRefusal
     if services.accounts.mail != nil {
       let answer = try await services.accounts.requestRegistration(
-        form, key: key, services.idempotency, refused: refused)
+        form, key: key, services.idempotency, from: context.address, refused: refused)
       return Response(answer)
     }
     let answer = try await services.accounts.register(
