@@ -106,11 +106,12 @@ public struct OpenIDClient: Sendable {
       "until": .int((clock.now + OpenIDClient.attemptMilliseconds).milliseconds),
     ]
     let challenge = BytesText.base64url(Digest.sha256(Array(verifier.utf8)))
-    let form = OAuthForm([
-      ("response_type", "code"), ("client_id", settings.clientID), ("redirect_uri", redirectURI),
-      ("scope", "openid email profile"), ("state", state), ("nonce", nonce),
-      ("code_challenge", challenge), ("code_challenge_method", "S256"),
-    ] + (again == nil ? [] : [("prompt", "login"), ("max_age", "0")]))
+    let form = OAuthForm(
+      [
+        ("response_type", "code"), ("client_id", settings.clientID), ("redirect_uri", redirectURI),
+        ("scope", "openid email profile"), ("state", state), ("nonce", nonce),
+        ("code_challenge", challenge), ("code_challenge_method", "S256"),
+      ] + (again == nil ? [] : [("prompt", "login"), ("max_age", "0")]))
     return Attempt(
       address: form.added(to: endpoint),
       cookie: BytesText.base64url(

@@ -76,7 +76,8 @@ public enum AuditLog {
     let last = try last(on: connection)
     let entry = Entry(
       sequence: (last?.sequence ?? 0) + 1, at: now, actor: plain(author.name),
-      action: plain(action), subject: plain(subject), detail: plain(detail), requestID: plain(author.requestID))
+      action: plain(action), subject: plain(subject), detail: plain(detail),
+      requestID: plain(author.requestID))
     let previous = last?.hash ?? firstHash
     try connection.run(
       """

@@ -37,7 +37,8 @@ struct ReauthRoutes: Sendable {
     guard let login = context.login, let client = services.openID,
       try await services.isLinked(user)
     else {
-      throw Refusal(.notFound, "This account is connected with no other service to sign in through.")
+      throw Refusal(
+        .notFound, "This account is connected with no other service to sign in through.")
     }
     let attempt = try await client.begin(
       returningTo: place, again: SignInAgain(user: user, login: login, purpose: purpose))
