@@ -239,11 +239,11 @@ extension Accounts {
 
   /// Deletes tokens past their time, and what waited with them.
   public func pruneMailTokens() async throws {
-    let now = clock.now
-    try await database.write { connection -> Void in
-      try connection.run(
-        "DELETE FROM mail_token WHERE expires_ms <= ?", [.int(now.milliseconds)])
-    }
+    try await database.deleteInParts(
+      """
+      DELETE FROM mail_token WHERE hash IN
+      (SELECT hash FROM mail_token WHERE expires_ms <= ? LIMIT 500)
+      """, before: clock.now.milliseconds)
   }
 
   static var badToken: Refusal {

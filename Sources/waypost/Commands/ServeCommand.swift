@@ -231,9 +231,9 @@ enum ServeCommand {
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
     await attempt("fresh sign-ins", log) { try await services.accounts.pruneFreshSignIns() }
     await attempt("answers", log) {
-      try await services.record.write {
+      while try await services.record.write({
         try services.idempotency.prune(at: services.clock.now, on: $0)
-      }
+      }) {}
     }
     // What was deleted stands in the log's old pages until it is cut.
     await attempt("log", log) { try await services.record.checkpoint(truncate: true) }
