@@ -129,6 +129,13 @@ enum PurchaseStore {
       [.blob(id.bytes), .int(attempt)])
   }
 
+  /// Forgets where a person pays.
+  static func forgetPages(of user: ID<UserKind>, on connection: Connection) throws {
+    try connection.run(
+      "UPDATE purchase SET checkout_url = NULL WHERE user_id = ? AND checkout_url IS NOT NULL",
+      [.blob(user.bytes)])
+  }
+
   /// Forgets the keys of requests before a moment, at most 500 of each kind; what nobody could pay by then has
   /// expired.
   ///

@@ -1,8 +1,10 @@
 internal import Authorization
 internal import Chat
+internal import Delivery
 internal import HTTPServer
 internal import Identity
 internal import Ledger
+internal import Payments
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -98,6 +100,8 @@ struct PrivacyRoutes: Sendable {
       let conversations = try services.chat.deleteAll(of: user, on: connection)
       _ = try FeedbackStore.forget(user: user.bytes, on: connection)
       try services.hub.erase(user, at: now, on: connection)
+      try services.payments.erase(user, on: connection)
+      try WebhookPersonStore.forget(user.bytes, on: connection)
       let apps = try GrantStore.endAll(of: user, at: now, on: connection)
       let ended = try services.accounts.erase(user, by: context.author, at: now, on: connection)
       return (ended + apps, conversations)
