@@ -70,10 +70,11 @@ enum RestoreCommand {
     remove(fresh)
     do {
       try Database.copy(source, to: fresh)
+      try await bringUp(fresh, journal ?? .wal) { _ in }
+      let report = try RecordCheck.check(fresh)
       head = try await bringUp(fresh, journal ?? .wal) { record in
         try await AuditHead.adopt(record, insteadOf: headPath, keys: keys, at: clock.now)
       }
-      let report = try RecordCheck.check(fresh)
       try RecordCheck.show(report, of: source, isJSON: arguments.isSet("json"))
     } catch {
       remove(fresh)
