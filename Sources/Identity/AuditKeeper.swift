@@ -26,6 +26,19 @@ public final class AuditKeeper: Sendable {
     self.headPath = headPath
   }
 
+  private let told = Mutex<Int64>(0)
+
+  /// The newest row and its hash where they were found sound and have not been asked for yet: to be said in the log of
+  /// the process, which whoever writes the record cannot cut.
+  public func newHead() -> (sequence: Int64, rowHash: [UInt8])? {
+    guard let report, report.isSound else { return nil }
+    return told.withLock { told in
+      guard report.sequence > told else { return nil }
+      told = report.sequence
+      return (report.sequence, report.rowHash)
+    }
+  }
+
   /// What the last verification found; nil before the first.
   public var report: AuditLog.Report? { latest.withLock { $0 } }
 
