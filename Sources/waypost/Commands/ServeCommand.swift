@@ -73,7 +73,6 @@ enum ServeCommand {
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
     await tend(services, seconds: 0, log)
-    await keepAudit(services, log, isWhole: false)
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
@@ -217,6 +216,8 @@ enum ServeCommand {
       }
       try services.keys.forget(at: now)
     }
+    // At the end: so that the head is the last row.
+    if seconds == 0 { await keepAudit(services, log, isWhole: false) }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
