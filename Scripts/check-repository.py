@@ -27,7 +27,7 @@ MODULES = {
     "Search": "Catalog Embedding LinearAlgebra SQLite Index Cryptography",
     "Ledger": "SQLite Cryptography Index", "Identity": "Cryptography SQLite Index HTTPClient",
     "Authorization": "Identity HTTPClient Cryptography SQLite",
-    "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
+    "Sessions": "Ledger Catalog Identity Cryptography SQLite Index Prompts",
     "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
     "Delivery": "Identity Ledger HTTPClient Cryptography SQLite",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",

@@ -13,6 +13,7 @@ package enum RouteTable {
     routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
     routes += PurchaseRoutes(services: services).all
+    routes += ReturnRoutes(services: services).routes
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
     routes += WebhookRoutes(services: services).all
@@ -35,7 +36,8 @@ package enum RouteTable {
     let system = SystemRoutes(services: services, metrics: metrics)
     return [
       Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
-      Route("GET", "/readyz", "searches and writes work", budget: .none, handler: system.ready),
+      Route(
+        "GET", "/readyz", "searches work; whether writes do", budget: .none, handler: system.ready),
       Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
       Route(
         "GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),

@@ -33,22 +33,23 @@ package struct Services: Sendable {
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
-  /// Verifies the ledger and writes its checkpoints.
-  package let auditor: LedgerAuditor
+  /// Takes writes over a sound ledger only.
+  package let ledger: LedgerGate
   /// Verifies the audit log and keeps its head.
   package let audit: AuditKeeper
   /// The placements in force.
   package let placements = PlacementBook()
 
   package init(
-    record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
-    refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
-    engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    record: Database, ledger: LedgerGate, clock: Clock, random: RandomSource, keys: KeyRing,
+    accounts: Accounts, refreshTokens: RefreshTokens, idempotency: Idempotency,
+    indexer: Indexer, engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk,
+    feedback: FeedbackDesk, tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
     authorization: AuthorizationServer, hub: ProviderHub, openID: OpenIDClient?,
     configuration: Configuration
   ) {
     self.record = record
+    self.ledger = ledger
     self.clock = clock
     self.random = random
     self.keys = keys
@@ -67,8 +68,6 @@ package struct Services: Sendable {
     self.hub = hub
     self.openID = openID
     self.configuration = configuration
-    auditor = LedgerAuditor(
-      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
     audit = AuditKeeper(
       database: record, clock: clock, keys: keys, headPath: configuration.auditHead)
   }

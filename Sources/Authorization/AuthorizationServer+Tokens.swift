@@ -247,11 +247,13 @@ extension AuthorizationServer {
     }
   }
 
-  /// RFC 9068, bound to the resource and, by `sid`, to the grant it ends with.
+  /// RFC 9068, bound to the resource and, by `sid`, to the grant it ends with: by that we know the person again, for
+  /// `sub` names it to this program alone.
   private func accessToken(_ grant: GrantStore.Grant, _ scopes: Set<Scope>) -> String {
     let now = clock.now
     let claims: JSONObject = [
-      "iss": .string(issuer), "aud": .string(grant.resource), "sub": .string(grant.userID.text),
+      "iss": .string(issuer), "aud": .string(grant.resource),
+      "sub": .string(names.name(of: grant.userID, towardsClient: grant.clientID)),
       "client_id": .string(grant.clientID), "scope": .string(ScopeWords.text(scopes)),
       "iat": .int(now.seconds), "exp": .int(now.seconds + Accounts.accessTokenSeconds),
       "jti": .string(BytesText.base64url(random.bytes(16))), "sid": .string(grant.id.text),

@@ -32,6 +32,7 @@ public struct AuthorizationServer: Sendable {
   let keys: KeyRing
   let issuer: String
   let refreshKey: [UInt8]
+  let names: PairwiseNames
   /// Registered clients.
   public let clients: ClientStore
   private let documents: ClientDocuments
@@ -48,6 +49,7 @@ public struct AuthorizationServer: Sendable {
     self.issuer = issuer
     self.documents = documents
     refreshKey = keys.derived(for: "oauth-refresh")
+    names = PairwiseNames(keys: keys)
     clients = ClientStore(key: keys.derived(for: "oauth-client"))
   }
 

@@ -35,8 +35,10 @@ package final class ChatDesk: Sendable {
   }
 
   /// Ends turns that a stop cut off. Call it once, at start.
-  package func recover() async throws {
-    try await database.write { try ConversationStore.abortRunning(on: $0) }
+  ///
+  /// - Parameter record: Another handle of the desk's database, where its own is refused writes; nil for its own.
+  package func recover(through record: Database? = nil) async throws {
+    try await (record ?? database).write { try ConversationStore.abortRunning(on: $0) }
   }
 
   /// Ends every running turn as aborted and waits until each is kept. Call it at the end, when no new turn
@@ -281,6 +283,7 @@ package final class ChatDesk: Sendable {
     do {
       let proposal = try await sessions.propose(serviceID: service, to: user)
       writer.say(wording("proposal", ["text": proposal.terms.consent]))
+      if let asked = proposal.consent.text { writer.say(asked) }
       writer.emit("proposal", .object(proposal.json))
     } catch let refusal as Refusal {
       if refusal.code == .trialAlreadyOpen {

@@ -138,7 +138,8 @@ public final class AuditKeeper: Sendable {
         written = head.sequence
       }
     }
-    guard isNew else { return }
+    // While writes are held back the head alone is kept; the next verification signs.
+    guard isNew, database.isWritable else { return }
     let signed = checkpoint.signed(by: keys)
     try await database.write { connection in try signed.insert(on: connection) }
   }

@@ -38,12 +38,15 @@ extension SessionDesk {
   }
 
   /// Pause, resume, complete, fail or revoke.
+  ///
+  /// - Parameter author: Who is answerable where an admin acts, in a session that is somebody else's.
   /// - Throws: `Refusal` `not_found` for whom it does not concern, `invalid_transition`.
   public func transition(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event,
+    author: AuditLog.Author = .system
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await change(id, by: actor, event, at: now)
+    let record = try await change(id, by: actor, event, at: now, author: author)
     return renewed(record.json(at: now), record, actor, at: now)
   }
 
@@ -138,11 +141,19 @@ extension SessionDesk {
   }
 
   private func change(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp,
+    author: AuditLog.Author = .system
   ) async throws -> SessionRecord {
     try await database.write { connection in
       try sweep(at: now, on: connection)
-      return try apply(id, by: actor, event, at: now, on: connection)
+      let before = actor == .admin ? try SessionStore.read(id, on: connection)?.state : nil
+      let record = try apply(id, by: actor, event, at: now, on: connection)
+      if actor == .admin, record.state != before {
+        try AuditLog.record(
+          "session." + (record.state.reason ?? record.state.phase.rawValue),
+          on: "session:" + id.text, by: author, at: now, on: connection)
+      }
+      return record
     }
   }
 
@@ -216,55 +227,5 @@ extension SessionDesk {
     throw Refusal(
       .tokenInvalid, "The session was revoked.",
       facts: ["state": "expired", "reason": "revoked"])
-  }
-
-  // MARK: Reading
-
-  /// One session as its user, its provider or an admin sees it.
-  public func session(_ id: ID<SessionKind>, for actor: SessionActor) async throws -> JSONObject {
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
-      guard var record = try SessionStore.read(id, on: connection), concerns(record, actor) else {
-        throw Refusal(.notFound, "There is no such session.")
-      }
-      try advance(&record, to: now, on: connection)
-      return try view(record, for: actor, at: now, on: connection)
-    }
-  }
-
-  /// The sessions of a user, or those that a provider runs, newest first, after one of them where it is given.
-  /// For other actors there are none.
-  public func sessions(
-    of actor: SessionActor, before last: ID<SessionKind>?, limit: Int
-  ) async throws -> [JSONObject] {
-    let owner: SessionStore.Owner
-    switch actor {
-    case .user(let id): owner = .user(id)
-    case .provider(let id): owner = .provider(id)
-    default: return []
-    }
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
-      return try SessionStore.list(of: owner, before: last, limit: limit, on: connection)
-        .map { try view($0, for: actor, at: now, on: connection) }
-    }
-  }
-
-  /// With what the ledger gave back; to its provider, also with the user's name there, which is no other's.
-  private func view(
-    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp, on connection: Connection
-  ) throws -> JSONObject {
-    var record = record
-    if record.charged > 0 {
-      record.refunded = try SessionStore.refunded(record.id, on: connection)
-    }
-    var view = record.json(at: now)
-    switch actor {
-    case .provider, .bearer: view["userId"] = .string(tokens.subject(of: record))
-    default: break
-    }
-    return view
   }
 }

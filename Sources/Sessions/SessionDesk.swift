@@ -98,7 +98,9 @@ public struct SessionDesk: Sendable {
   ) throws -> Proposal {
     let terms = try terms(of: wish, on: connection)
     if !terms.isPaid { try requireTrial(of: terms, by: user, at: now, on: connection) }
-    let proposal = Proposal(id: .secret(random), userID: user, terms: terms, createdAt: now)
+    let consent = try ConsentQuestion.read(of: user, to: terms.runBy, on: connection)
+    let proposal = Proposal(
+      id: .secret(random), userID: user, terms: terms, consent: consent, createdAt: now)
     let signature = sign(
       id: proposal.id.bytes, user: user.bytes, hash: terms.hash, createdAt: now.milliseconds)
     try proposal.insert(signature: signature, on: connection)

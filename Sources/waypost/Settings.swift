@@ -72,7 +72,8 @@ struct Setting: Sendable {
     ),
     Setting(
       "smtp-url", "WAYPOST_SMTP_URL", nil, commands: ["serve"],
-      "smtp://host:port or smtps://host:port; turns on e-mail verification and password reset"),
+      "smtp://host:port or smtps://host:port; turns on e-mail: verification, password reset, notices"
+    ),
     Setting(
       "smtp-from", "WAYPOST_SMTP_FROM", nil, commands: ["serve"], "address that e-mails come from"),
     Setting(

@@ -23,6 +23,73 @@ struct TokenTests {
     #expect(credential.login == nil)
   }
 
+  /// The claims of an answer's access token.
+  private func claims(_ answer: JSON) throws -> JSONObject {
+    let parts = (answer["access_token"]?.string ?? "").split(separator: ".")
+    try #require(parts.count == 3)
+    let bytes = try #require(BytesText.bytes(base64url: parts[1]))
+    return try #require(try JSON.parse(bytes).object)
+  }
+
+  @Test("each program has its own name of the person, and no token has the person's id")
+  func pairwise() async throws {
+    let world = try await World()
+    let (one, two) = (try await world.addClient(), try await world.addClient())
+    let first = try await world.exchange(try await world.code(one), one)
+    let second = try await world.exchange(try await world.code(two), two)
+    let renewed = try await world.refresh(first["refresh_token"]?.string ?? "", one)
+    let again = try await world.exchange(try await world.code(one), one)
+    let names = try [first, second, renewed, again].map { try claims($0)["sub"]?.string }
+    let name = try #require(names[0])
+    #expect(name.utf8.count == 43)
+    #expect(names == [name, names[1], name, name])
+    #expect(names[1] != nil && names[1] != name)
+    #expect(name != world.hub.pairwiseID(of: world.user, at: one.id))
+    for answer in [first, second, renewed, again] {
+      #expect(!JSON.object(try claims(answer)).text.contains(world.user.text))
+      let bearer = answer["access_token"]?.string ?? ""
+      let credential = try await world.accounts.credential(bearer: bearer)
+      #expect(credential.principal.userID == world.user)
+    }
+  }
+
+  /// A sound program's token with some claims changed, signed by the server's own key.
+  private func forged(_ changes: JSONObject, _ world: World) async throws -> JSON {
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    var claims = try claims(answer)
+    for change in changes.members { claims[change.key] = change.value }
+    let key = world.keys.signing(at: world.time.now)
+    return ["access_token": .string(JWT.sign(type: "at+jwt", claims: claims, with: key))]
+  }
+
+  @Test("a program's token is its grant's: of another person, program or grant it is refused")
+  func mismatch() async throws {
+    let world = try await World()
+    #expect(await world.isTaken(try await forged([:], world)))
+    let other = try await world.addClient()
+    let unknown = ID<LoginKind>(at: world.time.now, random: world.random)
+    for changes in [
+      ["sub": .string(world.user.text)], ["sub": "x"], ["client_id": .string(other.id)],
+      ["sid": .string(unknown.text)], ["sid": .null],
+    ] as [JSONObject] {
+      #expect(
+        !(await world.isTaken(try await forged(changes, world))), "\(JSON.object(changes).text)")
+    }
+  }
+
+  @Test("a grant that has ended in the record is refused by a process that has not heard of it")
+  func unheard() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    let now = world.time.now
+    _ = try await world.database.write { connection in
+      try GrantStore.endAll(of: world.user, at: now, on: connection)
+    }
+    #expect(!(await world.isTaken(answer)))
+  }
+
   @Test("a code lives 60 seconds", arguments: [(59_999, true), (60_000, false)] as [(Int64, Bool)])
   func life(milliseconds: Int64, isTaken: Bool) async throws {
     let world = try await World()

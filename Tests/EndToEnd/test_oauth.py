@@ -73,6 +73,55 @@ def test_authlib_gets_uses_renews_and_revokes_a_token(place):
     refused(renew(place, fresh["refresh_token"]), "invalid_grant")
 
 
+def test_each_program_has_a_name_of_the_person_that_is_its_own(place):
+    def claims(token):
+        return jwt.decode(token["access_token"], options={"verify_signature": False})
+
+    oauth, token = granted(place)
+    first = claims(token)
+    renewed = claims(oauth.refresh_token(place.server.url + "/oauth/token", token["refresh_token"]))
+    again = claims(granted(place)[1])
+    other = session(place, "discovery:read", SITE, place.closed, client_secret=place.secret,
+                    method="client_secret_basic")
+    url, _, verifier = address(place, other)
+    theirs = other.fetch_token(
+        place.server.url + "/oauth/token", authorization_response=consent(place, url).location,
+        code_verifier=verifier)
+    person = Account.login(place.server, EMAIL).get("/v1/me").json()["id"]
+    assert len(first["sub"]) == 43 and first["sub"] == renewed["sub"] == again["sub"]
+    assert claims(theirs)["sub"] not in (first["sub"], person)
+    for one in (first, renewed, again, claims(theirs)):
+        assert person not in json.dumps(one) and EMAIL not in json.dumps(one)
+    # We still know who it is: the program's sessions are the person's.
+    mine = Account.login(place.server, EMAIL).get("/v1/sessions").json()["sessions"]
+    seen = bearer(place, oauth.token["access_token"], "GET", "/v1/sessions").json()["sessions"]
+    assert [row["id"] for row in seen] == [row["id"] for row in mine]
+
+
+def test_a_program_allows_a_provider_no_more_than_a_session_needs(place):
+    oauth, token = granted(place)
+    proposal = bearer(place, token["access_token"], "POST", "/v1/proposals",
+                      json={"serviceId": free_trial(place, token)}).json()
+    assert proposal["consent"]["scopes"][-1]["required"] is True
+    more = {"proposalId": proposal["id"], "consentScopes": ["email", "session_access"]}
+    problem(bearer(place, token["access_token"], "POST", "/v1/sessions", json=more), 403, "forbidden")
+    body = {"proposalId": proposal["id"], "consentScopes": ["session_access"]}
+    started = bearer(place, token["access_token"], "POST", "/v1/sessions", json=body)
+    assert started.status_code == 201, started.text
+    person = Account.login(place.server, EMAIL)
+    assert person.get("/v1/me/consents/providers/waypost-sandbox").json()["scopes"] == ["session_access"]
+    assert person.delete("/v1/sessions/" + started.json()["id"]).status_code == 200
+
+
+def free_trial(place, token):
+    """A service of which the person has no trial open."""
+    for row in harness.read_rows(harness.SERVICES, 60)[20:]:
+        answer = bearer(place, token["access_token"], "POST", "/v1/proposals", json={"serviceId": row["id"]})
+        if answer.status_code == 201:
+            return row["id"]
+    raise AssertionError(answer.text)
+
+
 def test_a_confidential_program_needs_its_secret(place):
     oauth = session(
         place, "discovery:read", SITE, place.closed, client_secret=place.secret,

@@ -10,9 +10,11 @@ from harness import Account, Chat, Server, problem
 
 SECRET = "zanzibar-heron"  # stands in everything private that the owner has
 METHODS = {"get", "put", "post", "delete", "patch"}
-# What is everybody's, and what is always the caller's own.
+# What is everybody's, and what is always the caller's own. The two pages know people by their cookie alone:
+# test_payments and test_sessions look at them.
 PUBLIC = {"/v1/services/{id}", "/v1/services/{id}/similar", "/v1/providers/{id}"}
-OWN = {"/v1/me/consents/{purpose}", "/v1/me/consents/providers/{id}"}
+OWN = {"/v1/me/consents/{purpose}", "/v1/me/consents/providers/{id}", "/purchases/{purchaseId}",
+       "/sessions/{sessionId}"}
 
 
 class Estate:

@@ -54,6 +54,8 @@ def test_an_export_is_one_document_with_everything(house):
     assert document["profile"]["email"] == mail and document["profile"]["name"] == WORDS[1]
     assert [row["id"] for row in document["sessions"]] == [session["id"]]
     assert [row["state"] for row in document["proposals"]] == ["consumed"]
+    assert document["purchases"] == []
+    assert [row["scopes"] for row in document["consentsToProviders"]] == [["session_access"]]
     assert WORDS[2] in json.dumps(document["conversations"]) and document["conversations"][0]["id"] == chat.id
     assert document["consents"][0]["purpose"] == "analytics" and len(document["devices"]) == 1
     assert document["apiKeys"][0]["name"].startswith(WORDS[1]) and "transfers" in document

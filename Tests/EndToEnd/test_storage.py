@@ -69,6 +69,7 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
     email = f"{uuid.uuid4().hex}@example.org"
     user = Account.register(server, email)
     proposal = user.propose(ONE)["id"]
+    begun = user.confirm(user.propose(OTHER)["id"]).json()["id"]
     assert metric(server, "waypost_record_writable") == 1
     faults.set(mode)
     key = uuid.uuid4().hex
@@ -77,8 +78,12 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
     for _ in range(3):
         problem(user.confirm(proposal, key=key), 503, "storage_unavailable")
     assert user.get("/v1/me").status_code == 200
+    assert sessions(user) == [begun]
+    assert user.get("/v1/sessions/" + begun).json()["state"] == "pending"
     assert server.get("/v1/services/" + ONE).status_code == 200
-    assert server.get("/readyz").json()["writable"] is False
+    assert sessions(user) == [], "reads go on, and nothing is there"
+    ready = server.get("/readyz").json()
+    assert (ready["writable"], ready["reason"]) == (False, "write_failed")
     assert metric(server, "waypost_record_writable") == 0
     server.kill()
     with Server(small, *PUBLIC, env=faults.environment) as server:

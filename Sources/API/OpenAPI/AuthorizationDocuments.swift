@@ -193,7 +193,17 @@ enum AuthorizationDocuments {
     "givenAt": Schema.moment.orNull, "withdrawnAt": Schema.moment.orNull,
   ])
 
+  private static let scopes = Schema.list(.one(of: "profile", "email", "session_access"))
+
   private static let consents: [RouteDocument] = [
+    RouteDocument(
+      "GET /v1/provider/consent-scopes", .providers, [.provider], scopes: ["provider:manage"],
+      answers: [.json(.object(["scopes": scopes]), "What people are asked for.")]),
+    RouteDocument(
+      "PUT /v1/provider/consent-scopes", .providers, [.provider], scopes: ["provider:manage"],
+      words: "`session_access` is always among them. What was allowed before stays.",
+      body: .json(.closed(["scopes": scopes])),
+      answers: [.json(.object(["scopes": scopes]), "As it is now.")], problems: [.notFound]),
     RouteDocument(
       "GET /v1/me/consents/providers", .accounts, [.user],
       answers: [
@@ -206,7 +216,7 @@ enum AuthorizationDocuments {
     RouteDocument(
       "PUT /v1/me/consents/providers/{id}", .accounts, [.user],
       body: .json(
-        .closed(["scopes": .list(.one(of: "profile", "email", "session_access"))])),
+        .closed(["scopes": scopes])),
       answers: [.json(.ref("ProviderConsent"), "As it is now.")]),
     RouteDocument(
       "DELETE /v1/me/consents/providers/{id}", .accounts, [.user],

@@ -24,7 +24,7 @@ enum WebhookDocuments {
           "secret?": Schema.string.orNull,
         ])),
       answers: [.json(.ref("Webhook"), "It is there, with its secret.", status: 201)],
-      problems: [.invalidTransition], repeats: .key),
+      repeats: .key),
     RouteDocument(
       "GET /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
       answers: [.json(.ref("Webhook"), "One own webhook.")]),

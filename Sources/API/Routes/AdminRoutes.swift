@@ -230,6 +230,17 @@ struct AdminRoutes: Sendable {
 }
 
 extension Services {
+  /// Notes in the audit log what could not be noted in the transaction of its effect.
+  func note(
+    _ action: String, on subject: String, detail: String = "", by context: Context
+  ) async throws {
+    let now = clock.now
+    try await record.write { connection in
+      try AuditLog.record(
+        action, on: subject, detail: detail, by: context.author, at: now, on: connection)
+    }
+  }
+
   /// Does work outside of the record, such as on files, between two rows of the audit log.
   func noted<T: Sendable>(
     _ work: AuditLog.Work, by context: Context,

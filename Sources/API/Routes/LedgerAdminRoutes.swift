@@ -1,4 +1,5 @@
 internal import Catalog
+internal import Delivery
 internal import HTTPServer
 internal import Identity
 internal import Ledger
@@ -13,6 +14,9 @@ struct LedgerAdminRoutes: Sendable {
     [
       Route("GET", "/v1/admin/ledger/balance", "any account's balance", handler: balance),
       Route("GET", "/v1/admin/ledger/statement", "any account's period", handler: statement),
+      Route(
+        "POST", "/v1/admin/ledger/reopen", "take writes again over a sound ledger",
+        handler: reopen),
       Route("POST", "/v1/admin/grants", "give a user tokens", handler: grant),
       Route("POST", "/v1/admin/payouts", "book a provider's payout", handler: payOut),
       Route("POST", "/v1/admin/refunds", "refund a capture", handler: refund),
@@ -33,6 +37,23 @@ struct LedgerAdminRoutes: Sendable {
   func statement(_ context: Context) async throws -> Response {
     try context.admin()
     return try await LedgerQuery.statement(of: try account(context), context, services)
+  }
+
+  /// Verifies the whole ledger and, where it is sound, lets writes in again.
+  func reopen(_ context: Context) async throws -> Response {
+    try context.admin()
+    var wasUnsound = false
+    if case .unsound = services.ledger.state { wasUnsound = true }
+    let report = try await services.ledger.reopen()
+    let isOpen = services.ledger.state == .open
+    if wasUnsound, isOpen {
+      // After it: nothing could be noted before.
+      try await services.note("ledger.reopened", on: "ledger", by: context)
+    }
+    return .json([
+      "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
+      "faults": .strings(report.faults), "open": .bool(isOpen),
+    ])
   }
 
   private func account(_ context: Context) throws(Refusal) -> AccountName {
@@ -85,7 +106,11 @@ struct LedgerAdminRoutes: Sendable {
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      if isNew { try note("payout", "provider:" + provider, amount, context, now, connection) }
+      if isNew {
+        try note("payout", "provider:" + provider, amount, context, now, connection)
+        try OwnerNotice.payout(amount, reference: reference, transfer: id.text).tell(
+          ownersOf: provider, at: now, random: services.random, on: connection)
+      }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }

@@ -70,23 +70,16 @@ struct OAuthRoutes: Sendable {
       return answer(fault)
     }
     let browser = BrowserForm(services, context.request)
-    if let person = try await person(context) {
+    if let person = try await BrowserLogin.read(context.request, services) {
       return browser.mark(
         OAuthPages.consent(
           request, email: person.user.email,
           sealed: browser.seal(["query": .string(form.encoded)], for: consent(of: person.login))))
     }
-    if let address = again(form, context.request) { return OAuthPages.again(address) }
+    if BrowserLogin.needsSecondLook(context.request) {
+      return Page.again(OAuthForm([("again", "1")]).added(to: "/oauth/authorize?" + form.encoded))
+    }
     return browser.mark(signIn(request, form.encoded, browser))
-  }
-
-  /// The address of this page for a second look: a login's cookie does not come along from another site's link,
-  /// but does from a page of ours. Nil where that would change nothing.
-  private func again(_ form: OAuthForm, _ request: Request) -> String? {
-    guard let site = request.header("sec-fetch-site"), ["cross-site", "same-site"].contains(site),
-      request.query("again") == nil
-    else { return nil }
-    return OAuthForm([("again", "1")]).added(to: "/oauth/authorize?" + form.encoded)
   }
 
   private func signIn(
@@ -94,8 +87,9 @@ struct OAuthRoutes: Sendable {
     warning: String? = nil, status: Int = 200
   ) -> Response {
     let sealed = browser.seal(["query": .string(query)], for: "signin")
+    let elsewhere = OpenIDRoutes.start(returningTo: "/oauth/authorize?" + query)
     return OAuthPages.signIn(
-      request, sealed: sealed, openID: services.openID == nil ? nil : OpenIDRoutes.start(query),
+      request, sealed: sealed, openID: services.openID == nil ? nil : elsewhere,
       warning: warning, status: status)
   }
 
@@ -137,7 +131,7 @@ struct OAuthRoutes: Sendable {
   private func decide(
     _ form: OAuthForm, _ browser: BrowserForm, _ context: Context
   ) async throws -> Response {
-    guard let person = try await person(context) else {
+    guard let person = try await BrowserLogin.read(context.request, services) else {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
     let kept = try browser.open(try form.one("request"), for: consent(of: person.login))
@@ -152,15 +146,6 @@ struct OAuthRoutes: Sendable {
       requestID: context.requestID)
     return OAuthRoutes.redirect(
       try await server.allow(request, by: person.user.id, author: author))
-  }
-
-  /// The login of this browser, from its refresh token's cookie; it is not used up.
-  private func person(_ context: Context) async throws -> (user: User, login: ID<LoginKind>)? {
-    guard let token = RefreshCookie.value(in: context.request, services.configuration),
-      let owner = try await services.refreshTokens.owner(of: token),
-      let user = try await services.accounts.user(owner.user), user.frozenAt == nil
-    else { return nil }
-    return (user, owner.login)
   }
 
   private func consent(of login: ID<LoginKind>) -> String { "consent:" + login.text }

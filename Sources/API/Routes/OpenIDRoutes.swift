@@ -23,9 +23,9 @@ struct OpenIDRoutes: Sendable {
     ]
   }
 
-  /// Where a sign-in begins that ends at the page of a program's request.
-  static func start(_ query: String) -> String {
-    OAuthForm([("returnTo", "/oauth/authorize?" + query)]).added(to: "/v1/auth/oidc/start")
+  /// Where a sign-in begins that ends at a page of ours.
+  static func start(returningTo address: String) -> String {
+    OAuthForm([("returnTo", address)]).added(to: "/v1/auth/oidc/start")
   }
 
   private func client() throws(Refusal) -> OpenIDClient {
@@ -106,7 +106,7 @@ struct OpenIDRoutes: Sendable {
   ) async throws -> Response {
     let identity = person.identity
     let now = services.clock.now
-    let known = try await services.record.write { connection in
+    let known = try await services.record.writing(as: .essential).write { connection in
       try ExternalIdentityStore.used(identity, at: now, on: connection)
       return try ExternalIdentityStore.user(of: identity, on: connection)
     }

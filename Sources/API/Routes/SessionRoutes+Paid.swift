@@ -10,6 +10,23 @@ extension SessionRoutes {
     "serviceId", "offerId", "kind", "durationMinutes", "maxTokens", "redirectUri",
   ]
 
+  private static let startFields = wishFields.union(["searchId", "consentScopes"])
+
+  /// What a start says of the provider: nothing, or all that it may know from now on.
+  func consent(_ body: JSON, _ context: Context) throws(Refusal) -> ConsentAnswer {
+    var scopes: Set<ProviderScope>?
+    if let named = body["consentScopes"] {
+      guard let words = ProviderScope.words(named) else {
+        throw Refusal(
+          .validationFailed, "This cannot be allowed.",
+          fields: [.init("/consentScopes", ProviderScope.wordsNeeded)])
+      }
+      scopes = words
+    }
+    return ConsentAnswer(
+      scopes: scopes, isOfProgram: context.grant != nil, author: context.author)
+  }
+
   /// What a body asks for; a trial where it does not say.
   func wish(_ body: JSON) throws(Refusal) -> SessionWish {
     var reader = BodyReader(body)
@@ -35,10 +52,10 @@ extension SessionRoutes {
   ) async throws -> Idempotency.Answer {
     let isPaid = body["offerId"] != nil || body["termsHash"] != nil || body["kind"] == "paid"
     guard isPaid, body["kind"] == nil || body["kind"] == "paid" else {
-      try context.known(body, SessionRoutes.wishFields.union(["proposalId", "searchId"]))
+      try context.known(body, SessionRoutes.startFields.union(["proposalId"]))
       throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
     }
-    try context.known(body, SessionRoutes.wishFields.union(["termsHash", "searchId"]))
+    try context.known(body, SessionRoutes.startFields.union(["termsHash"]))
     var members = body.object ?? [:]
     members["kind"] = "paid"
     var wish = try wish(.object(members))
@@ -50,7 +67,8 @@ extension SessionRoutes {
     let termsHash = reader.text("termsHash") ?? ""
     try reader.finish("A session without a proposal names its terms.")
     return try await services.sessions.start(
-      wish, termsHash: termsHash, by: user, key: key, refused: context.keptRefusal)
+      wish, termsHash: termsHash, by: user, consent: try consent(body, context), key: key,
+      refused: context.keptRefusal)
   }
 
   func extend(_ context: Context) async throws -> Response {

@@ -47,7 +47,7 @@ struct SessionRoutes: Sendable {
     let key = try key(context, "POST /v1/sessions", body)
     let answer: Idempotency.Answer
     if let proposal = body["proposalId"]?.string {
-      try context.known(body, ["proposalId", "searchId"])
+      try context.known(body, ["proposalId", "searchId", "consentScopes"])
       let id = try proposalID(proposal)
       if context.grant?.isThirdParty == true,
         try await services.sessions.proposal(id, of: user)["kind"] == "paid"
@@ -55,7 +55,8 @@ struct SessionRoutes: Sendable {
         throw GrantRules.spending
       }
       answer = try await services.sessions.confirm(
-        id, by: user, key: key, refused: context.keptRefusal)
+        id, by: user, consent: try consent(body, context), key: key,
+        refused: context.keptRefusal)
     } else {
       if context.grant?.isThirdParty == true { throw GrantRules.spending }
       answer = try await startPaid(body, by: user, key: key, context)
@@ -86,7 +87,9 @@ struct SessionRoutes: Sendable {
   func revoke(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let actor: SessionActor = context.principal.isAdmin ? .admin : .user(try context.user())
-    return .json(.object(try await services.sessions.transition(id, by: actor, .revoke)))
+    return .json(
+      .object(
+        try await services.sessions.transition(id, by: actor, .revoke, author: context.author)))
   }
 
   func validate(_ context: Context) async throws -> Response {
@@ -230,9 +233,8 @@ struct SessionRoutes: Sendable {
   func key(
     _ context: Context, _ route: String, _ body: JSON
   ) throws(Refusal) -> Idempotency.Key {
-    // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
-    // actor before it looks for a stored answer.
-    let isLive = RouteTable.takesSessionToken(route)
-    return try context.key(route, body, of: isLive ? .anonymous(address: "session") : nil)
+    // A session token is no principal, and changes with each renewal: its keys are the session's, which the route
+    // names. The desk checks the actor before it looks for a stored answer.
+    try context.key(route, body, of: context.session.map { _ in .anonymous(address: "session") })
   }
 }

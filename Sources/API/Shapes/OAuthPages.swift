@@ -5,14 +5,6 @@ internal import Primitives
 
 /// The pages on which a person lets a program act.
 enum OAuthPages {
-  /// A page that only leads to the same address again, from ourselves.
-  static func again(_ address: String) -> Response {
-    let target = Page.escaped(address)
-    return Page.response(
-      "One moment", "<p><a href=\"\(target)\">Go on</a></p>",
-      head: "<meta http-equiv=\"refresh\" content=\"0; url=\(target)\">\n")
-  }
-
   static func fault(_ error: OAuthError) -> Response {
     Page.response(
       "This request cannot be answered",

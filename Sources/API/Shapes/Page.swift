@@ -51,6 +51,24 @@ enum Page {
       ], body: .bytes(Array(text.utf8)))
   }
 
+  /// A page that only leads on to an address of ours, from ourselves.
+  static func again(_ address: String) -> Response {
+    response(
+      "One moment", "<p><a href=\"\(escaped(address))\">Go on</a></p>",
+      head: refresh(to: address, seconds: 0))
+  }
+
+  /// What makes a browser open an address of ours after a while, without a script.
+  static func refresh(to address: String, seconds: Int) -> String {
+    "<meta http-equiv=\"refresh\" content=\"\(seconds); url=\(escaped(address))\">\n"
+  }
+
+  /// Names and values, a line each; both are escaped here.
+  static func facts(_ rows: [(name: String, value: String)]) -> String {
+    let lines = rows.map { "<dt>\(escaped($0.name))</dt><dd>\(escaped($0.value))</dd>" }
+    return "<dl>\n" + lines.joined(separator: "\n") + "\n</dl>"
+  }
+
   /// Text as it may stand in HTML, between tags or in a quoted attribute.
   static func escaped(_ text: String) -> String {
     var output = ""
@@ -87,6 +105,8 @@ enum Page {
     button { font: inherit; margin: 1.5rem 0.5rem 0 0; padding: 0.5rem 1.2rem; }
     .warning { border-left: 0.25rem solid #c0392b; padding-left: 0.75rem; }
     .address { overflow-wrap: anywhere; }
+    dt { font-weight: 600; margin-top: 0.6rem; }
+    dd { margin: 0; overflow-wrap: anywhere; }
 
     """
 }

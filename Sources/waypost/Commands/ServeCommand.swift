@@ -53,11 +53,9 @@ enum ServeCommand {
       arguments, folder, encoder, publicURL, log: { log.words($0) })
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
-    try writeAddress(address, to: path)
-    Terminal.data(
-      arguments.isSet("json")
-        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
-    let work = background(services, folder, log)
+    let opening = opening(services, log)
+    try await announce(address, path, after: opening, isJSON: log.isJSON)
+    let work = [opening] + background(services, folder, opening, log)
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
@@ -72,7 +70,7 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
-    await tend(services, seconds: 0, log)
+    if services.record.isWritable { await tend(services, seconds: 0, log) }
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
@@ -126,9 +124,24 @@ enum ServeCommand {
     return url
   }
 
+  /// Verifies the ledger and takes writes over a sound one; what fails for another reason is tried again.
+  private static func opening(_ services: Services, _ log: Log) -> Task<Void, Never> {
+    Task {
+      while !Task.isCancelled, services.ledger.state == .verifying {
+        do {
+          try await services.ledger.open()
+        } catch {
+          guard services.ledger.state == .verifying, !(error is CancellationError) else { return }
+          log.words("writes are still refused, the next try is in five seconds: \(error)")
+          try? await Task.sleep(for: .seconds(5))  // a cancelled wait only ends it early
+        }
+      }
+    }
+  }
+
   /// Work beside the requests, owned here and cancelled at the end.
   private static func background(
-    _ services: Services, _ folder: DataFolder, _ log: Log
+    _ services: Services, _ folder: DataFolder, _ opening: Task<Void, Never>, _ log: Log
   ) -> [Task<Void, Never>] {
     let indexing = Task {
       repeat {
@@ -140,6 +153,8 @@ enum ServeCommand {
       var count = 0
       while (try? await Task.sleep(for: .seconds(1))) != nil {
         count += 1
+        // All of it writes, or counts on it.
+        guard services.record.isWritable else { continue }
         // One after the other, each by itself: what fails must not stop the rest.
         await attempt("sweep", log) { try await services.sessions.sweep() }
         if count % 10 == 0 {
@@ -150,18 +165,8 @@ enum ServeCommand {
       }
     }
     let auditing = Task {
-      await audit("whole", log) { try await services.auditor.audit().faults }
-      var count = 0
-      repeat {
-        // Sessions have no checkpoint to start from: all of them, once a day.
-        if count % (86_400 / LedgerAuditor.everySeconds) == 0 {
-          await audit("sessions", log) { try await SessionVerifier.faults(in: services.record) }
-        }
-        if count > 0 {
-          await audit("new rows", log) { try await services.auditor.tend().faults }
-        }
-        count += 1
-      } while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil
+      await opening.value
+      await audit(services, log)
     }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
@@ -186,13 +191,34 @@ enum ServeCommand {
     }
   }
 
-  /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
-  private static func audit(
-    _ name: String, _ log: Log, _ work: () async throws -> [String]
-  ) async {
-    await attempt("ledger, " + name, log) {
-      for fault in try await work() { log.words("THE LEDGER IS NOT SOUND: " + fault) }
-    }
+  /// Verifies the whole ledger once, and then what is new; every session once a day, for they have no checkpoint to
+  /// start from. A fault of the ledger ends writing; a session's is its own, and only told.
+  private static func audit(_ services: Services, _ log: Log) async {
+    let roundsPerDay = 86_400 / LedgerAuditor.everySeconds
+    var count = 0
+    var isWholeVerified = false
+    repeat {
+      // What was found unsound waits for an operator, whose order verifies the whole.
+      if services.ledger.state == .open {
+        let isWhole = !isWholeVerified
+        await attempt("ledger", log) {
+          if isWhole {
+            try await services.ledger.audit()
+            isWholeVerified = true
+          } else {
+            try await services.ledger.tend()
+          }
+        }
+        if count % roundsPerDay == 0 {
+          await attempt("sessions", log) {
+            for fault in try await SessionVerifier.faults(in: services.record) {
+              log.words("A SESSION IS NOT SOUND: " + fault)
+            }
+          }
+        }
+      }
+      count += 1
+    } while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil
   }
 
   /// What is gathered in memory and written now and then, and keys that are due.
@@ -249,6 +275,18 @@ enum ServeCommand {
     } catch {
       log.words("housekeeping, \(name): \(error)")
     }
+  }
+
+  /// Says where the server is. Reads are answered before; most ledgers are verified in a moment, so that whoever waits for
+  /// this can write too.
+  private static func announce(
+    _ address: String, _ path: String, after opening: Task<Void, Never>, isJSON: Bool
+  ) async throws {
+    _ = await within(seconds: 2) { await opening.value }
+    try writeAddress(address, to: path)
+    Terminal.data(
+      isJSON
+        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
   }
 
   private static func writeAddress(_ address: String, to path: String) throws {
