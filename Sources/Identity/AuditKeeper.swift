@@ -70,11 +70,15 @@ public final class AuditKeeper: Sendable {
     let report = AuditLog.Report(
       rowCount: chain.count, faults: faults, sequence: chain.sequence, rowHash: chain.hash)
     latest.withLock { $0 = report }
-    if report.isSound, chain.sequence > 0 {
+    guard report.isSound, chain.sequence > 0 else { return report }
+    do {
       try await keep(
         AuditCheckpoint(sequence: chain.sequence, rowHash: chain.hash, at: clock.now),
         isNew: chain.sequence > checkpoints.first?.sequence ?? 0,
         isAhead: head.map { chain.sequence > $0.sequence } ?? true)
+    } catch {
+      // Whoever asks whether it is sound is told so on a full disk too; `tend` comes again and says what is wrong.
+      guard isWhole else { throw error }
     }
     return report
   }
