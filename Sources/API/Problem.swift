@@ -14,7 +14,12 @@ package enum Problem {
       let words = "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""
       headers.append((name: "WWW-Authenticate", value: words))
     }
-    if refusal.code.status == 401 { headers.append((name: "WWW-Authenticate", value: "Bearer")) }
+    if refusal.code.status == 401 {
+      // Where nothing was sent there is no error to name (RFC 6750 section 3.1).
+      let isSent = [.tokenInvalid, .tokenExpired].contains(refusal.code)
+      let words = isSent ? "Bearer error=\"invalid_token\"" : "Bearer"
+      headers.append((name: "WWW-Authenticate", value: words))
+    }
     return Response(
       status: refusal.code.status, headers: headers,
       body: .bytes(body(refusal, requestID: requestID, path: path).bytes))

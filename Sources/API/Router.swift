@@ -340,14 +340,7 @@ package struct Router: Sendable {
   private func decorate(_ response: inout Response, _ request: Request, _ requestID: String) {
     response.addHeader("X-Request-Id", requestID)
     response.addSafetyHeaders(isSecure: services.configuration.isSecure)
-    if response.status == 401, response.header("WWW-Authenticate") == "Bearer" {
-      // Where a program finds out how to be let in (RFC 9728 section 5.1).
-      response.headers.removeAll { $0.name == "WWW-Authenticate" }
-      let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
-      let address =
-        services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
-      response.addHeader("WWW-Authenticate", "Bearer resource_metadata=\"\(address)\"")
-    }
+    nameResource(&response, request)
     response.addHeader("Vary", "Origin")
     if let origin = request.header("origin"), isAllowed(origin: origin) {
       response.addHeader("Access-Control-Allow-Origin", origin)
@@ -356,5 +349,24 @@ package struct Router: Sendable {
         "Access-Control-Expose-Headers",
         "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
     }
+  }
+
+  /// Says where a program finds out how to be let in (RFC 9728 section 5.1), and what it would ask for here, so that
+  /// it need not ask for everything.
+  private func nameResource(_ response: inout Response, _ request: Request) {
+    guard let challenge = response.header("WWW-Authenticate"), challenge.hasPrefix("Bearer") else {
+      return
+    }
+    let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
+    let address = services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
+    var facts = ["resource_metadata=\"\(address)\""]
+    if response.status == 401, let route = Router.fitting(request, matches(request))?.0 {
+      let scopes = GrantRules.needed(route.method, route.path).intersection(Scope.ofPeople)
+      let words = scopes.map(\.rawValue).sorted().joined(separator: " ")
+      if !words.isEmpty { facts.append("scope=\"\(words)\"") }
+    }
+    let separator = challenge == "Bearer" ? " " : ", "
+    response.headers.removeAll { $0.name == "WWW-Authenticate" }
+    response.addHeader("WWW-Authenticate", challenge + separator + facts.joined(separator: ", "))
   }
 }

@@ -1,6 +1,6 @@
 internal import Cryptography
 public import Primitives
-internal import SQLite
+public import SQLite
 internal import Synchronization
 
 /// Passwords that are known: asked for again, and changed.
@@ -31,12 +31,16 @@ extension Accounts {
 
   /// Changes a password, or sets the first one, and ends every login but the one that asked.
   ///
-  /// - Parameter current: The present password; nil where the login that asks has signed in again just now.
+  /// - Parameters:
+  ///   - current: The present password; nil where the login that asks has signed in again just now.
+  ///   - alsoEnded: What else was let in by whoever knew the old one, such as programs of third parties; it runs in
+  ///     the same transaction and gives the logins that ended.
   /// - Throws: `Refusal` `reauth_required`, `validation_failed`.
   public func changePassword(
     of user: ID<UserKind>, from current: String?, to password: String,
     keeping login: ID<LoginKind>?,
-    address: String, by author: AuditLog.Author
+    address: String, by author: AuditLog.Author,
+    alsoEnded: @escaping @Sendable (Connection) throws -> [ID<LoginKind>] = { _ in [] }
   ) async throws {
     let proof = try await requireFresh(
       current, for: .password, of: user, login: login, from: address)
@@ -54,6 +58,7 @@ extension Accounts {
       try AuditLog.record(
         "password.changed", on: "user:" + user.text, by: author, at: now, on: connection)
       return try LoginStore.endAll(of: user, but: login, at: now, on: connection)
+        + alsoEnded(connection)
     }
     logins.add(ended, at: now)
     tell(owner)

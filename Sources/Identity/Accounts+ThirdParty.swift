@@ -58,6 +58,18 @@ private struct ThirdParty {
 }
 
 extension LoginStore {
+  /// Whether a login has not ended, and its account may sign in. It says nothing of a login's age.
+  public static func isLive(
+    _ login: ID<LoginKind>, of user: ID<UserKind>, on connection: Connection
+  ) throws -> Bool {
+    try connection.first(
+      """
+      SELECT 1 FROM refresh_family JOIN user ON user.id = refresh_family.user_id
+      WHERE refresh_family.id = ? AND user_id = ? AND revoked_ms IS NULL AND frozen_ms IS NULL
+      """, [.blob(login.bytes), .blob(user.bytes)]
+    ) { _ in true } ?? false
+  }
+
   /// Notes that access tokens of these logins are refused from now on, although they have not expired.
   ///
   /// Call `Accounts.loginsEnded` with them once the transaction has committed.

@@ -238,6 +238,10 @@ struct Setting: Sendable {
       "scopes", nil, nil, commands: ["clients"],
       "the most that a program may ask for, separated by commas; all of them unless told"),
     Setting(
+      "key-set", nil, nil, commands: ["clients"],
+      "file of the public keys (JSON Web Key Set) that a confidential program signs with, in place of a secret"
+    ),
+    Setting(
       "confidential", nil, nil, .flag, commands: ["clients"],
       "a program that keeps a secret, such as a server"),
   ]

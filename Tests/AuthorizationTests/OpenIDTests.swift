@@ -252,7 +252,23 @@ struct OpenIDTests {
     desk.others.set(address, ["issuer": "https://evil.example"])
     #expect(await code { try await desk.client.begin(returningTo: "/") } == .storageUnavailable)
     desk.others.remove(address)
+    desk.time.move(seconds: 5)
     #expect(await code { try await desk.client.begin(returningTo: "/") } == .storageUnavailable)
+    #expect(desk.others.count(of: address) == 2)
+  }
+
+  @Test("a silent service is not asked again for five seconds, and its last word counts meanwhile")
+  func pause() async throws {
+    let desk = try Desk()
+    let address = OpenIDTests.issuer + "/.well-known/openid-configuration"
+    _ = try await desk.client.begin(returningTo: "/")
+    desk.others.remove(address)
+    desk.time.move(seconds: 90_000)
+    for _ in 0..<3 { _ = try await desk.client.begin(returningTo: "/") }
+    #expect(desk.others.count(of: address) == 2)
+    desk.time.move(seconds: 5)
+    _ = try await desk.client.begin(returningTo: "/")
+    #expect(desk.others.count(of: address) == 3)
   }
 
   @Test(

@@ -131,6 +131,14 @@ struct TokenTests {
     #expect(!(await world.isTaken(first)))
     let token = first["refresh_token"]?.string ?? ""
     #expect(await refusal { try await world.refresh(token, client) } == .invalidGrant)
+    // Again and again it ends nothing more, and fills no log.
+    for _ in 0..<3 {
+      #expect(await refusal { try await world.exchange(code, client) } == .invalidGrant)
+    }
+    let rows = try await world.database.read { connection throws in
+      try AuditLog.entries(below: .max, limit: 10, on: connection)
+    }
+    #expect(rows.count { $0.action == "grant.revoked" } == 1)
   }
 
   @Test("of two exchanges at once one wins, and loses what it got")
@@ -283,7 +291,7 @@ struct TokenTests {
     #expect(code == .unsupportedGrantType)
   }
 
-  @Test("either token revoked ends both; another client's, or none at all, changes nothing")
+  @Test("either token revoked ends both; another client's is refused, none at all changes nothing")
   func revocation() async throws {
     let world = try await World()
     let client = try await world.addClient()
@@ -297,8 +305,9 @@ struct TokenTests {
     for name in ["access_token", "refresh_token"] {
       let answer = try await world.exchange(try await world.code(client), client)
       let token = answer[name]?.string ?? ""
-      try await revoke(token, other)
+      #expect(await refusal { try await revoke(token, other) } == .invalidGrant)
       try await revoke("nothing", client)
+      try await revoke(String(token.dropLast(4)) + "AAAA", other)
       #expect(await world.isTaken(answer))
       try await revoke(token, client)
       try await revoke(token, client)
@@ -306,6 +315,44 @@ struct TokenTests {
       let refresh = answer["refresh_token"]?.string ?? ""
       #expect(await refusal { try await world.refresh(refresh, client) } == .invalidGrant)
     }
+  }
+
+  @Test("a login that has ended allows nothing, nor does one of somebody else")
+  func endedLogin() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let request = try await world.server.request(world.form(client), from: "a")
+    let stranger = ID<UserKind>(at: world.time.now, random: world.random)
+    await #expect(throws: Refusal.self) {
+      try await world.server.allow(request, by: stranger, in: world.login, author: .system)
+    }
+    try await world.database.write { connection -> Void in
+      try connection.run("UPDATE refresh_family SET revoked_ms = 1")
+    }
+    await #expect(throws: Refusal.self) {
+      try await world.server.allow(request, by: world.user, in: world.login, author: .system)
+    }
+    let codes = try await world.database.read { connection in
+      try connection.first("SELECT count(*) FROM oauth_code") { $0.int(0) }
+    }
+    #expect(codes == 0)
+  }
+
+  @Test("all that a person has allowed ends together: tokens, grants and codes that wait")
+  func endAll() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    let waiting = try await world.code(client)
+    let now = world.time.now
+    let ended = try await world.database.write { connection in
+      try GrantStore.endAll(of: world.user, at: now, on: connection)
+    }
+    world.accounts.loginsEnded(ended)
+    #expect(!(await world.isTaken(answer)))
+    #expect(await refusal { try await world.exchange(waiting, client) } == .invalidGrant)
+    let token = answer["refresh_token"]?.string ?? ""
+    #expect(await refusal { try await world.refresh(token, client) } == .invalidGrant)
   }
 
   @Test("a frozen person's programs get nothing new")

@@ -15,7 +15,13 @@ class Page:
     def __init__(self, browser, answer):
         self.browser, self.answer = browser, answer
         self.status, self.text = answer.status_code, answer.text
-        self.location = answer.headers.get("Location")
+        self.location = answer.headers.get("Location") or self.leads_to()
+
+    def leads_to(self):
+        """Where the page leads by itself, out of our server: to a program."""
+        found = re.search(r'<meta http-equiv="refresh" content="0; url=([^"]*)">', self.text)
+        address = html.unescape(found.group(1)) if found else "/"
+        return None if address.startswith("/") else address
 
     def fields(self):
         """The hidden fields of the page's form."""

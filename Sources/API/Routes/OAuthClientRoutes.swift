@@ -13,6 +13,9 @@ struct OAuthClientRoutes: Sendable {
       Route("GET", "/v1/admin/oauth-clients", "registered programs", handler: list),
       Route("POST", "/v1/admin/oauth-clients", "register a program", handler: add),
       Route("DELETE", "/v1/admin/oauth-clients/{id}", "remove a program", handler: remove),
+      Route(
+        "PUT", "/v1/admin/oauth-clients/{id}/key-set", "the keys that a program signs with",
+        handler: setKeys),
       Route("GET", "/v1/me/apps", "programs that may act for me", handler: apps),
       Route("DELETE", "/v1/me/apps/{id}", "take that back", handler: endApp),
     ]
@@ -39,7 +42,7 @@ struct OAuthClientRoutes: Sendable {
     try context.admin()
     let body = try context.json()
     let key = try context.key("POST /v1/admin/oauth-clients", body)
-    try context.known(body, ["name", "redirectUris", "scopes", "confidential"])
+    try context.known(body, ["name", "redirectUris", "scopes", "confidential", "keySet"])
     let draft = try OAuthClientRoutes.draft(body)
     let (clients, now, random) = (clients, services.clock.now, services.random)
     let answer = try await services.record.write { connection in
@@ -52,7 +55,7 @@ struct OAuthClientRoutes: Sendable {
           status: 201, body: JSON.object(OAuthClientRoutes.view(made)).bytes)
       }
     }
-    guard answer.status == 201, draft.isConfidential,
+    guard answer.status == 201, draft.isConfidential, draft.keySet == nil,
       var view = (try? JSON.parse(answer.body))?.object, let id = view["id"]?.string
     else { return Response(answer) }
     // The stored answer has no secret: it is made again from the id.
@@ -71,6 +74,17 @@ struct OAuthClientRoutes: Sendable {
     }
     services.accounts.loginsEnded(ended)
     return .noContent
+  }
+
+  func setKeys(_ context: Context) async throws -> Response {
+    try context.admin()
+    let body = try context.json()
+    try context.known(body, ["keys"])
+    let (clients, now, id) = (clients, services.clock.now, context.parameter("id"))
+    let client = try await services.record.write {
+      try clients.setKeys(body, of: id, by: context.author, at: now, on: $0)
+    }
+    return .json(.object(OAuthClientRoutes.view(client)))
   }
 
   private static func draft(_ body: JSON) throws(Refusal) -> OAuthClient.Draft {
@@ -96,17 +110,20 @@ struct OAuthClientRoutes: Sendable {
     }
     return OAuthClient.Draft(
       name: body["name"]?.string ?? "", redirectURIs: uris, scopes: Set(scopes),
-      isConfidential: isConfidential.bool ?? false)
+      isConfidential: isConfidential.bool ?? false,
+      keySet: body["keySet"].flatMap { $0 == .null ? nil : $0 })
   }
 
   private static func view(_ client: OAuthClient) -> JSONObject {
-    [
+    var view: JSONObject = [
       "id": .string(client.id), "name": .string(client.name),
       "redirectUris": .strings(client.redirectURIs),
       "scopes": .strings(client.scopes.map(\.rawValue).sorted()),
       "confidential": .bool(client.isConfidential),
       "createdAt": .optional(client.createdAt?.rfc3339),
     ]
+    if let keySet = client.keySet { view["keySet"] = keySet }
+    return view
   }
 
   // MARK: People

@@ -65,9 +65,9 @@ struct OAuthRoutes: Sendable {
     let form = OAuthForm(context.request.query.filter { $0.name != "again" })
     let request: AuthorizationRequest
     do {
-      request = try await server.request(form)
+      request = try await server.request(form, from: context.address)
     } catch let fault as AuthorizationFault {
-      return answer(fault)
+      return answer(fault, to: form, isForm: false)
     }
     let browser = BrowserForm(services, context.request)
     if let person = try await BrowserLogin.read(context.request, services) {
@@ -100,10 +100,8 @@ struct OAuthRoutes: Sendable {
       let form = try BrowserForm.parameters(context.request)
       if try form.one("step") == "signin" { return try await signIn(form, browser, context) }
       return try await decide(form, browser, context)
-    } catch let fault as AuthorizationFault {
-      return answer(fault)
     } catch let error as OAuthError {
-      return answer(.shown(error))
+      return OAuthPages.fault(error)
     }
   }
 
@@ -119,9 +117,14 @@ struct OAuthRoutes: Sendable {
     } catch let refusal as Refusal
       where [.unauthenticated, .rateLimited, .forbidden].contains(refusal.code)
     {
-      let request = try await server.request(OAuthRoutes.form(of: query))
-      return signIn(
-        request, query, browser, warning: refusal.detail, status: refusal.code.status)
+      let asked = OAuthRoutes.form(of: query)
+      do {
+        let request = try await server.request(asked, from: context.address)
+        return signIn(
+          request, query, browser, warning: refusal.detail, status: refusal.code.status)
+      } catch let fault as AuthorizationFault {
+        return answer(fault, to: asked, isForm: true)
+      }
     }
     // The decision is asked on a page of its own: a reload must not send the password again.
     return try await IdentityRoutes(services: services).entered(
@@ -135,17 +138,23 @@ struct OAuthRoutes: Sendable {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
     let kept = try browser.open(try form.one("request"), for: consent(of: person.login))
-    let request = try await server.request(OAuthRoutes.form(of: kept["query"]?.string ?? ""))
+    let asked = OAuthRoutes.form(of: kept["query"]?.string ?? "")
+    let request: AuthorizationRequest
+    do {
+      request = try await server.request(asked, from: context.address)
+    } catch let fault as AuthorizationFault {
+      return answer(fault, to: asked, isForm: true)
+    }
     guard try form.one("decision") == "allow" else {
       let error = OAuthError(.accessDenied, "The person said no.")
-      return OAuthRoutes.redirect(
-        server.refusal(error, to: request.redirectURI, state: request.state))
+      return OAuthPages.leave(
+        to: server.refusal(error, to: request.redirectURI, state: request.state))
     }
     let author = AuditLog.Author(
       .user(person.user.id, person.user.role, providerID: person.user.providerID),
       requestID: context.requestID)
-    return OAuthRoutes.redirect(
-      try await server.allow(request, by: person.user.id, author: author))
+    return OAuthPages.leave(
+      to: try await server.allow(request, by: person.user.id, in: person.login, author: author))
   }
 
   private func consent(of login: ID<LoginKind>) -> String { "consent:" + login.text }
@@ -154,11 +163,18 @@ struct OAuthRoutes: Sendable {
     OAuthForm(Request(method: "GET", target: "/?" + query).query)
   }
 
-  private func answer(_ fault: AuthorizationFault) -> Response {
+  /// - Parameter isForm: Whether a form is answered, which may lead to pages of ours alone.
+  private func answer(
+    _ fault: AuthorizationFault, to form: OAuthForm, isForm: Bool
+  ) -> Response {
     switch fault {
-    case .shown(let error): OAuthPages.fault(error)
-    case .returned(let error, let address, let state):
-      OAuthRoutes.redirect(server.refusal(error, to: address, state: state))
+    case .shown(let error): return OAuthPages.fault(error)
+    case .returned(let error, let redirect, let state):
+      let address = server.refusal(error, to: redirect, state: state)
+      if OAuthClient.isDocument((try? form.one("client_id")) ?? "") {
+        return OAuthPages.fault(error, returningTo: address)
+      }
+      return isForm ? OAuthPages.leave(to: address) : OAuthRoutes.redirect(address)
     }
   }
 
@@ -201,6 +217,9 @@ struct OAuthRoutes: Sendable {
         status: error.status)
       if error.code == .invalidClient {
         response.headers.append((name: "WWW-Authenticate", value: "Basic realm=\"oauth\""))
+      }
+      if let seconds = error.retryAfterSeconds {
+        response.headers.append((name: "Retry-After", value: String(seconds)))
       }
       return response
     }

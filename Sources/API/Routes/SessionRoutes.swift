@@ -49,7 +49,7 @@ struct SessionRoutes: Sendable {
     if let proposal = body["proposalId"]?.string {
       try context.known(body, ["proposalId", "searchId", "consentScopes"])
       let id = try proposalID(proposal)
-      if context.grant?.isThirdParty == true,
+      if context.grant != nil,
         try await services.sessions.proposal(id, of: user)["kind"] == "paid"
       {
         throw GrantRules.spending
@@ -58,7 +58,7 @@ struct SessionRoutes: Sendable {
         id, by: user, consent: try consent(body, context), key: key,
         refused: context.keptRefusal)
     } else {
-      if context.grant?.isThirdParty == true { throw GrantRules.spending }
+      if context.grant != nil { throw GrantRules.spending }
       answer = try await startPaid(body, by: user, key: key, context)
     }
     guard answer.status == 201, let session = try? JSON.parse(answer.body) else {

@@ -112,9 +112,14 @@ enum ServeCommand {
   ) throws -> String {
     let given = arguments.text("public-url").map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
     let url = given ?? fallback
-    let isLoopback = ["127.0.0.1", "localhost", "::1", "[::1]"].contains(where: {
-      url.hasPrefix("http://" + $0 + ":") || url == "http://" + $0
-    })
+    // It is compared byte by byte, as the issuer of tokens and the origin of forms.
+    guard let address = WebAddress(url), address.rest.isEmpty else {
+      throw Refusal(
+        .validationFailed,
+        "--public-url must be an address in lower case without a path, such as https://waypost.example; it is \(url)."
+      )
+    }
+    let isLoopback = address.isLoopback
     guard url.hasPrefix("https://") || isLoopback else {
       throw Refusal(
         .validationFailed,
