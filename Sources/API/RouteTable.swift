@@ -20,6 +20,7 @@ package enum RouteTable {
     routes += UserEventRoutes(services: services).all
     routes += AccountRoutes(services: services).routes
     routes += PrivacyRoutes(services: services).routes
+    routes += ReauthRoutes(services: services).routes
     routes += AdminRoutes(services: services).routes
     routes += OAuthRoutes(services: services).routes
     routes += OAuthClientRoutes(services: services).routes

@@ -35,6 +35,8 @@ package struct Services: Sendable {
   package let suggester = Suggester()
   /// Takes writes over a sound ledger only.
   package let ledger: LedgerGate
+  /// Verifies the audit log and keeps its head.
+  package let audit: AuditKeeper
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -66,6 +68,8 @@ package struct Services: Sendable {
     self.hub = hub
     self.openID = openID
     self.configuration = configuration
+    audit = AuditKeeper(
+      database: record, clock: clock, keys: keys, headPath: configuration.auditHead)
   }
 
   /// What the command says about the server.
@@ -90,6 +94,8 @@ package struct Services: Sendable {
     package var version = ""
     /// Where backups are made; empty for nowhere.
     package var backupFolder = ""
+    /// Where the head of the audit log is kept; nil for nowhere.
+    package var auditHead: String?
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

@@ -55,8 +55,18 @@ package final class ChatDesk: Sendable {
   /// Deletes conversations past their retention.
   package func prune() async throws {
     let now = clock.now
-    while try await database.write({ try ConversationStore.prune(at: now, on: $0) }) {
-      try Task.checkCancellation()
+    while true {
+      // Found by a reader: the writing lane is everybody's.
+      let due = try await database.read {
+        try ConversationStore.due(at: now, limit: 256, on: $0)
+      }
+      for start in stride(from: 0, to: due.count, by: 16) {
+        try await database.write {
+          try ConversationStore.delete(due[start..<min(start + 16, due.count)], on: $0)
+        }
+        try Task.checkCancellation()
+      }
+      if due.count < 256 { return }
     }
   }
 

@@ -89,11 +89,17 @@ public struct Idempotency: Sendable {
     return answer
   }
 
-  /// Deletes answers past their time.
-  public func prune(at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      "DELETE FROM idempotency WHERE created_ms < ?",
-      [.int(now.milliseconds - Idempotency.keptMilliseconds)])
+  /// Deletes answers past their time, at most 500.
+  ///
+  /// - Returns: Whether there may be more.
+  @discardableResult
+  public func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let count = try connection.run(
+      """
+      DELETE FROM idempotency WHERE (principal, route, key) IN
+      (SELECT principal, route, key FROM idempotency WHERE created_ms < ? LIMIT 500)
+      """, [.int(now.milliseconds - Idempotency.keptMilliseconds)])
+    return count == 500
   }
 
   /// Deletes the answer of one request, whose effect has failed after all.

@@ -241,10 +241,12 @@ public struct PaymentDesk: Sendable {
   /// Forgets what need not be kept; called now and then.
   public func prune() async throws {
     let now = clock.now
-    try await database.write { connection in
-      try PurchaseStore.prune(before: now + -PaymentDesk.keptMilliseconds, on: connection)
-      try PaymentEventStore.prune(before: now + -PaymentDesk.waitingMilliseconds, on: connection)
-    }
+    while try await database.write({
+      try PurchaseStore.prune(before: now + -PaymentDesk.keptMilliseconds, on: $0)
+    }) {}
+    while try await database.write({
+      try PaymentEventStore.prune(before: now + -PaymentDesk.waitingMilliseconds, on: $0)
+    }) {}
   }
 }
 

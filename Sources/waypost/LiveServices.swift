@@ -71,6 +71,7 @@ enum LiveServices {
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.backupFolder = folder.path + "/backups"
+    configuration.auditHead = folder.auditHead
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.limit(by: arguments)

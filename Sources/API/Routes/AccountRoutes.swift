@@ -80,10 +80,12 @@ struct AccountRoutes: Sendable {
     let body = try context.json()
     try context.known(body, ["currentPassword", "newPassword"])
     let now = services.clock.now
-    try await services.accounts.changePassword(
-      of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
-      keeping: context.login, address: context.address, by: context.author
-    ) { try GrantStore.endAll(of: user, at: now, on: $0) }
+    try await services.telling(.password, context) {
+      try await services.accounts.changePassword(
+        of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
+        keeping: context.login, address: context.address, by: context.author
+      ) { try GrantStore.endAll(of: user, at: now, on: $0) }
+    }
     return .noContent
   }
 

@@ -30,7 +30,8 @@ struct IdentityRoutes: Sendable {
     let form = IdentityRoutes.form(body)
     if services.accounts.mail != nil {
       return try await services.accounts.requestRegistration(
-        form, key: request.key, services.idempotency, refused: request.refused)
+        form, key: request.key, services.idempotency, from: request.context.address,
+        refused: request.refused)
     }
     return try await services.accounts.register(
       form, key: request.key, services.idempotency, by: request.context.author,
