@@ -46,6 +46,8 @@ let package = Package(
         .embedInCode("Migrations/m0015-chain-history.sql"),
         .embedInCode("Migrations/m0016-create-ledger-fault.sql"),
         .embedInCode("Migrations/m0017-create-consent-request.sql"),
+        .embedInCode("Migrations/m0018-create-heartbeat-reply.sql"),
+        .embedInCode("Migrations/m0019-sign-audit.sql"),
         .embedInCode("Migrations/m0020-extend-oauth.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),

@@ -21,6 +21,11 @@ package enum IndexFiles {
     (
       "m0017-create-consent-request.sql", text(PackageResources.m0017_create_consent_request_sql)
     ),
+    (
+      "m0018-create-heartbeat-reply.sql",
+      text(PackageResources.m0018_create_heartbeat_reply_sql)
+    ),
+    ("m0019-sign-audit.sql", text(PackageResources.m0019_sign_audit_sql)),
     ("m0020-extend-oauth.sql", text(PackageResources.m0020_extend_oauth_sql)),
   ]
 

@@ -35,6 +35,8 @@ package struct Services: Sendable {
   package let suggester = Suggester()
   /// Takes writes over a sound ledger only.
   package let ledger: LedgerGate
+  /// Verifies the audit log and keeps its head.
+  package let audit: AuditKeeper
   /// The placements in force.
   package let placements = PlacementBook()
 
@@ -66,6 +68,8 @@ package struct Services: Sendable {
     self.hub = hub
     self.openID = openID
     self.configuration = configuration
+    audit = AuditKeeper(
+      database: record, clock: clock, keys: keys, headPath: configuration.auditHead)
   }
 
   /// What the command says about the server.
@@ -74,18 +78,24 @@ package struct Services: Sendable {
     package var isDemo = false
     package var corsOrigins: [String] = []
     package var requestsPerMinute = 600
+    /// Of one address, however many accounts it has.
+    package var addressRequestsPerMinute = 6_000
     package var loginsPerMinute = 20
     package var registrationsPerMinute = 20
     package var chatsPerMinute = 120
     package var searchesPerSecond = 50
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
+    /// Tokens of the model that one user, or address without one, may have spoken in a day (UTC); 0 lifts it.
+    package var modelTokensPerDay = 200_000
     package var trustedProxies = TrustedProxies.none
     /// The platform's share of captures of paid use, in ten-thousandths.
     package var feeBasisPoints: Int64 = 2_000
     package var version = ""
     /// Where backups are made; empty for nowhere.
     package var backupFolder = ""
+    /// Where the head of the audit log is kept; nil for nowhere.
+    package var auditHead: String?
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

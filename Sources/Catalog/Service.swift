@@ -17,8 +17,6 @@ public struct Service: Sendable {
 
   /// What people call it.
   public var name: String { text("name") ?? id }
-  /// `api, model, app` or `tool`.
-  public var kind: String { text("kind") ?? "api" }
   /// The life of the listing.
   public var status: String { text("status") ?? "active" }
   /// Whether search may find it.

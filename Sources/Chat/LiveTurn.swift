@@ -31,7 +31,6 @@ package final class LiveTurn: Sendable {
   }
 
   var events: [TurnEvent] { state.withLock { $0.events } }
-  package var isFinished: Bool { state.withLock { $0.isFinished } }
 
   /// Takes the task that runs the turn; a cancellation that came before it is made good.
   func own(_ task: Task<Void, Never>) {

@@ -1,7 +1,7 @@
 package import LinearAlgebra
 internal import Synchronization
 
-/// all-MiniLM-L6-v2: six BERT layers, hidden 384, 12 heads of 32, feed-forward 1536 (notes/embedding.md).
+/// all-MiniLM-L6-v2: six BERT layers, hidden 384, 12 heads of 32, feed-forward 1536.
 ///
 /// Texts are packed one behind the other without padding, so that one matrix product serves all of them.
 public final class Encoder: Sendable {

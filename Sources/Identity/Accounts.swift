@@ -64,7 +64,7 @@ public struct Accounts: Sendable {
     self.logins = logins
     self.mail = mail
     apiKeyStore = APIKeyStore(key: keys.derived(for: "api-key"))
-    decoyHash = PasswordHash.make("decoy", random: random)
+    decoyHash = PasswordHash.make(BytesText.base64url(random.bytes(32)), random: random)
   }
 
   /// Makes an account.
@@ -131,24 +131,20 @@ public struct Accounts: Sendable {
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
     let account = email.lowercased()
-    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
-      try throttle.delay(account: account, address: address, at: clock.now)
+    var (known, hash): (User?, String) = (nil, "")
+    let isKnown = try await throttled(account: account, address: address) {
+      let found = try await database.read { connection in
+        try connection.first(
+          "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
+        ) { row in (Accounts.user(row), row.text(9)) }
+      }
+      (known, hash) = found ?? (nil, "")
+      return try await isRight(password, hash)
     }
-    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-    let found = try await database.read { connection in
-      try connection.first(
-        "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
-      ) { row in (Accounts.user(row), row.text(9)) }
-    }
-    let hash = found?.1 ?? decoyHash
-    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight, var user = found?.0 else {
-      let now = clock.now
-      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
-      note(failureOf: found?.0?.id)
+    guard isKnown, var user = known else {
+      note(failureOf: known?.id)
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
-    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
     guard user.frozenAt == nil else {
       throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
     }
@@ -157,6 +153,13 @@ public struct Accounts: Sendable {
     let stored = isWeak ? try await rehash(password, of: user.id, instead: hash) : hash
     user.proof = SignInProof(hash: stored, role: user.role, providerID: user.providerID)
     return user
+  }
+
+  /// Whether a password is the one of a hash; it takes as long where there is none, which nothing is right for.
+  func isRight(_ password: String, _ hash: String) async throws(Refusal) -> Bool {
+    let compared = hash.isEmpty ? decoyHash : hash
+    let isEqual = try await lane.run { PasswordHash.verify(password, against: compared) }
+    return isEqual && !hash.isEmpty
   }
 
   /// Parameters have risen since the hash was made: now is the only time that the password is here.
@@ -224,16 +227,6 @@ public struct Accounts: Sendable {
     // Only a third party's token has a scope, and with it bounds.
     if claims["scope"] != nil { return try await credential(thirdParty: claims) }
     return try credential(of: claims)
-  }
-
-  /// The same where no bounds are looked at: a credential that has any is refused, unless they are all that its
-  /// owner has anyway.
-  public func principal(bearer: String) async throws -> Principal {
-    let found = try await credential(bearer: bearer)
-    if let grant = found.grant, !grant.filters.isEmpty || found.principal.userID != nil {
-      throw Refusal(.tokenInvalid, "The API key is not for this.")
-    }
-    return found.principal
   }
 
   /// Who an access token belongs to, without a look at the record.

@@ -11,9 +11,6 @@ public struct PasswordList: Sendable {
     words = Set(lines.filter { $0.utf8.count >= 8 }.map { $0.lowercased() })
   }
 
-  /// How many passwords are on it.
-  public var count: Int { words.count }
-
   /// Whether a password is on it.
   public func contains(_ password: String) -> Bool { words.contains(password.lowercased()) }
 

@@ -52,13 +52,6 @@ public struct ScopedToken: Sendable, Equatable {
     self.proof = proof
   }
 
-  /// A token, as a holder of the key would make it.
-  public static func make(payload: JSON, secret: String) -> String {
-    let body = BytesText.base64url(payload.bytes)
-    return prefix + body + "."
-      + BytesText.base64url(Digest.hmac(key: key(of: secret), Array(body.utf8)))
-  }
-
   /// Whether the holder of a key's secret made it.
   public func isSigned(by secret: String) -> Bool {
     Digest.equal(proof, Digest.hmac(key: ScopedToken.key(of: secret), Array(signed.utf8)))

@@ -5,7 +5,7 @@ public import SQLite
 public struct LedgerOrder: Sendable {
   /// What was done.
   public enum Action: String, Sendable {
-    case grant, payout, refund, chargeback, freeze, unfreeze, close
+    case grant, payout, refund, freeze, unfreeze, close
   }
 
   /// The admin's 16 bytes; empty for the command line and for payment events.
@@ -42,16 +42,6 @@ extension LedgerStore {
       if row.int(0) == 1 { return .closed }
       return row.optionalInt(1).map { .frozen(since: Timestamp(milliseconds: $0)) } ?? .open
     } ?? .open
-  }
-
-  /// - Throws: `Refusal` `account_closed` or `account_frozen` where the account may not spend.
-  public static func requireSpendable(_ name: AccountName, on connection: Connection) throws {
-    switch try standing(name, on: connection) {
-    case .open: return
-    case .closed: throw Refusal(.accountClosed, "The account is closed.")
-    case .frozen:
-      throw Refusal(.accountFrozen, "The account is frozen until an admin settles it.")
-    }
   }
 
   /// Stops an account from spending; what is held already may still be captured. Again changes nothing.
@@ -98,54 +88,6 @@ extension LedgerStore {
     try requireReason(order)
     try connection.run("UPDATE account SET closed = 1 WHERE id = ?", [.int(account.id)])
     try record(order, .close, of: account.id, transfer: nil, at: now, on: connection)
-  }
-
-  /// Takes back a disputed payment: from the user what is available, from the platform's chargebacks the rest;
-  /// the user is then frozen (2.1).
-  ///
-  /// - Parameter id: From the event of the dispute: the same one never takes twice. The rest has an id of its own.
-  /// - Returns: What the user and what the platform paid; nil where it was done before.
-  /// - Throws: `Refusal` `id_exists_different` for another user or amount; as `post`.
-  @discardableResult
-  public static func chargeback(
-    _ id: ID<TransferKind>, from user: AccountName, _ amount: Microtokens, _ order: LedgerOrder,
-    at now: Timestamp, on connection: Connection
-  ) throws -> (fromUser: Microtokens, fromPlatform: Microtokens)? {
-    guard amount.count >= 1, amount <= .max else {
-      throw Refusal(.amountOutOfRange, "An amount is from 1 to 1000000000000000 microtokens.")
-    }
-    let rest = natural("rest of chargeback", id.bytes)
-    let account = try AccountRow.made(user, on: connection)
-    let known = try connection.rows(
-      """
-      SELECT t.amount, o.account FROM transfer t LEFT JOIN ledger_order o ON o.transfer_id = t.id
-      WHERE t.id IN (?, ?)
-      """, [.blob(id.bytes), .blob(rest.bytes)]
-    ) { (amount: $0.int(0), account: $0.optionalInt(1)) }
-    if !known.isEmpty {
-      let total = known.reduce(0) { $0 + $1.amount }
-      guard total == amount.count, known.allSatisfy({ $0.account == account.id }) else {
-        throw Refusal(.idExistsDifferent, "This transfer id was used with other fields.")
-      }
-      return nil
-    }
-    let own = max(0, min(try balance(user, on: connection).available.count, amount.count))
-    try connection.savepoint {
-      if own > 0 {
-        try post(
-          id, from: user, to: .platform(.externalPayments), Microtokens(own), reason: "chargeback",
-          settles: true, at: now, on: connection)
-        try record(order, .chargeback, of: account.id, transfer: id, at: now, on: connection)
-      }
-      if own < amount.count {
-        try post(
-          rest, from: .platform(.platformChargebacks), to: .platform(.externalPayments),
-          Microtokens(amount.count - own), reason: "chargeback", at: now, on: connection)
-        try record(order, .chargeback, of: account.id, transfer: rest, at: now, on: connection)
-        try freeze(user, order, at: now, on: connection)
-      }
-    }
-    return (Microtokens(own), Microtokens(amount.count - own))
   }
 
   /// Writes an order down, in the transaction of what it ordered.

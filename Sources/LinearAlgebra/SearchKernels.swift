@@ -84,49 +84,4 @@ package enum SearchKernels {
     _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, indexes: UnsafePointer<UInt32>?,
     count: Int, dimension: Int, into out: UnsafeMutablePointer<Float>
   ) { search_dot(query, rows, indexes, count, dimension, out) }
-
-  /// Rows as bytes of -127...127 with a scale each: a component is its byte times its row's scale.
-  package static func quantize(
-    _ rows: UnsafePointer<Float>, count: Int, dimension: Int,
-    into out: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<Float>
-  ) { search_quantise_i8(rows, count, dimension, out, scales) }
-
-  /// The products of a quantised query with gathered quantised rows, or with all where `indexes` is nil.
-  ///
-  /// - Parameter dimension: At most 65,536.
-  package static func dotBytes(
-    _ query: UnsafePointer<Int8>, queryScale: Float, rows: UnsafePointer<Int8>,
-    scales: UnsafePointer<Float>, indexes: UnsafePointer<UInt32>?, count: Int, dimension: Int,
-    into out: UnsafeMutablePointer<Float>
-  ) { search_dot_i8(query, queryScale, rows, scales, indexes, count, dimension, out) }
-}
-
-extension SearchKernels {
-  /// `a` and `b`; `to` may be either.
-  package static func and(
-    _ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>, wordCount: Int,
-    into to: UnsafeMutablePointer<UInt64>
-  ) { search_bits_and(a, b, wordCount, to) }
-
-  /// `a` or `b`; `to` may be either.
-  package static func or(
-    _ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>, wordCount: Int,
-    into to: UnsafeMutablePointer<UInt64>
-  ) { search_bits_or(a, b, wordCount, to) }
-
-  /// `a` and not `b`; `to` may be either.
-  package static func subtract(
-    _ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>, wordCount: Int,
-    into to: UnsafeMutablePointer<UInt64>
-  ) { search_bits_andnot(a, b, wordCount, to) }
-
-  /// How many bits are set.
-  package static func population(_ words: UnsafePointer<UInt64>, wordCount: Int) -> Int {
-    search_bits_count(words, wordCount)
-  }
-
-  /// How many bits are set in both.
-  package static func commonPopulation(
-    _ a: UnsafePointer<UInt64>, _ b: UnsafePointer<UInt64>, wordCount: Int
-  ) -> Int { search_bits_and_count(a, b, wordCount) }
 }

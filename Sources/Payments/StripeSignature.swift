@@ -36,13 +36,6 @@ public enum StripeSignature {
     }
   }
 
-  /// The header of a body, as the other side makes it.
-  package static func header(body: [UInt8], secret: String, at now: Timestamp) -> String {
-    let time = String(now.seconds)
-    let signature = String(decoding: hex(time: time, body: body, secret: secret), as: UTF8.self)
-    return "t=\(time),v1=\(signature)"
-  }
-
   private static func hex(time: String, body: [UInt8], secret: String) -> [UInt8] {
     let mac = Digest.hmac(key: Array(secret.utf8), Array((time + ".").utf8) + body)
     return Array(BytesText.hex(mac).utf8)

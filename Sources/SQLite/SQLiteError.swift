@@ -32,6 +32,4 @@ public struct SQLiteError: Error, Equatable, Sendable {
   public var isFatalForWriting: Bool {
     isIO && !isFull && ![266, 522, 3_082, 3_338, 1_802, 3_850, 2_826, 2_314, 3_594].contains(code)
   }
-  /// The statement was interrupted on purpose.
-  public var isInterrupt: Bool { primary == 9 }
 }

@@ -5,17 +5,8 @@ internal import SQLite
 
 /// What happens to a session between its start and its end.
 extension SessionDesk {
-  /// A heartbeat by session token, with a fresh one near its expiry.
-  public func heartbeat(
-    _ id: ID<SessionKind>, by actor: SessionActor, seq: Int64, isActive: Bool
-  ) async throws -> JSONObject {
-    let now = clock.now
-    let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
-    return renewed(liveView(record, at: now), record, actor, at: now)
-  }
-
   /// With a fresh session token where the caller's nears its end, or woke the session after it.
-  private func renewed(
+  func renewed(
     _ view: JSONObject, _ record: SessionRecord, _ actor: SessionActor, at now: Timestamp
   ) -> JSONObject {
     guard case .bearer(_, let age) = actor, age != .fresh, !record.state.phase.isTerminal else {
@@ -77,9 +68,10 @@ extension SessionDesk {
         throw Refusal(.notFound, "There is no such session.")
       }
       try advance(&record, to: now, on: connection)
+      // What is asked for goes before what the session is (8.1: validation, then object state).
+      let amount = try SessionDesk.price(of: minutes, maxTokens, more: record)
       let isOpen = record.state.phase == .active || record.state.phase == .paused
       guard isOpen, record.state.plan != .trial else { throw record.state.refused() }
-      let amount = try SessionDesk.price(of: minutes, maxTokens, more: record)
       try reserve(amount, for: record, at: now, on: connection)
       record.held += amount.count
       let effects = try record.state.apply(.extend(by: minutes * 60_000), at: now.milliseconds)
@@ -170,6 +162,21 @@ extension SessionDesk {
     try carryOut(effects, &record, at: now, on: connection)
     try advance(&record, to: now, on: connection)
     return record
+  }
+
+  /// The first of a caller's roles in which a session is its own. It is asked before any stored answer: a key must
+  /// not open another's session.
+  /// - Throws: `Refusal` `not_found`; `token_invalid` for the token of a revoked session.
+  public func concerned(
+    _ id: ID<SessionKind>, of actors: [SessionActor]
+  ) async throws -> SessionActor {
+    try await database.read { connection in
+      guard let record = try SessionStore.read(id, on: connection),
+        let actor = actors.first(where: { concerns(record, $0) })
+      else { throw Refusal(.notFound, "There is no such session.") }
+      try requireNotRevoked(actor, record)
+      return actor
+    }
   }
 
   func concerns(_ record: SessionRecord, _ actor: SessionActor) -> Bool {

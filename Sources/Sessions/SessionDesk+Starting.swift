@@ -155,6 +155,13 @@ extension SessionDesk {
   func requireTrial(
     of terms: SessionTerms, by user: ID<UserKind>, at now: Timestamp, on connection: Connection
   ) throws {
+    let ownProvider = try connection.first(
+      "SELECT provider_id FROM user WHERE id = ?", [.blob(user.bytes)]
+    ) { $0.optionalText(0) }
+    // Else a provider could turn the platform's budget into earnings of its own.
+    if let ownProvider, ownProvider == terms.runBy {
+      throw Refusal(.forbidden, "A provider's own people cannot take its trials.")
+    }
     let open = try connection.first(
       """
       SELECT id FROM session WHERE user_id = ? AND service_id = ? AND kind = 'trial'
@@ -165,13 +172,6 @@ extension SessionDesk {
       throw Refusal(
         .trialAlreadyOpen, "A trial of this service is open already.",
         facts: ["sessionId": .string(id.text)])
-    }
-    let ownProvider = try connection.first(
-      "SELECT provider_id FROM user WHERE id = ?", [.blob(user.bytes)]
-    ) { $0.optionalText(0) }
-    // Else a provider could turn the platform's budget into earnings of its own.
-    if let ownProvider, ownProvider == terms.runBy {
-      throw Refusal(.forbidden, "A provider's own people cannot take its trials.")
     }
     try requireTrialLimits(of: terms, by: user, at: now, on: connection)
   }

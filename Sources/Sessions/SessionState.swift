@@ -178,13 +178,6 @@ public struct SessionState: Sendable, Equatable {
     }
   }
 
-  /// Applies everything that was due by now, in order of time.
-  public mutating func advance(to now: Int64) -> [Effect] {
-    var effects: [Effect] = []
-    while let step = step(to: now) { effects += step }
-    return effects
-  }
-
   /// Applies the first thing that was due by now; nil where nothing was. The shell goes by these steps, so that
   /// each event tells of the session as it was then.
   public mutating func step(to now: Int64) -> [Effect]? {

@@ -1,5 +1,6 @@
 import Embedding
 import Foundation
+import Identity
 import Index
 import Primitives
 import SQLite
@@ -18,7 +19,7 @@ final class FolderLock: Sendable {
       if descriptor >= 0 { close(descriptor) }
       throw Refusal(
         .storageUnavailable,
-        "\(path) is in use by another waypost. import, search, chat, reindex and backup can go through it (--server); for anything else stop it first."
+        "\(path) is in use by another waypost. import, search, chat, reindex, tune, backup, ledger, and keys rotate and remove can go through it (--server); for anything else stop it first."
       )
     }
   }
@@ -44,6 +45,9 @@ final class DataFolder: Sendable {
       path: path + "/record.db", migrations: DataFolder.migrations,
       options: Database.Options(journal: self.journal))
   }
+
+  /// The file that says how long the audit log is.
+  var auditHead: String { path + "/" + AuditHead.fileName }
 
   static var migrations: [Migration] {
     IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) }

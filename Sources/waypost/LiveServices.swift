@@ -33,7 +33,8 @@ enum LiveServices {
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
-      sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
+      sealer: Sealer(key: keys.derived(for: "idempotency")), random: random,
+      patience: KeysInFlight.Patience(milliseconds: Int64(arguments.integer("in-flight-ms"))))
     let sessions = sessions(arguments, folder, keys, idempotency, publicURL)
     let chat = ChatDesk(
       database: folder.record, clock: clock, random: random, index: indexer.index,
@@ -70,6 +71,7 @@ enum LiveServices {
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.backupFolder = folder.path + "/backups"
+    configuration.auditHead = folder.auditHead
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.limit(by: arguments)

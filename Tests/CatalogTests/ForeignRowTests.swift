@@ -95,7 +95,7 @@ struct ForeignRowTests {
   func unpriced() async throws {
     let row = try await service()
     #expect(row.offers.isEmpty)
-    #expect(row.kind == "model")
+    #expect(row.text("kind") == "model")
     #expect(row.status == "active")
   }
 

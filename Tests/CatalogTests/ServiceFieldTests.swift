@@ -158,7 +158,7 @@ struct ServiceFieldTests {
   func absent() throws {
     let service = try listing()
     #expect(service.fields.keys.sorted() == ["kind", "name", "status"])
-    #expect(service.kind == "api")
+    #expect(service.text("kind") == "api")
     #expect(service.status == "active")
     #expect(service.isPublic)
     #expect(service.offers.isEmpty)

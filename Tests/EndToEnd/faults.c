@@ -1,7 +1,7 @@
 // A disk that fails, preloaded into the server; faults.py compiles it. The first byte of the file that
 // WAYPOST_FAULTS names says what happens to record.db, its log and its journal: 'n' nothing, 'f' no room (ENOSPC),
-// 'w' writes fail (EIO), 's' syncs fail (EIO), 'h' half of each write is done and then there is no room.
-// From byte 8 on the file has the number of their syncs, 64 bits.
+// 'w' writes fail (EIO), 's' syncs fail (EIO), 'h' half of each write is done and then there is no room, 'd' syncs
+// take three seconds. From byte 8 on the file has the number of their syncs, 64 bits.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -76,18 +76,20 @@ ssize_t pwrite64(int descriptor, const void *bytes, size_t count, off64_t offset
   return NEXT(pwrite64)(descriptor, bytes, count, offset);
 }
 
-static void count_sync(int descriptor) {
+// Counts a sync, and tells whether it fails.
+static int failed(int descriptor) {
   if (sync_count && is_watched(descriptor)) atomic_fetch_add(sync_count, 1);
+  char now = mode(descriptor);
+  if (now == 'd') sleep(3);
+  return now == 's';
 }
 
 int fsync(int descriptor) {
-  count_sync(descriptor);
-  if (mode(descriptor) == 's') return errno = EIO, -1;
+  if (failed(descriptor)) return errno = EIO, -1;
   return NEXT(fsync)(descriptor);
 }
 
 int fdatasync(int descriptor) {
-  count_sync(descriptor);
-  if (mode(descriptor) == 's') return errno = EIO, -1;
+  if (failed(descriptor)) return errno = EIO, -1;
   return NEXT(fdatasync)(descriptor);
 }

@@ -93,8 +93,8 @@ REFUSED = {
 }
 
 
-# notes/http.md 6 wants these refused; the library cuts at NUL, drops the empty name and joins the fold before the shim looks.
-TAKEN = pytest.mark.xfail(strict=False, reason="server: served with 200, must be 400 (notes/http.md 6)")
+# To be refused; the library cuts at NUL, drops the empty name and joins the fold before the shim looks.
+TAKEN = pytest.mark.xfail(strict=True, reason="served with 200, must be 400")
 KNOWN = {"nul in target", "nul in value", "empty name", "folded line"}
 
 
@@ -105,7 +105,7 @@ def test_an_ambiguous_head_is_refused_and_the_connection_closed(web, name):
     assert b'"status":"ok"' not in answer, "nothing after the refusal is served"
 
 
-@pytest.mark.xfail(strict=False, reason="server: the library's own refusals print their head twice and are HTML (notes/http.md 9)")
+@pytest.mark.xfail(strict=True, reason="the library's own refusals print their head twice and are HTML")
 @pytest.mark.parametrize("name", ["length list", "signed length", "hex length", "empty length"])
 def test_a_bad_length_gets_one_problem(web, name):
     answer = exchange(web, REFUSED[name])

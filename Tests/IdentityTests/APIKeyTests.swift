@@ -41,8 +41,11 @@ struct ScopedKeyTests {
     return (id, accounts.apiKeyStore.secret(of: id, owner: owner))
   }
 
+  /// As the holder of a key makes it (Pages/http-api.md).
   private func scoped(_ secret: String, _ members: JSONObject) -> String {
-    ScopedToken.make(payload: .object(members), secret: secret)
+    let payload = BytesText.base64url(JSON.object(members).bytes)
+    let key = Digest.sha256(Array(("waypost-scoped:" + secret).utf8))
+    return "wps_" + payload + "." + BytesText.base64url(Digest.hmac(key: key, Array(payload.utf8)))
   }
 
   @Test("a person's key acts for the person, without its role, within its scopes")
@@ -53,8 +56,6 @@ struct ScopedKeyTests {
     #expect(found.principal == .user(user, .user, providerID: nil))
     #expect(found.grant?.scopes == [.sessionsRead, .discoveryRead])
     #expect(found.grant?.name == "key:" + key.id.text)
-    let refused = await refusal { try await accounts.principal(bearer: key.secret) }
-    #expect(refused?.code == .tokenInvalid)
   }
 
   @Test("a provider's key with everything is not bound by scopes, one with less is")

@@ -53,7 +53,7 @@ struct TokenTests {
   @Test("an access token names its user and role")
   func accepts() async throws {
     let user = try await person()
-    let principal = try await accounts.principal(bearer: accounts.accessToken(of: user))
+    let principal = try await accounts.credential(bearer: accounts.accessToken(of: user)).principal
     #expect(principal == .user(user.id, .user, providerID: nil))
     #expect(principal.userID == user.id)
     #expect(!principal.isAdmin)
@@ -70,13 +70,13 @@ struct TokenTests {
     let user = try await person()
     let token = accounts.accessToken(of: user)
     place.time.move(milliseconds: 929_999)
-    let principal = try await accounts.principal(bearer: token)
+    let principal = try await accounts.credential(bearer: token).principal
     #expect(principal.userID == user.id)
     place.time.move(milliseconds: 1)
-    let late = await refusal { try await accounts.principal(bearer: token) }
+    let late = await refusal { try await accounts.credential(bearer: token) }
     #expect(late?.code == .tokenExpired)
     place.time.move(seconds: 86_400)
-    let later = await refusal { try await accounts.principal(bearer: token) }
+    let later = await refusal { try await accounts.credential(bearer: token) }
     #expect(later?.code == .tokenExpired)
   }
 
@@ -86,10 +86,10 @@ struct TokenTests {
     place.time.move(seconds: 61)
     let token = accounts.accessToken(of: user)
     place.time.move(seconds: -1)
-    let principal = try await accounts.principal(bearer: token)
+    let principal = try await accounts.credential(bearer: token).principal
     #expect(principal.userID == user.id)
     place.time.move(seconds: -60)
-    let refused = await refusal { try await accounts.principal(bearer: token) }
+    let refused = await refusal { try await accounts.credential(bearer: token) }
     #expect(refused?.code == .tokenInvalid)
   }
 
@@ -102,7 +102,7 @@ struct TokenTests {
     let other = text.replacingOccurrences(of: "\"role\":\"user\"", with: "\"role\":\"admin\"")
     #expect(other != text)
     let changed = parts[0] + "." + BytesText.base64url(Array(other.utf8)) + "." + parts[2]
-    let refused = await refusal { try await accounts.principal(bearer: changed) }
+    let refused = await refusal { try await accounts.credential(bearer: changed) }
     #expect(refused?.code == .tokenInvalid)
   }
 
@@ -114,7 +114,7 @@ struct TokenTests {
       var changed = token
       changed[index] = changed[index] == UInt8(ascii: "Q") ? UInt8(ascii: "g") : UInt8(ascii: "Q")
       let text = String(decoding: changed, as: UTF8.self)
-      let refused = await refusal { try await accounts.principal(bearer: text) }
+      let refused = await refusal { try await accounts.credential(bearer: text) }
       #expect(refused?.code == .tokenInvalid, "letter \(index)")
     }
   }
@@ -126,17 +126,17 @@ struct TokenTests {
       "\u{0}", "a.b.c",
     ])
   func noTokens(text: String) async throws {
-    let refused = await refusal { try await accounts.principal(bearer: text) }
+    let refused = await refusal { try await accounts.credential(bearer: text) }
     #expect(refused?.code == .tokenInvalid)
   }
 
   @Test("a truly signed token with other claims is refused", arguments: otherClaims.indices)
   func otherClaim(index: Int) async throws {
     let (name, value) = otherClaims[index]
-    let good = try await accounts.principal(bearer: forged { _ in })
+    let good = try await accounts.credential(bearer: forged { _ in }).principal
     #expect(good.userID == ID<UserKind>(high: 1, low: 2))
     let token = forged { $0[name] = value }
-    let refused = await refusal { try await accounts.principal(bearer: token) }
+    let refused = await refusal { try await accounts.credential(bearer: token) }
     #expect(refused?.code == .tokenInvalid)
   }
 
@@ -145,7 +145,7 @@ struct TokenTests {
     arguments: ["launch+jwt", "JWT", "at+JWT", ""])
   func otherTypes(type: String) async throws {
     let token = forged(type: type) { _ in }
-    let refused = await refusal { try await accounts.principal(bearer: token) }
+    let refused = await refusal { try await accounts.credential(bearer: token) }
     #expect(refused?.code == .tokenInvalid)
   }
 
@@ -156,7 +156,7 @@ struct TokenTests {
       database: place.database, clock: place.time.clock, random: place.random,
       keys: KeyRing(inMemoryAt: place.time.now, random: place.random), issuer: issuer)
     let refused = await refusal {
-      try await accounts.principal(bearer: others.accessToken(of: user))
+      try await accounts.credential(bearer: others.accessToken(of: user))
     }
     #expect(refused?.code == .tokenInvalid)
   }
@@ -167,7 +167,7 @@ struct TokenTests {
     let user = try await accounts.register(
       email: "shop@acme.example", password: "correct horse", name: nil, role: .provider,
       providerID: "acme")
-    let principal = try await accounts.principal(bearer: accounts.accessToken(of: user))
+    let principal = try await accounts.credential(bearer: accounts.accessToken(of: user)).principal
     #expect(principal == .user(user.id, .provider, providerID: "acme"))
     #expect(principal.providerID == "acme")
   }
@@ -190,7 +190,7 @@ struct APIKeyTests {
     try await place.addProvider("acme")
     let key = try await accounts.makeAPIKey(providerID: "acme", name: "build")
     #expect(key.secret.hasPrefix("wpk_"))
-    let principal = try await accounts.principal(bearer: key.secret)
+    let principal = try await accounts.credential(bearer: key.secret).principal
     #expect(principal == .providerKey(providerID: "acme"))
     #expect(principal.providerID == "acme")
     #expect(principal.userID == nil)
@@ -206,13 +206,13 @@ struct APIKeyTests {
     try await place.addProvider("acme")
     let key = try await accounts.makeAPIKey(providerID: "acme", name: "build")
     for other in [key.secret + "A", String(key.secret.dropLast()), "wpk_" + key.id, "wpk_"] {
-      let refused = await refusal { try await accounts.principal(bearer: other) }
+      let refused = await refusal { try await accounts.credential(bearer: other) }
       #expect(refused?.code == .tokenInvalid)
     }
     try await place.database.write { connection -> Void in
       try connection.run("UPDATE api_key SET revoked_ms = 1")
     }
-    let refused = await refusal { try await accounts.principal(bearer: key.secret) }
+    let refused = await refusal { try await accounts.credential(bearer: key.secret) }
     #expect(refused?.code == .tokenInvalid)
   }
 

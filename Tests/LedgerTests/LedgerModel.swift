@@ -4,6 +4,8 @@ import Primitives
 /// What a caller may ask of the ledger.
 enum Command: Equatable, Sendable {
   case post(from: AccountName, to: AccountName, amount: Int64)
+  /// As a dispute is settled: the account may be frozen.
+  case settle(from: AccountName, to: AccountName, amount: Int64)
   case hold(from: AccountName, to: AccountName, amount: Int64, expires: Int64)
   /// With the platform's share, in ten-thousandths, moved in the same step.
   case capture(hold: UInt64, amount: Int64, keepsOpen: Bool, fee: Int64)
@@ -11,7 +13,6 @@ enum Command: Equatable, Sendable {
   case refund(capture: UInt64, amount: Int64)
   case grant(to: AccountName, amount: Int64, throughGrants: Bool)
   case payOut(amount: Int64)
-  case chargeback(from: AccountName, amount: Int64)
   case freeze(AccountName)
   case unfreeze(AccountName)
   case close(AccountName)
@@ -21,6 +22,7 @@ enum Command: Equatable, Sendable {
   var withOtherAmount: Command {
     switch self {
     case .post(let from, let to, let amount): .post(from: from, to: to, amount: amount + 1)
+    case .settle(let from, let to, let amount): .settle(from: from, to: to, amount: amount + 1)
     case .hold(let from, let to, let amount, let expires):
       .hold(from: from, to: to, amount: amount + 1, expires: expires)
     case .capture(let hold, let amount, let keepsOpen, let fee):
@@ -29,7 +31,6 @@ enum Command: Equatable, Sendable {
     case .grant(let user, let amount, let through):
       .grant(to: user, amount: amount + 1, throughGrants: through)
     case .payOut(let amount): .payOut(amount: amount + 1)
-    case .chargeback(let user, let amount): .chargeback(from: user, amount: amount + 1)
     case .void, .freeze, .unfreeze, .close, .expire: self
     }
   }
@@ -124,6 +125,7 @@ struct LedgerModel: Sendable {
     switch command {
     case .post(let from, let to, let amount), .hold(let from, let to, let amount, _):
       return move(from, to, amount)
+    case .settle(let from, let to, let amount): return move(from, to, amount, settles: true)
     case .capture(let id, let amount, _, _):
       guard let hold = holds[id] else { return .notFound }
       if let code = ended(hold, at: now) { return code }
@@ -144,15 +146,18 @@ struct LedgerModel: Sendable {
         balances[name, default: 0] == 0 && held[name, default: 0] == 0
         && expected[name, default: 0] == 0
       return isEmpty || closed.contains(name) ? nil : .balanceNotEmpty
-    case .chargeback, .freeze, .unfreeze, .expire: return nil
+    case .freeze, .unfreeze, .expire: return nil
     }
   }
 
-  private func move(_ from: AccountName, _ to: AccountName, _ amount: Int64) -> ProblemCode? {
+  private func move(
+    _ from: AccountName, _ to: AccountName, _ amount: Int64, settles: Bool = false
+  ) -> ProblemCode? {
     if closed.contains(from) || closed.contains(to) { return .accountClosed }
-    if frozen.contains(from) { return .accountFrozen }
+    if frozen.contains(from), !settles { return .accountFrozen }
     let available = balances[from, default: 0] - held[from, default: 0]
-    return from == .bank || available >= amount ? nil : .insufficientFunds
+    let isFree = from == .bank || from == .chargebacks
+    return isFree || available >= amount ? nil : .insufficientFunds
   }
 
   private func ended(_ hold: Hold, at now: Int64) -> ProblemCode? {
@@ -162,7 +167,8 @@ struct LedgerModel: Sendable {
 
   private mutating func carryOut(_ command: Command, id: UInt64, at now: Int64) {
     switch command {
-    case .post(let from, let to, let amount): transfer(amount, from: from, to: to)
+    case .post(let from, let to, let amount), .settle(let from, let to, let amount):
+      transfer(amount, from: from, to: to)
     case .hold(let from, let to, let amount, let expires):
       held[from, default: 0] += amount
       expected[to, default: 0] += amount
@@ -176,12 +182,6 @@ struct LedgerModel: Sendable {
     case .refund(let captureID, let amount): refund(captureID, amount)
     case .grant(let user, let amount, _): transfer(amount, from: .promo, to: user)
     case .payOut(let amount): transfer(amount, from: .shop, to: .payouts)
-    case .chargeback(let user, let amount):
-      let available = balances[user, default: 0] - held[user, default: 0]
-      let own = max(0, min(available, amount))
-      transfer(own, from: user, to: .bank)
-      transfer(amount - own, from: .chargebacks, to: .bank)
-      if own < amount { frozen.insert(user) }
     case .freeze(let name): frozen.insert(name)
     case .unfreeze(let name): frozen.remove(name)
     case .close(let name): closed.insert(name)

@@ -132,7 +132,8 @@ struct World: Sendable {
     case ..<855:
       return .grant(to: user, amount: amount(300), throughGrants: Bool.random(using: &random))
     case ..<885: return .payOut(amount: amount(2_500))
-    case ..<905: return .chargeback(from: user, amount: amount(1_200))
+    case ..<895: return .settle(from: user, to: .bank, amount: amount(1_200))
+    case ..<900: return .settle(from: .chargebacks, to: .bank, amount: amount(600))
     case ..<915: return .freeze(user)
     case ..<940: return .unfreeze(user)
     case ..<942:
@@ -183,8 +184,8 @@ extension Till {
     case .grant(let user, let amount, let through):
       return try grant(id, amount, to: user, throughGrants: through)
     case .payOut(let amount): return try payOut(amount, reference: "r\(id)")
-    case .chargeback(let user, let amount):
-      return try chargeback(id, amount, from: user)
+    case .settle(let from, let to, let amount):
+      return try post(id, amount, from: from, to: to, settles: true)
     default: return try setStanding(command, seed: seed)
     }
   }

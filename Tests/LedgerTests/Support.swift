@@ -83,11 +83,11 @@ struct Till {
   @discardableResult
   func post(
     _ id: UInt64, _ amount: Int64, from debit: AccountName, to credit: AccountName,
-    reason: String = "test"
+    reason: String = "test", settles: Bool = false
   ) throws -> Bool {
     try LedgerStore.post(
-      ID(high: 0, low: id), from: debit, to: credit, Microtokens(amount), reason: reason, at: now,
-      on: connection)
+      ID(high: 0, low: id), from: debit, to: credit, Microtokens(amount), reason: reason,
+      settles: settles, at: now, on: connection)
   }
 
   @discardableResult
@@ -146,12 +146,6 @@ struct Till {
     try LedgerStore.payOut(
       to: provider, Microtokens(amount), reference: reference, .test, at: now, on: connection
     ).isNew
-  }
-
-  @discardableResult
-  func chargeback(_ id: UInt64, _ amount: Int64, from user: AccountName = .anna) throws -> Bool {
-    try LedgerStore.chargeback(
-      ID(high: 0, low: id), from: user, Microtokens(amount), .test, at: now, on: connection) != nil
   }
 
   /// What every account has, in one look.

@@ -2,7 +2,7 @@ import LinearAlgebra
 import Primitives
 import Testing
 
-// 1. Every level gives what a plain loop gives: bits, distances, selections, byte products, text.
+// 1. Every level gives what a plain loop gives: bits, distances, selections, text.
 // 2. Float products are within rounding of a plain loop, the same gathered or not, and the same bits
 //    with AVX2 and AVX-512.
 // 3. Ties go to the lower row; what a bitset forbids is as if it were not there.
@@ -172,62 +172,6 @@ struct SearchKernelsTests {
         if level != .portable { fused.append(all) }
       }
       #expect(Set(fused).count <= 1, "AVX2 and AVX-512 differ in \(dimension)")
-    }
-  }
-
-  @Test("byte products are whole-number products times the scales", arguments: counts)
-  func byteProducts(count: Int) {
-    var random = SplitMix64(seed: 500 + UInt64(count))
-    for dimension in Self.dimensions {
-      var rows = floats(count * dimension, &random)
-      if count > 1 { for column in 0..<dimension { rows[column] = 0 } }
-      let (bytes, scales) = quantized(rows, count, dimension)
-      for (index, value) in rows.enumerated() {
-        let scale = scales[index / dimension]
-        #expect(abs(Float(bytes[index]) * scale - value) <= scale * 0.501)
-      }
-      let (query, queryScales) = quantized(floats(dimension, &random), 1, dimension)
-      let indexes = (0..<count).map { _ in UInt32.random(in: 0..<UInt32(count), using: &random) }
-      let expected: [Float] = indexes.map { index in
-        let sum = (0..<dimension).reduce(0) {
-          $0 + Int(query[$1]) * Int(bytes[Int(index) * dimension + $1])
-        }
-        return queryScales[0] * scales[Int(index)] * Float(sum)
-      }
-      atEachLevel { level in
-        var found = [Float](repeating: .nan, count: count)
-        SearchKernels.dotBytes(
-          query, queryScale: queryScales[0], rows: bytes, scales: scales, indexes: indexes,
-          count: count, dimension: dimension, into: &found)
-        #expect(found == expected, "\(level), \(dimension)")
-      }
-    }
-  }
-
-  private func quantized(_ rows: [Float], _ count: Int, _ dimension: Int) -> ([Int8], [Float]) {
-    var bytes = [Int8](repeating: 1, count: rows.count)
-    var scales = [Float](repeating: 1, count: count)
-    SearchKernels.quantize(
-      rows, count: count, dimension: dimension, into: &bytes, scales: &scales)
-    return (bytes, scales)
-  }
-
-  @Test("bitset operations equal those of the words", arguments: [0, 1, 7, 64, 1000])
-  func bitsets(wordCount: Int) {
-    var random = SplitMix64(seed: 600 + UInt64(wordCount))
-    let a = (0..<wordCount).map { _ in random.next() }
-    let b = (0..<wordCount).map { _ in random.next() }
-    atEachLevel { level in
-      var (and, or, rest) = (a, a, a)
-      SearchKernels.and(a, b, wordCount: wordCount, into: &and)
-      SearchKernels.or(a, b, wordCount: wordCount, into: &or)
-      SearchKernels.subtract(a, b, wordCount: wordCount, into: &rest)
-      #expect(and == zip(a, b).map { $0 & $1 }, "\(level)")
-      #expect(or == zip(a, b).map { $0 | $1 }, "\(level)")
-      #expect(rest == zip(a, b).map { $0 & ~$1 }, "\(level)")
-      let common = and.reduce(0) { $0 + $1.nonzeroBitCount }
-      #expect(SearchKernels.population(and, wordCount: wordCount) == common, "\(level)")
-      #expect(SearchKernels.commonPopulation(a, b, wordCount: wordCount) == common, "\(level)")
     }
   }
 }

@@ -103,7 +103,7 @@ struct SignatureTests {
     #expect(code(header, secret: "") == .signatureInvalid)
   }
 
-  @Test("is made as it is checked")
+  @Test("that the tests make is the one of the vector")
   func made() {
     let header = StripeSignature.header(body: body, secret: secret, at: signedAt)
     #expect(header == "t=1800000000,v1=\(signature)")

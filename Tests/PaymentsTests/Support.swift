@@ -22,6 +22,15 @@ extension AccountName {
   static let losses = AccountName.platform(.platformChargebacks)
 }
 
+extension StripeSignature {
+  /// The header of a body, as the processor makes it.
+  static func header(body: [UInt8], secret: String, at now: Timestamp) -> String {
+    let signed = Array("\(now.seconds).".utf8) + body
+    let signature = BytesText.hex(Digest.hmac(key: Array(secret.utf8), signed))
+    return "t=\(now.seconds),v1=\(signature)"
+  }
+}
+
 /// A payment processor that answers what the test has written down, else as the real one would.
 final class Processor: Sendable {
   enum Reply: Sendable {

@@ -147,3 +147,23 @@ struct BenchCorpusTests {
     #expect(sample.percentile(0.95) == 96 && sample.percentile(1) == 100)
   }
 }
+
+extension BenchCounts {
+  /// What a file of limits finds wrong: a count above its `max` or below its `min`, and a count without limits.
+  ///
+  /// - Parameter limits: `{"postings": {"min": 1, "max": 2}, ...}`.
+  /// - Returns: A sentence for each; empty where all holds.
+  fileprivate func complaints(_ limits: JSON) -> [String] {
+    all.compactMap { name, count in
+      guard let least = limits[name]?["min"]?.int, let most = limits[name]?["max"]?.int else {
+        return "\(name) has no limits"
+      }
+      return (least...max(least, most)).contains(Int64(count))
+        ? nil : "\(name) is \(count), not \(least) to \(most)"
+    }
+  }
+}
+
+extension BenchSample {
+  fileprivate func fact(_ name: String) -> Double? { facts.first { $0.name == name }?.value }
+}

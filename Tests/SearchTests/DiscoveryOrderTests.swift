@@ -34,15 +34,6 @@ struct DiscoveryOrderTests {
     #expect(order == [0, 2, 1, 3, 4])
   }
 
-  @Test("marginal relevance at balance 1 keeps the order, and at 0.5 avoids what is alike")
-  func marginal() {
-    let scores = [1, 0.9, 0.8]
-    let alike = { (a: Int, b: Int) -> Double in Set([a, b]) == [0, 1] ? 1 : 0 }
-    #expect(Diversifier.marginalOrder(scores: scores, balance: 1, similarity: alike) == [0, 1, 2])
-    #expect(
-      Diversifier.marginalOrder(scores: scores, balance: 0.5, similarity: alike) == [0, 2, 1])
-  }
-
   private func placement(
     _ id: String, _ service: String, at position: Int, _ label: Placement.Label = .pinned,
     _ target: Placement.Target = .everything

@@ -195,8 +195,10 @@ struct LearningEventTests {
     #expect(records.map(\.position) == [3, 4])
     #expect(records.allSatisfy { $0.need == "talk" && $0.actor == .user(user(1)) })
     #expect(records.allSatisfy { !$0.isSeenByServer && $0.providerID == "acme" })
-    let counts = try await world.record.read { try FeedbackStore.counts($0) }
-    #expect(counts == [.opened: 2, .shown: 1])
+    let kinds = try await world.record.read { connection throws in
+      try connection.rows("SELECT kind FROM feedback_event ORDER BY kind") { $0.text(0) }
+    }
+    #expect(kinds == ["opened", "opened", "shown"])
   }
 
   @Test("what was not shown, stood elsewhere, or is gone is refused alone")
@@ -340,10 +342,31 @@ struct LearningEventTests {
     world.hands.pass(hours: 25)
     #expect(try await world.desk.prune() == 3)
     #expect(try await world.records().map(\.serviceID) == ["b"])
-    #expect(try await world.desk.forget(user: user(1)) == 0)
-    #expect(try await world.desk.forget(user: user(2)) == 1)
+    for (number, count) in [(1, 0), (2, 1)] as [(UInt8, Int)] {
+      let gone = try await world.record.write {
+        try FeedbackStore.forget(user: user(number), on: $0)
+      }
+      #expect(gone == count)
+    }
     #expect(try await world.records().isEmpty)
     #expect(try await world.desk.prune() == 0)
+  }
+
+  @Test("whoever signs in on the way is forgotten with the words that it searched for before")
+  func forgetsWords() async throws {
+    let world = try await FeedbackWorld()
+    let search = try world.search(visitor)
+    #expect(try await world.send(search, .opened, "a", from: visitor) == .recorded)
+    #expect(try await world.send(search, .opened, "b", from: anna) == .recorded)
+    let other = try world.search(bert)
+    #expect(try await world.send(other, .opened, "a", from: bert) == .recorded)
+    #expect(try await world.desk.forget(user: user(1)) == 1)
+    let left = try await world.record.read { connection in
+      try ["feedback_search", "feedback_event"].map { table in
+        try connection.first("SELECT count(*) FROM \(table)") { $0.int(0) } ?? -1
+      }
+    }
+    #expect(left == [1, 1], "the other person's")
   }
 
   @Test("events are read from JSON, and what is wrong is named")

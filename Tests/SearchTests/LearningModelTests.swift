@@ -10,8 +10,7 @@ struct LearningModelTests {
     TunedModel(
       adapter: adapter ? Adapter(dimension: 2, elements: [1, 0.5, -0.25, Float(seed)]) : nil,
       weights: adapter
-        ? FusionTrainer.Weights(
-          vectorShare: [.name: 0.25, .task: 0.75], constants: ["agreement": 0.125]) : nil,
+        ? FusionTrainer.Weights(vectorShare: [.name: 0.25, .task: 0.75]) : nil,
       terms: LearnedTerms(weights: ["s-1": ["talk": 0.5, "speech": 0.25], "s-2": [:]]),
       modelID: "model-a",
       record: TunedModel.Record(

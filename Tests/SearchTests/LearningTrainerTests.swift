@@ -196,28 +196,27 @@ struct LearningFusionTests {
     #expect(large < 0.5)
   }
 
-  @Test("a constant takes the value that helps, and the top ten are those of a full sort")
-  func constants() {
+  @Test("the top ten are those of a full sort")
+  func topTen() {
     var random = SplitMix64(seed: 11)
-    let constant = FusionTrainer.Constant(name: "bonus", values: [0, 0.5, 1])
-    let trainer = FusionTrainer(constants: [constant])
+    let trainer = FusionTrainer()
     let all = (0..<60).map { number in
       let candidates = (0..<30).map { index in
         FusionTrainer.Candidate(
           serviceID: "s\(index)", text: Float(random.below(5)) / 4,
-          vector: Float(random.below(5)) / 4, features: [index == number % 30 ? 1 : 0])
+          vector: Float(random.below(5)) / 4)
       }
       return FusionTrainer.Need(
         set: "a", queryClass: .name, candidates: candidates, grades: ["s\(number % 30)": 2])
     }
     let learnt = trainer.train(all, from: even)
-    #expect(learnt.constants["bonus"] == 1)
     for need in all {
       let sorted = need.candidates.map { candidate in
         let share = learnt.vectorShare[.name] ?? 0
         let legs = FusionTrainer.factors(share)
-        let mix = legs.text * candidate.text + legs.vector * candidate.vector
-        return (candidate.serviceID, mix + candidate.features[0])
+        return (
+          candidate.serviceID, legs.text * candidate.text + legs.vector * candidate.vector
+        )
       }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }
       #expect(trainer.ndcg(need, learnt) == Measures.ndcg10(sorted.map(\.0), need.grades))
     }

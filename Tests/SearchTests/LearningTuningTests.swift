@@ -206,13 +206,11 @@ struct LearningDefaultsTests {
     let text = """
       { "fields": {"name": 4}, "vectorShare": {"name": 0.3, "task": 0.5}, "cosineCut": 0.35 }
       """
-    let weights = FusionTrainer.Weights(
-      vectorShare: [.name: 0.25, .sentence: 0.6], constants: ["agreement": 0.2])
+    let weights = FusionTrainer.Weights(vectorShare: [.name: 0.25, .sentence: 0.6])
     let written = try DefaultsRun.ranking(text, with: weights)
     let json = try JSON.parse(written)
     #expect(json["fields"] == ["name": 4])
     #expect(json["cosineCut"] == 0.35)
-    #expect(json["agreement"] == 0.2)
     #expect(json["vectorShare"] == ["name": 0.25, "task": 0.5, "sentence": 0.6])
     #expect(written.hasPrefix("{\n  \"fields\": "))
     #expect(throws: JSONError.self) { try DefaultsRun.ranking("{", with: weights) }

@@ -8,7 +8,6 @@ struct LearningWorld: TuningBench {
   static let dimension = 16
   let modelID = "test-model"
   let serviceIDs: [String]
-  let constants: [FusionTrainer.Constant] = []
   let weights: FusionTrainer.Weights
   let needs: [TuningNeed]
   private let services: Matrix

@@ -292,6 +292,13 @@ extension SessionState {
     return state
   }
 
+  /// Applies everything that was due by now, in order of time.
+  mutating func advance(to now: Int64) -> [Effect] {
+    var effects: [Effect] = []
+    while let step = step(to: now) { effects += step }
+    return effects
+  }
+
   /// Advances to a moment and applies an event there, as the desk does.
   @discardableResult
   mutating func take(_ event: Event, at moment: Int64) throws -> [Effect] {

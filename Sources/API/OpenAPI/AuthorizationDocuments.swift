@@ -10,7 +10,6 @@ enum AuthorizationDocuments {
   ]
 
   private typealias Answer = RouteDocument.Answer
-  private typealias Parameter = RouteDocument.Parameter
 
   private static let page = "text/html; charset=utf-8"
 

@@ -135,7 +135,7 @@ struct LedgerRoutes: Sendable {
     try context.admin()
     let report = try await services.ledger.audit()
     var faults = try await SessionVerifier.faults(in: services.record)
-    faults += try await services.record.read { try AuditLog.verify($0).faults }
+    faults += try await services.audit.audit().faults
     return .json([
       "sound": .bool(report.isSound && faults.isEmpty),
       "transfers": .number(report.transferCount), "faults": .strings(report.faults + faults),

@@ -11,7 +11,9 @@ struct OAuthClientRoutes: Sendable {
   var routes: [Route] {
     [
       Route("GET", "/v1/admin/oauth-clients", "registered programs", handler: list),
-      Route("POST", "/v1/admin/oauth-clients", "register a program", handler: add),
+      services.keyed(
+        "POST", "/v1/admin/oauth-clients", "register a program", admit: { try $0.admin() },
+        perform: add, present: withSecret),
       Route("DELETE", "/v1/admin/oauth-clients/{id}", "remove a program", handler: remove),
       Route(
         "PUT", "/v1/admin/oauth-clients/{id}/key-set", "the keys that a program signs with",
@@ -38,16 +40,15 @@ struct OAuthClientRoutes: Sendable {
     ])
   }
 
-  func add(_ context: Context) async throws -> Response {
-    try context.admin()
-    let body = try context.json()
-    let key = try context.key("POST /v1/admin/oauth-clients", body)
-    try context.known(body, ["name", "redirectUris", "scopes", "confidential", "keySet"])
-    let draft = try OAuthClientRoutes.draft(body)
+  func add(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let context = request.context
+    try context.known(
+      request.body, ["name", "redirectUris", "scopes", "confidential", "keySet"])
+    let draft = try OAuthClientRoutes.draft(request.body)
     let (clients, now, random) = (clients, services.clock.now, services.random)
-    let answer = try await services.record.write { connection in
+    return try await services.record.write { connection in
       try services.idempotency.once(
-        key, at: now, on: connection, refused: context.keptRefusal
+        request.key, at: now, on: connection, refused: request.refused
       ) {
         let made = try clients.add(
           draft, by: context.author, at: now, random: random, on: connection)
@@ -55,14 +56,15 @@ struct OAuthClientRoutes: Sendable {
           status: 201, body: JSON.object(OAuthClientRoutes.view(made)).bytes)
       }
     }
-    guard answer.status == 201, draft.isConfidential, draft.keySet == nil,
-      var view = (try? JSON.parse(answer.body))?.object, let id = view["id"]?.string
+  }
+
+  /// The stored answer has no secret: it is made again from the id.
+  private func withSecret(_: Context, _ answer: Idempotency.Answer) -> Response {
+    guard answer.status == 201, var view = (try? JSON.parse(answer.body))?.object,
+      view["confidential"] == true, view["keySet"] == nil, let id = view["id"]?.string
     else { return Response(answer) }
-    // The stored answer has no secret: it is made again from the id.
     view["secret"] = .string(clients.secret(of: id))
-    var response = Response.json(.object(view), status: 201)
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
+    return Response(answer, body: .object(view))
   }
 
   func remove(_ context: Context) async throws -> Response {

@@ -52,6 +52,14 @@ struct SystemRoutes: Sendable {
         "waypost_vectors_complete", "1 where every service has a vector.",
         snapshot.hasVectors ? 1 : 0
       ),
+      (
+        "waypost_audit_sound", "1 where the last verification of the audit log found nothing.",
+        services.audit.report?.isSound == false ? 0 : 1
+      ),
+      (
+        "waypost_audit_rows", "The audit log's newest row when it was verified last.",
+        services.audit.report?.sequence ?? 0
+      ),
       ("waypost_webhooks_pending", "Deliveries that wait.", webhooks.pending),
       ("waypost_webhooks_failing", "Webhooks whose last attempt failed.", webhooks.failing),
       (

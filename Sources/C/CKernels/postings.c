@@ -205,24 +205,11 @@ static int collector_finish(collector *c) {
   return 0;
 }
 
-int search_collect(search_accumulator *accumulators, size_t document_count,
-                   const search_criteria *criteria, search_matches *matches) {
-  collector c;
-  collector_start(&c, criteria, matches);
-  collect_all(&c, accumulators, 0, document_count);
-  return collector_finish(&c);
-}
-
 // --- Accumulating
 
 SHARED void add(search_accumulator *to, float score, float share) {
   to->score += score;
   to->share += share;
-}
-
-void search_accumulate(const uint32_t *docs, const float *impacts, size_t n, float weight,
-                       float share, search_accumulator *accumulators) {
-  for (size_t i = 0; i < n; i++) add(accumulators + docs[i], weight * impacts[i], share);
 }
 
 SHARED void touch(uint64_t *touched, uint32_t k) {

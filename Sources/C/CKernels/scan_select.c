@@ -67,12 +67,40 @@ static uint16_t clamped(uint16_t distance) {
   return distance < SEARCH_DISTANCE_MAX ? distance : SEARCH_DISTANCE_MAX;
 }
 
+// --- How many bits are set: a plain loop, which every compiler turns into vectors
+
+SHARED void count_words(const uint64_t *a, size_t words, size_t *count) {
+  size_t sum = 0;
+  for (size_t w = 0; w < words; w++) sum += (size_t)__builtin_popcountll(a[w]);
+  *count = sum;
+}
+
+static void count_portable(const uint64_t *a, size_t words, size_t *count) {
+  count_words(a, words, count);
+}
+
+#if defined(SEARCH_X86)
+AVX2 static void count_avx2(const uint64_t *a, size_t words, size_t *count) {
+  count_words(a, words, count);
+}
+
+AVX512 static void count_avx512(const uint64_t *a, size_t words, size_t *count) {
+  count_words(a, words, count);
+}
+#endif
+
+static size_t bits_count(const uint64_t *a, size_t words) {
+  size_t count = 0;
+  SEARCH_DISPATCH(count, a, words, &count);
+  return count;
+}
+
 // --- Selection
 
 // How many of the first `count` bits are set; all of them where there is no set.
 static size_t allowed_count(const uint64_t *allowed, size_t count) {
   if (!allowed) return count;
-  size_t sum = search_bits_count(allowed, count / 64);
+  size_t sum = bits_count(allowed, count / 64);
   if (count % 64) sum += (size_t)__builtin_popcountll(allowed[count / 64] << (64 - count % 64));
   return sum;
 }
@@ -89,7 +117,7 @@ static uint16_t guess_bound(const uint16_t *distances, const uint64_t *allowed, 
   size_t low = 0, high = SEARCH_DISTANCE_MAX, sampled = 0;
   for (size_t p = 0; p < PIECES; p++) {
     masks_of(distances, allowed, p * stride, piece, SEARCH_DISTANCE_MAX, masks);
-    sampled += search_bits_count(masks, piece / 64);
+    sampled += bits_count(masks, piece / 64);
   }
   // Half as many again and some, for the luck of the sample.
   size_t aim = (size_t)((double)wanted * (double)sampled / (double)total * 1.5) + 8;
@@ -98,7 +126,7 @@ static uint16_t guess_bound(const uint16_t *distances, const uint64_t *allowed, 
     size_t middle = (low + high) / 2, reached = 0;
     for (size_t p = 0; p < PIECES; p++) {
       masks_of(distances, allowed, p * stride, piece, (uint16_t)middle, masks);
-      reached += search_bits_count(masks, piece / 64);
+      reached += bits_count(masks, piece / 64);
     }
     if (reached >= aim) {
       high = middle;
@@ -218,50 +246,4 @@ size_t search_best(const float *values, size_t count, size_t wanted, uint32_t *o
     out[written++] = (uint32_t)i;
   }
   return written;
-}
-
-// --- Bitsets: plain loops, which every compiler turns into vectors and memory bounds anyway.
-
-void search_bits_and(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to) {
-  for (size_t w = 0; w < words; w++) to[w] = a[w] & b[w];
-}
-
-void search_bits_or(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to) {
-  for (size_t w = 0; w < words; w++) to[w] = a[w] | b[w];
-}
-
-void search_bits_andnot(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to) {
-  for (size_t w = 0; w < words; w++) to[w] = a[w] & ~b[w];
-}
-
-SHARED void count_words(const uint64_t *a, const uint64_t *b, size_t words, size_t *count) {
-  size_t sum = 0;
-  for (size_t w = 0; w < words; w++) sum += (size_t)__builtin_popcountll(b ? a[w] & b[w] : a[w]);
-  *count = sum;
-}
-
-static void count_portable(const uint64_t *a, const uint64_t *b, size_t words, size_t *count) {
-  count_words(a, b, words, count);
-}
-
-#if defined(SEARCH_X86)
-AVX2 static void count_avx2(const uint64_t *a, const uint64_t *b, size_t words, size_t *count) {
-  count_words(a, b, words, count);
-}
-
-AVX512 static void count_avx512(const uint64_t *a, const uint64_t *b, size_t words, size_t *count) {
-  count_words(a, b, words, count);
-}
-#endif
-
-size_t search_bits_count(const uint64_t *a, size_t words) {
-  size_t count = 0;
-  SEARCH_DISPATCH(count, a, NULL, words, &count);
-  return count;
-}
-
-size_t search_bits_and_count(const uint64_t *a, const uint64_t *b, size_t words) {
-  size_t count = 0;
-  SEARCH_DISPATCH(count, a, b, words, &count);
-  return count;
 }

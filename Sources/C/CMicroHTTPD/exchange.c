@@ -60,10 +60,9 @@ static void wake(wp_exchange *exchange) {
   MHD_resume_connection(exchange->mhd);
 }
 
-void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header *headers,
-                         size_t header_count, const uint8_t *body, size_t body_count) {
-  struct MHD_Response *response =
-      MHD_create_response_from_buffer(body_count, (void *)body, MHD_RESPMEM_MUST_COPY);
+// Takes a response, NULL where memory is out, as the exchange's answer; drops it where that has one or is gone.
+static void answer(wp_exchange *exchange, struct MHD_Response *response, unsigned status,
+                   const wp_header *headers, size_t header_count, bool streaming) {
   if (response) add_headers(response, exchange->server, headers, header_count);
   pthread_mutex_lock(&exchange->lock);
   if (exchange->response || exchange->gone || !response) {
@@ -72,9 +71,17 @@ void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header
   } else {
     exchange->response = response;
     exchange->status = status;
+    exchange->streaming = streaming;
   }
   wake(exchange);
   pthread_mutex_unlock(&exchange->lock);
+}
+
+void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header *headers,
+                         size_t header_count, const uint8_t *body, size_t body_count) {
+  struct MHD_Response *response =
+      MHD_create_response_from_buffer(body_count, (void *)body, MHD_RESPMEM_MUST_COPY);
+  answer(exchange, response, status, headers, header_count, false);
 }
 
 // The library asks for more of a streamed answer.
@@ -107,18 +114,7 @@ void wp_exchange_begin(wp_exchange *exchange, unsigned status, const wp_header *
                        size_t header_count) {
   struct MHD_Response *response =
       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, next_part, exchange, NULL);
-  if (response) add_headers(response, exchange->server, headers, header_count);
-  pthread_mutex_lock(&exchange->lock);
-  if (exchange->response || exchange->gone || !response) {
-    if (response) MHD_destroy_response(response);
-    if (!exchange->response) exchange->gone = true;
-  } else {
-    exchange->response = response;
-    exchange->status = status;
-    exchange->streaming = true;
-  }
-  wake(exchange);
-  pthread_mutex_unlock(&exchange->lock);
+  answer(exchange, response, status, headers, header_count, true);
 }
 
 // Under the lock: room for more bytes; false where too much waits or memory is out.

@@ -78,18 +78,4 @@ package struct BenchCounts: Sendable, Equatable {
   package var json: JSON {
     .object(all.reduce(into: JSONObject()) { $0[$1.name] = .number($1.count) })
   }
-
-  /// What a file of limits finds wrong: a count above its `max` or below its `min`, and a count without limits.
-  ///
-  /// - Parameter limits: `{"postings": {"min": 1, "max": 2}, ...}`.
-  /// - Returns: A sentence for each; empty where all holds.
-  package func complaints(_ limits: JSON) -> [String] {
-    all.compactMap { name, count in
-      guard let least = limits[name]?["min"]?.int, let most = limits[name]?["max"]?.int else {
-        return "\(name) has no limits"
-      }
-      return (least...max(least, most)).contains(Int64(count))
-        ? nil : "\(name) is \(count), not \(least) to \(most)"
-    }
-  }
 }

@@ -15,9 +15,6 @@ package struct BenchSample: Sendable {
   /// Notes a fact.
   package mutating func note(_ name: String, _ value: Double) { facts.append((name, value)) }
 
-  /// A fact by its name, or nil.
-  package func fact(_ name: String) -> Double? { facts.first { $0.name == name }?.value }
-
   /// The time below which a share of the runs stays, 0...1; NaN where nothing ran.
   ///
   /// The same rule as the peers' scripts: the element at `share * count`, cut to a place.

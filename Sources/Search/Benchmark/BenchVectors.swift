@@ -59,11 +59,6 @@ package struct BenchVectors: Sendable {
     realCount = rows.count { !$0.isEmpty }
   }
 
-  /// How many rows a file has; nil where there is no end.
-  package var rowCount: Int? {
-    if case .file(let rows) = source { rows.count / BenchVectors.dimension } else { nil }
-  }
-
   /// The unit vector of a service by its number.
   package func vector(_ index: Int) -> [Float] {
     var random = SplitMix64(seed: seed &+ UInt64(index) &* 0xD134_2543_DE82_EF95)

@@ -39,32 +39,4 @@ package enum Diversifier {
     }
     return output + Array(scores.indices.dropFirst(window))
   }
-
-  /// Maximal marginal relevance (Carbonell and Goldstein, 1998): at each place the hit with the highest
-  /// balance x score - (1 - balance) x its greatest similarity to those already placed.
-  /// - Parameters:
-  ///   - scores: Scores of the order, scaled to 0...1 by the caller.
-  ///   - balance: 1 keeps the order, 0 looks at difference alone.
-  ///   - similarity: Of two indices, 0...1, symmetric.
-  /// - Returns: A permutation of the indices.
-  /// - Complexity: `window`² calls of `similarity` at most.
-  package static func marginalOrder(
-    scores: [Double], balance: Double, similarity: (Int, Int) -> Double
-  ) -> [Int] {
-    var left = Array(scores.indices.prefix(window))
-    var nearest = [Double](repeating: 0, count: left.count)
-    var output: [Int] = []
-    while !left.isEmpty {
-      var chosen = 0
-      var best = -Double.infinity
-      for (place, index) in left.enumerated() {
-        let value = balance * scores[index] - (1 - balance) * nearest[index]
-        if value > best { (chosen, best) = (place, value) }
-      }
-      let index = left.remove(at: chosen)
-      for other in left { nearest[other] = max(nearest[other], similarity(index, other)) }
-      output.append(index)
-    }
-    return output + Array(scores.indices.dropFirst(window))
-  }
 }

@@ -23,9 +23,6 @@ struct PrefixTable: Sendable {
   /// The form of each entry of `words`.
   private let wordForms: [Int32]
 
-  /// How many words there are to be found by.
-  var wordCount: Int { words.count }
-
   /// - Complexity: n log n comparisons for n words.
   init(_ texts: some Sequence<String>) {
     var bytes: [UInt8] = []

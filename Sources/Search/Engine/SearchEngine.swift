@@ -20,8 +20,6 @@ package struct SearchEngine: Sendable {
       cache = Cache()
     }
 
-    package var isAvailable: Bool { embedder != nil }
-
     /// The vectors of a need and of its parts, in their order.
     package func vectors(of texts: [String]) -> [[Float]]? {
       guard let embedder, !texts.isEmpty else { return nil }

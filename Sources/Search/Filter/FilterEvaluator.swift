@@ -13,14 +13,6 @@ struct Truth {
 struct FilterEvaluator {
   let segment: Segment
 
-  /// The services for which the expression is true for at least one offer.
-  func services(matching expressions: [FilterExpression]) -> Bitset {
-    guard !expressions.isEmpty else { return Bitset(count: segment.count, filled: true) }
-    var rows = truth(expressions[0]).yes
-    for expression in expressions.dropFirst() { rows.formIntersection(truth(expression).yes) }
-    return services(of: rows)
-  }
-
   /// The services of rows.
   func services(of rows: Bitset) -> Bitset {
     guard segment.rowCount != segment.count else { return rows }

@@ -61,14 +61,8 @@ struct BaseBuilder: Sendable {
     let revision = try await record.read { try CatalogStore.revision($0) }
     let preparation = try self.preparation()
     var builder = SegmentBuilder()
-    var after = ""
-    while true {
-      try Task.checkCancellation()
-      let page = try await record.read { [after] in
-        try CatalogStore.services(after: after, limit: BaseBuilder.pageCount, on: $0)
-      }
-      guard let last = page.last else { break }
-      after = last.service.id
+    var pages = CatalogPages(of: record, count: BaseBuilder.pageCount)
+    while let page = try await pages.next() {
       for service in try await preparation.prepare(page.filter(\.service.isPublic), cache) {
         builder.add(service)
       }

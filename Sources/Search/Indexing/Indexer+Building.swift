@@ -43,14 +43,8 @@ extension Indexer {
   ) async throws -> EngineTuningBench {
     let total = try await record.read { try CatalogStore.publicCount($0) }
     var entries: [EngineTuningBench.Entry] = []
-    var after = ""
-    while true {
-      try Task.checkCancellation()
-      let page = try await record.read { [after] in
-        try CatalogStore.services(after: after, limit: BaseBuilder.pageCount, on: $0)
-      }
-      guard let last = page.last else { break }
-      after = last.service.id
+    var pages = CatalogPages(of: record, count: BaseBuilder.pageCount)
+    while let page = try await pages.next() {
       let taken = page.filter { stored in
         let id = stored.service.id
         let sum = id.utf8.reduce(UInt32(7)) { $0 &* 0x0100_0193 ^ UInt32($1) } >> 8
@@ -173,16 +167,10 @@ extension Indexer {
     defer { isReindexing = false }
     let name = try generations.create()
     let fresh = try EmbeddingCache(path: generations.path(name) + "/index.db")
-    var after = ""
+    var pages = CatalogPages(of: record, count: BaseBuilder.pageCount)
     var done = 0
     let total = try await record.read { try CatalogStore.publicCount($0) }
-    while let embedder {
-      try Task.checkCancellation()
-      let page = try await record.read { [after] in
-        try CatalogStore.services(after: after, limit: BaseBuilder.pageCount, on: $0)
-      }
-      guard let last = page.last else { break }
-      after = last.service.id
+    while let embedder, let page = try await pages.next() {
       let texts = page.filter(\.service.isPublic).map { Analyzer.embeddingText(of: $0.service) }
       let vectors = await embedder.vectors(of: texts, threadCount: threadCount)
       try await fresh.store(zip(texts, vectors).map { (EmbeddingCache.key(of: $0), $1) })

@@ -59,10 +59,6 @@ package struct DefaultsRun: Sendable {
         let new = TuningReport.text(Double(weights.vectorShare[name] ?? 0.5))
         lines.append("share of the vectors, \(name.rawValue): \(old) -> \(new)")
       }
-      for (name, value) in weights.constants.sorted(by: { $0.key < $1.key }) {
-        let old = TuningReport.text(Double(weightsBefore.constants[name] ?? 0))
-        lines.append("\(name): \(old) -> \(TuningReport.text(Double(value)))")
-      }
       return lines
     }
 
@@ -100,7 +96,7 @@ package struct DefaultsRun: Sendable {
     guard Set(sets.map(\.name)).count == sets.count else {
       throw Refusal(.validationFailed, "Two sets have one name.")
     }
-    let trainer = FusionTrainer(constants: first.bench.constants)
+    let trainer = FusionTrainer()
     let start = first.bench.weights
     var scored: [(family: String, needs: [FusionTrainer.Need])] = []
     for set in sets {
@@ -153,9 +149,6 @@ package struct DefaultsRun: Sendable {
       if let share = weights.vectorShare[name] { shares[name.rawValue] = number(share) }
     }
     object["vectorShare"] = .object(shares)
-    for (name, value) in weights.constants.sorted(by: { $0.key < $1.key }) {
-      object[name] = number(value)
-    }
     let lines = object.members.map { member in
       "  " + JSON.string(member.key).text + ": " + member.value.text
     }

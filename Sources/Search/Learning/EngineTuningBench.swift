@@ -29,7 +29,6 @@ package final class EngineTuningBench: TuningBench {
 
   package let modelID: String
   package let serviceIDs: [String]
-  package let constants: [FusionTrainer.Constant] = []
   package let weights: FusionTrainer.Weights
   private let configuration: RankingConfiguration
   private let prepared: [PreparedService]

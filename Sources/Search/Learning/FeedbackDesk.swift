@@ -147,11 +147,6 @@ package struct FeedbackDesk: Sendable {
     }
   }
 
-  /// Deletes every event of a user.
-  package func forget(user id: [UInt8]) async throws -> Int {
-    try await database.write { try FeedbackStore.forget(user: id, on: $0) }
-  }
-
   /// The events of a record that say more than shown, newest first; at most a million.
   package static func records(of database: Database) async throws -> [FeedbackRecord] {
     var records: [FeedbackRecord] = []

@@ -1,5 +1,4 @@
-/// The class weights of the fusion and the few constants beside them, learnt on leg scores that were computed
-/// once. Pure: no randomness at all.
+/// The class weights of the fusion, learnt on leg scores that were computed once. Pure: no randomness at all.
 package struct FusionTrainer: Sendable {
   /// A service that a leg has found for a need.
   package struct Candidate: Sendable, Equatable {
@@ -7,14 +6,11 @@ package struct FusionTrainer: Sendable {
     /// Calibrated scores of the legs, as the fusion adds them up.
     package let text: Float
     package let vector: Float
-    /// Further signals, in the order of `FusionTrainer.constants`; absent ones count zero.
-    package let features: [Float]
 
-    package init(serviceID: String, text: Float, vector: Float, features: [Float] = []) {
+    package init(serviceID: String, text: Float, vector: Float) {
       self.serviceID = serviceID
       self.text = text
       self.vector = vector
-      self.features = features
     }
   }
 
@@ -38,28 +34,13 @@ package struct FusionTrainer: Sendable {
     }
   }
 
-  /// A number that multiplies a feature, and the values it may take.
-  package struct Constant: Sendable, Equatable {
-    package let name: String
-    package let values: [Float]
-
-    package init(name: String, values: [Float]) {
-      self.name = name
-      self.values = values
-    }
-  }
-
   /// What is learnt.
   package struct Weights: Sendable, Equatable {
     /// Share of the vector leg by class, 0...1.
     package var vectorShare: [RankingConfiguration.QueryClass: Float]
-    package var constants: [String: Float]
 
-    package init(
-      vectorShare: [RankingConfiguration.QueryClass: Float], constants: [String: Float] = [:]
-    ) {
+    package init(vectorShare: [RankingConfiguration.QueryClass: Float]) {
       self.vectorShare = vectorShare
-      self.constants = constants
     }
   }
 
@@ -70,9 +51,7 @@ package struct FusionTrainer: Sendable {
   private static let shares: [Float] = (0...20).map { Float($0) / 20 }
   private static let roundCountMax = 4
 
-  private let constants: [Constant]
-
-  package init(constants: [Constant] = []) { self.constants = constants }
+  package init() {}
 
   /// The weights with the best mean over sets of nDCG@10, where no set falls below its better leg.
   ///
@@ -90,14 +69,7 @@ package struct FusionTrainer: Sendable {
       where needs.count(where: { $0.queryClass == name }) >= FusionTrainer.classNeedMin {
         let old = weights.vectorShare[name] ?? 0.5
         weights.vectorShare[name] = best(
-          of: FusionTrainer.shares, old: old, needs, weights, legs, touching: name
-        ) { $0.vectorShare[name] = $1 }
-      }
-      for constant in constants {
-        let old = weights.constants[constant.name] ?? 0
-        weights.constants[constant.name] = best(
-          of: constant.values, old: old, needs, weights, legs, touching: nil
-        ) { $0.constants[constant.name] = $1 }
+          of: FusionTrainer.shares, old: old, needs, weights, legs, touching: name)
       }
       if weights == before { break }
     }
@@ -113,12 +85,7 @@ package struct FusionTrainer: Sendable {
   package func ndcg(_ need: Need, _ weights: Weights) -> Double {
     let share = weights.vectorShare[need.queryClass] ?? 0.5
     let legs = FusionTrainer.factors(share)
-    let factors = constants.map { weights.constants[$0.name] ?? 0 }
-    return ndcg(need) { candidate in
-      var score = legs.text * candidate.text + legs.vector * candidate.vector
-      for (factor, feature) in zip(factors, candidate.features) { score += factor * feature }
-      return score
-    }
+    return ndcg(need) { legs.text * $0.text + legs.vector * $0.vector }
   }
 
   /// The mean over sets of the sets' mean nDCG@10.
@@ -144,16 +111,15 @@ package struct FusionTrainer: Sendable {
 
   private func best(
     of grid: [Float], old: Float, _ needs: [Need], _ weights: Weights,
-    _ legs: [String: Double], touching name: RankingConfiguration.QueryClass?,
-    set: (inout Weights, Float) -> Void
+    _ legs: [String: Double], touching name: RankingConfiguration.QueryClass
   ) -> Float {
     // Needs of other classes do not move: they are counted once.
     let fixed = needs.map { need in
-      name == nil || need.queryClass == name ? nil : ndcg(need, weights)
+      need.queryClass == name ? nil : ndcg(need, weights)
     }
     func value(_ candidate: Float) -> Double {
       var trial = weights
-      set(&trial, candidate)
+      trial.vectorShare[name] = candidate
       let values = zip(needs, fixed).map { $1 ?? ndcg($0, trial) }
       return objective(needs, values, legs)
     }

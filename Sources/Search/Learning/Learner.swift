@@ -99,7 +99,7 @@ struct ClassWeights {
             grades: need.grades)
         })
     }
-    let trainer = FusionTrainer(constants: bench.constants)
+    let trainer = FusionTrainer()
     let start = bench.weights
     let needs = scored
     var weighed = measured

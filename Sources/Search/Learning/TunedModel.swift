@@ -121,7 +121,6 @@ package enum TunedFiles {
     }
     if let weights = model.weights {
       object["vectorShare"] = numbers(weights.vectorShare.map { ($0.key.rawValue, $0.value) })
-      object["constants"] = numbers(weights.constants.map { ($0.key, $0.value) })
     }
     // Lists, not an object by id: look-up in a JSON object is linear.
     object["terms"] = .array(
@@ -185,12 +184,6 @@ package enum TunedFiles {
         let share = member.value.double, (0...1).contains(share)
       else { throw .damaged(file: document, fault: .outOfRange) }
       weights.vectorShare[name] = Float(share)
-    }
-    for member in json["constants"]?.object?.members ?? [] {
-      guard let value = member.value.double, abs(value) < 1e6 else {
-        throw .damaged(file: document, fault: .outOfRange)
-      }
-      weights.constants[member.key] = Float(value)
     }
     return weights
   }

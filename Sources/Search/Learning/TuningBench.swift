@@ -46,8 +46,6 @@ package protocol TuningBench: Sendable {
   var serviceIDs: [String] { get }
   /// The weights of the shipped ranking.
   var weights: FusionTrainer.Weights { get }
-  /// The constants that may be learnt beside the class weights, in the order of the candidates' features.
-  var constants: [FusionTrainer.Constant] { get }
   /// The search terms of a text, as the text index cuts it.
   func terms(of text: String) -> [String]
   /// The inverse document frequency of a term, nil where no service has it.

@@ -169,13 +169,6 @@ package struct TuningReport: Sendable {
         lines.append("share of the vectors, \(name.rawValue): \(from) -> \(to)")
       }
     }
-    for (name, new) in (model.weights?.constants ?? [:]).sorted(by: { $0.key < $1.key }) {
-      let old = weightsBefore.constants[name] ?? 0
-      if new != old {
-        lines.append(
-          "\(name): \(TuningReport.text(Double(old))) -> \(TuningReport.text(Double(new)))")
-      }
-    }
     return lines
   }
 

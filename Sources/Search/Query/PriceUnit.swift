@@ -61,8 +61,6 @@ struct PriceUnit: Equatable {
     }
   }
 
-  var isTokens: Bool { thing == .tokens || thing == .inputTokens || thing == .outputTokens }
-
   /// The amount in the field's unit, in billionths, or nil where it is out of range.
   func nano(_ amount: NumberText) -> Int64? {
     switch thing {

@@ -23,7 +23,6 @@ struct WordReader {
 
   /// The word before the place where the reader began.
   var before: String? { start > 0 ? words[start - 1].folded : nil }
-  var isAtStart: Bool { at == start }
   /// The words that were read.
   var range: Range<Int> { start..<at }
   /// Whether the sentence or a part of it ends here.

@@ -67,7 +67,7 @@ final class Analyzer {
     terms.sequence.append("")
   }
 
-  /// The text, and behind it the parts of its camelCase words (measured: notes/relevance.md).
+  /// The text, and behind it the parts of its camelCase words.
   static func splittingIdentifiers(_ text: String) -> String {
     var parts: [String] = []
     for word in text.split(whereSeparator: { !$0.isLetter && !$0.isNumber }) {

@@ -60,10 +60,6 @@ package struct Bitset: Sendable, Equatable {
   package mutating func subtract(_ other: Bitset) {
     for index in words.indices { words[index] &= ~other.words[index] }
   }
-  /// Whether the two have an integer in common.
-  func intersects(_ other: Bitset) -> Bool {
-    words.indices.contains { words[$0] & other.words[$0] != 0 }
-  }
   var isEmpty: Bool { !words.contains { $0 != 0 } }
   package func intersection(_ other: Bitset) -> Bitset {
     var result = self

@@ -39,15 +39,6 @@ final class Blob: @unchecked Sendable {
     if isMapped { munmap(memory, byteCount) } else { memory.deallocate() }
   }
 
-  /// Gives pages back that were read once and will not be soon; they come from the file again when needed.
-  func forget(_ range: Range<Int>) {
-    guard isMapped else { return }
-    let page = 4_096
-    let start = range.lowerBound / page * page
-    madvise(
-      UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, MADV_DONTNEED)
-  }
-
   /// Says that pages will be read here and there, so that the kernel reads no neighbours ahead.
   func expectScatteredReads(_ range: Range<Int>) {
     guard isMapped else { return }

@@ -220,11 +220,6 @@ final class Segment: Sendable {
       start: sequenceTerms.base + start, count: Int(sequenceStarts[index + 1]) - start)
   }
 
-  /// How many services have the term at a place.
-  func frequency(ofTermAt place: Int) -> Int {
-    Int(postingStarts[place + 1] - postingStarts[place])
-  }
-
   /// The services whose folded name or id is the key.
   func services(named key: String) -> [Int] {
     foldedNames.index(of: key).map(services(ofNameAt:)) ?? []

@@ -43,6 +43,17 @@ struct BenchCatalog {
       segmentByteCount: try Generations(dataFolder: path).baseByteCount())
   }
 
+  /// What is measured of a catalog of each size, or of the one that `--data` names.
+  static func rows(
+    _ inputs: BenchInputs, _ measure: (BenchCatalog) throws -> [BenchRow]
+  ) async throws -> [BenchRow] {
+    var rows: [BenchRow] = []
+    for count in try inputs.arguments.isSet("data") ? [0] : inputs.counts() {
+      rows += try measure(await make(inputs, count: count))
+    }
+    return rows
+  }
+
   var path: String { folder.path + "/data" }
 
   /// Imports a corpus and stores seeded vectors.
@@ -92,12 +103,7 @@ enum BenchIndex {
   private static let searchCount = 100
 
   static func rows(_ inputs: BenchInputs) async throws -> [BenchRow] {
-    var rows: [BenchRow] = []
-    for count in try inputs.arguments.isSet("data") ? [0] : inputs.counts() {
-      let catalog = try await BenchCatalog.make(inputs, count: count)
-      rows += try measure(catalog, inputs)
-    }
-    return rows
+    try await BenchCatalog.rows(inputs) { try measure($0, inputs) }
   }
 
   private static func measure(_ catalog: BenchCatalog, _ inputs: BenchInputs) throws -> [BenchRow] {

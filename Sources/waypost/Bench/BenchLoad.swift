@@ -100,12 +100,7 @@ enum BenchLoad {
   private static let writerCount = 10
 
   static func rows(_ inputs: BenchInputs) async throws -> [BenchRow] {
-    var rows: [BenchRow] = []
-    for count in try inputs.arguments.isSet("data") ? [0] : inputs.counts() {
-      let catalog = try await BenchCatalog.make(inputs, count: count)
-      rows += try measure(catalog, inputs)
-    }
-    return rows
+    try await BenchCatalog.rows(inputs) { try measure($0, inputs) }
   }
 
   private static func measure(_ catalog: BenchCatalog, _ inputs: BenchInputs) throws -> [BenchRow] {

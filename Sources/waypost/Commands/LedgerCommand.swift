@@ -43,7 +43,9 @@ enum LedgerCommand {
         database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
       ).audit()
       let sessions = try await folder.record.read { try SessionVerifier.verify($0) }
-      let audit = try await folder.record.read { try AuditLog.verify($0).faults }
+      let audit = try await AuditKeeper(
+        database: folder.record, clock: clock, keys: keys, headPath: folder.auditHead
+      ).audit().faults
       faults = report.faults + sessions + audit
       count = Int64(report.transferCount)
     }

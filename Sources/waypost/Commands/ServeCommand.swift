@@ -34,10 +34,7 @@ enum ServeCommand {
     do {
       server = try Server(
         host: host, port: UInt16(arguments.integer("port")),
-        refusal: { status, code in
-          let requestID = BytesText.hex(RandomSource.system.bytes(8))
-          return Problem.head(status: status, code: code, requestID: requestID)
-        },
+        refusal: { gate.refuse($0, status: $1, code: $2) },
         admission: { gate.admit($0, announced: $1) }, handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
@@ -175,7 +172,25 @@ enum ServeCommand {
     }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
-    return [indexing, housekeeping, auditing, webhooks, mailing]
+    let auditLog = Task {
+      await keepAudit(services, log, isWhole: false)
+      await keepAudit(services, log, isWhole: true)
+      while (try? await Task.sleep(for: .seconds(AuditKeeper.everySeconds))) != nil {
+        await keepAudit(services, log, isWhole: false)
+      }
+    }
+    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing]
+  }
+
+  /// Verifies the audit log; where it ends is said in the log too, outside of what can be cut along with it.
+  private static func keepAudit(_ services: Services, _ log: Log, isWhole: Bool) async {
+    await attempt("audit log", log) {
+      let report = try await isWhole ? services.audit.audit() : services.audit.tend()
+      for fault in report.faults { log.words("THE AUDIT LOG IS NOT SOUND: " + fault) }
+      guard let head = services.audit.newHead() else { return }
+      log.words(
+        "the audit log is sound up to row \(head.sequence), \(BytesText.hex(head.rowHash))")
+    }
   }
 
   /// Verifies the whole ledger once, and then what is new; every session once a day, for they have no checkpoint to
@@ -219,14 +234,18 @@ enum ServeCommand {
     await attempt("failed sign-ins", log) { try await services.accounts.noteFailures() }
     await attempt("signing keys", log) {
       let now = services.clock.now
-      for entry in try services.keys.tend(at: now) {
-        try await services.record.write { connection in
-          try AuditLog.record(
-            "signing_key.rotated", on: "signing_key:" + entry.id, by: .system, at: now,
-            on: connection)
-        }
+      for algorithm in services.keys.due(at: now) {
+        _ = try await AuditLog.around(
+          .init(
+            "signing_key.rotate", done: "signing_key.rotated",
+            on: "signing_key:" + algorithm.rawValue), in: services.record, clock: services.clock,
+          by: .system, outcome: { ("signing_key:" + $0.id, algorithm.rawValue) }
+        ) { try services.keys.rotate(algorithm, at: now) }
       }
+      try services.keys.forget(at: now)
     }
+    // At the end: so that the head is the last row.
+    if seconds == 0 { await keepAudit(services, log, isWhole: false) }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
@@ -238,10 +257,11 @@ enum ServeCommand {
     await attempt("grants", log) { try await services.authorization.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
+    await attempt("fresh sign-ins", log) { try await services.accounts.pruneFreshSignIns() }
     await attempt("answers", log) {
-      try await services.record.write {
+      while try await services.record.write({
         try services.idempotency.prune(at: services.clock.now, on: $0)
-      }
+      }) {}
     }
     // What was deleted stands in the log's old pages until it is cut.
     await attempt("log", log) { try await services.record.checkpoint(truncate: true) }
@@ -289,6 +309,16 @@ private final class RouterGate: Sendable {
   func admit(_ head: Request, announced: Int?) -> Admission {
     router.value?.admit(head, announced: announced)
       ?? .body(byteCountMax: Route.bodyByteCountMax)
+  }
+
+  func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    guard let router = router.value else {
+      let requestID = BytesText.hex(RandomSource.system.bytes(8))
+      var answer = Problem.front(status: status, code: code, requestID: requestID)
+      answer.addSafetyHeaders(isSecure: isSecure)
+      return answer
+    }
+    return router.refuse(head, status: status, code: code)
   }
 
   func handle(_ request: Request) async -> Response {

@@ -61,15 +61,6 @@ size_t search_best(const float *values, size_t count, size_t wanted, uint32_t *o
 void search_dot(const float *query, const float *rows, const uint32_t *indexes, size_t n, size_t d,
                 float *out);
 
-// out[r][c] = round(rows[r][c] / scales[r]) in -127...127, halves to even; scales[r] = max |row| / 127;
-// 0 for a row of zeros. rows, out: count x d; scales: count.
-void search_quantise_i8(const float *rows, size_t count, size_t d, int8_t *out, float *scales);
-
-// out[i] = query_scale * scales[row] * (query . rows[row]), row = indexes[i], or i where indexes is
-// NULL; the whole-number product is exact. d <= 65,536. No component is -128.
-void search_dot_i8(const int8_t *query, float query_scale, const int8_t *rows, const float *scales,
-                   const uint32_t *indexes, size_t n, size_t d, float *out);
-
 // --- Ranked text
 
 // What one document has gathered: 8 bytes, so that a posting touches one cache line.
@@ -116,16 +107,6 @@ typedef struct {
   size_t count;
 } search_matches;
 
-// accumulators[docs[i]] gains weight * impacts[i] and share. n postings, docs rising.
-void search_accumulate(const uint32_t *docs, const float *impacts, size_t n, float weight,
-                       float share, search_accumulator *accumulators);
-
-// All documents with a score above 0 that meet the criteria; sets every accumulator to 0.
-// The capacity must be min(document_count, postings) for any answer to fit. Returns 0, or -1 where
-// the capacity was too small: then the matches are worthless, but the accumulators are 0 all the same.
-int search_collect(search_accumulator *accumulators, size_t document_count,
-                   const search_criteria *criteria, search_matches *matches);
-
 // Documents handled at a time by search_text: their accumulators stay in the processor's cache.
 #define SEARCH_BLOCK 8192
 typedef struct {
@@ -133,20 +114,10 @@ typedef struct {
   float best[SEARCH_BLOCK];
 } search_workspace;
 
-// Accumulates and collects in one go, a block of documents at a time; equal to search_accumulate for
-// each list and search_collect, but for forms of one term, which only this one knows.
-// workspace: all zero before the first call, and zero again after each. Returns as search_collect.
+// All documents with a score above 0 that meet the criteria, a block of them at a time.
+// workspace: all zero before the first call, and zero again after each.
+// The capacity must be min(document_count, postings) for any answer to fit. Returns 0, or -1 where
+// the capacity was too small: then the matches are worthless.
 int search_text(search_postings *lists, size_t list_count, size_t document_count,
                 const search_criteria *criteria, search_workspace *workspace,
                 search_matches *matches);
-
-// --- Bitsets of `words` words; `to` may be the same as `a` or `b`, else overlaps neither.
-
-void search_bits_and(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to);
-void search_bits_or(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to);
-// to = a and not b
-void search_bits_andnot(const uint64_t *a, const uint64_t *b, size_t words, uint64_t *to);
-// How many bits are set.
-size_t search_bits_count(const uint64_t *a, size_t words);
-// How many bits are set in both.
-size_t search_bits_and_count(const uint64_t *a, const uint64_t *b, size_t words);
