@@ -86,10 +86,12 @@ extension SessionRecord {
   fileprivate func foreseen(at now: Timestamp) -> SessionRecord {
     var record = self
     if isSetAside { return record }
-    for case .settle in record.state.advance(to: now.milliseconds) {
-      let rest = record.used - record.charged
-      record.charged += rest
-      record.fee += Metering.share(of: rest, basisPoints: feeBasisPoints)
+    while let effects = record.state.step(to: now.milliseconds) {
+      for case .settle in effects {
+        let rest = record.used - record.charged
+        record.charged += rest
+        record.fee += Metering.share(of: rest, basisPoints: feeBasisPoints)
+      }
     }
     return record
   }

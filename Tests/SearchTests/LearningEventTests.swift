@@ -360,7 +360,8 @@ struct LearningEventTests {
     #expect(try await world.send(search, .opened, "b", from: anna) == .recorded)
     let other = try world.search(bert)
     #expect(try await world.send(other, .opened, "a", from: bert) == .recorded)
-    #expect(try await world.desk.forget(user: user(1)) == 1)
+    let gone = try await world.record.write { try FeedbackStore.forget(user: user(1), on: $0) }
+    #expect(gone == 1)
     let left = try await world.record.read { connection in
       try ["feedback_search", "feedback_event"].map { table in
         try connection.first("SELECT count(*) FROM \(table)") { $0.int(0) } ?? -1
