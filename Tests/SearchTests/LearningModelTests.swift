@@ -88,7 +88,7 @@ struct LearningModelTests {
       try decode(changed("\"version\":1", "\"version\":9"))
     }
     for (old, new) in [
-      ("\"task\":0.75", "\"task\":1.75"), ("\"task\"", "\"tusk\""), ("0.125", "1e9"),
+      ("\"task\":0.75", "\"task\":1.75"), ("\"task\"", "\"tusk\""),
       ("[0.25,0.5]", "[-1,0.5]"),
     ] {
       #expect(throws: TunedModelError.damaged(file: "tuned.json", fault: .outOfRange)) {

@@ -17,7 +17,7 @@ package enum RouteDocuments {
   /// holds, which sessions alone resolve; and one that is kept for content types.
   package static let elsewhere: Set<ProblemCode> = [
     .methodNotAllowed, .notAcceptable, .searchIDInvalid, .searchIDExpired, .serviceNotShown,
-    .holdAlreadyCaptured, .holdAlreadyVoided, .holdAlreadyExpired,
+    .holdAlreadyCaptured, .holdAlreadyVoided, .holdAlreadyExpired, .exceedsHold,
   ]
 }
 
