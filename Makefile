@@ -15,7 +15,7 @@ help:
 	@echo "make up     installs, fetches the model, builds, imports the demo catalog, serves on 127.0.0.1:$(PORT)"
 	@echo "make test   every test"
 	@echo "make check  format, lint, imports, rules of the repository"
-	@echo "make soak   the ledger's simulation and crashing disk with 10^6 operations, 250 kills under load"
+	@echo "make soak   the ledger's simulation and crashing disk with 10^6 operations, 250 kills under load, long walks over sessions"
 	@echo "make fuzz   libFuzzer on filters, queries, tokenizers and the import, SECONDS_EACH=60"
 	@echo "make bench  relevance on the shipped judged needs, counts that repeat, times beside peers"
 
@@ -64,7 +64,7 @@ soak: packages
 	WAYPOST_SIMULATION_STEPS=1000000 SWIFT_BACKTRACE=enable=no swift test -c release --skip-build --filter "SimulationTests"
 	WAYPOST_SOAK=1 SWIFT_BACKTRACE=enable=no swift test -c release --skip-build --filter "CrashTests"
 	$(SWIFT) --product waypost
-	WAYPOST_LONG=1 WAYPOST_SOAK=1 Tests/EndToEnd/run.sh -k "test_kill_sessions or test_history"
+	WAYPOST_LONG=1 WAYPOST_SOAK=1 Tests/EndToEnd/run.sh -k "test_kill_sessions or test_history or test_state_machine"
 
 clean:
 	rm -rf .build

@@ -43,13 +43,21 @@ let package = Package(
         .embedInCode("Migrations/m0012-create-payment.sql"),
         .embedInCode("Migrations/m0013-create-oauth.sql"),
         .embedInCode("Migrations/m0014-index-proposal.sql"),
+        .embedInCode("Migrations/m0015-chain-history.sql"),
+        .embedInCode("Migrations/m0016-create-ledger-fault.sql"),
+        .embedInCode("Migrations/m0017-create-consent-request.sql"),
+        .embedInCode("Migrations/m0018-create-heartbeat-reply.sql"),
+        .embedInCode("Migrations/m0019-sign-audit.sql"),
+        .embedInCode("Migrations/m0020-extend-oauth.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),
       ]),
     .target(
       name: "Prompts", path: "Prompts",
-      resources: [.embedInCode("guide.json"), .embedInCode("system.txt")]),
+      resources: [
+        .embedInCode("guide.json"), .embedInCode("consent.json"), .embedInCode("system.txt"),
+      ]),
 
     .target(name: "Primitives"),
     .target(name: "SQLite", dependencies: ["CSQLite", "Primitives"]),
@@ -74,7 +82,7 @@ let package = Package(
     .target(
       name: "Sessions",
       dependencies: [
-        "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Primitives",
+        "Ledger", "Catalog", "Identity", "Cryptography", "SQLite", "Index", "Prompts", "Primitives",
       ]),
     .target(
       name: "Payments",

@@ -16,6 +16,17 @@ package enum IndexFiles {
     ("m0012-create-payment.sql", text(PackageResources.m0012_create_payment_sql)),
     ("m0013-create-oauth.sql", text(PackageResources.m0013_create_oauth_sql)),
     ("m0014-index-proposal.sql", text(PackageResources.m0014_index_proposal_sql)),
+    ("m0015-chain-history.sql", text(PackageResources.m0015_chain_history_sql)),
+    ("m0016-create-ledger-fault.sql", text(PackageResources.m0016_create_ledger_fault_sql)),
+    (
+      "m0017-create-consent-request.sql", text(PackageResources.m0017_create_consent_request_sql)
+    ),
+    (
+      "m0018-create-heartbeat-reply.sql",
+      text(PackageResources.m0018_create_heartbeat_reply_sql)
+    ),
+    ("m0019-sign-audit.sql", text(PackageResources.m0019_sign_audit_sql)),
+    ("m0020-extend-oauth.sql", text(PackageResources.m0020_extend_oauth_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.

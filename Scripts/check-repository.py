@@ -27,7 +27,7 @@ MODULES = {
     "Search": "Catalog Embedding LinearAlgebra SQLite Index Cryptography",
     "Ledger": "SQLite Cryptography Index", "Identity": "Cryptography SQLite Index HTTPClient",
     "Authorization": "Identity HTTPClient Cryptography SQLite",
-    "Sessions": "Ledger Catalog Identity Cryptography SQLite Index",
+    "Sessions": "Ledger Catalog Identity Cryptography SQLite Index Prompts",
     "Payments": "Ledger Identity HTTPClient Cryptography SQLite Index",
     "Delivery": "Identity Ledger HTTPClient Cryptography SQLite",
     "Chat": "Search Sessions Prompts HTTPClient SQLite Index Catalog Cryptography Identity",
@@ -45,7 +45,7 @@ CODE_LIST = re.compile(r"\benum ProblemCode\b[^{]*\{(.*?)(?=\bvar\b|\n\})", re.S
 CODE = re.compile(r'(?:\bcase|,)\s+`?(\w+)`?(?:\s*=\s*"([^"]+)")?')
 # A row of the route table: `Route(.get, "/v1/..."`, `.init("GET", "/v1/..."` and their mixtures.
 ROUTE = re.compile(
-    r'(?:\bRoute|\.init)\(\s*[."](get|head|post|put|patch|delete|options)"?,\s*"(/[^"]*)"', re.I)
+    r'(?:\bRoute|\.init|\.keyed)\(\s*[."](get|head|post|put|patch|delete|options)"?,\s*"(/[^"]*)"', re.I)
 PARAMETER = re.compile(r"/(?::\w+|\{[^{}/]+\})")
 FUNCTION = re.compile(r"^([ \t]*)(?:@?\w+(?:\([^()\n]*\))?[ \t]+)*(?:func\b|init[?!]?[(<])", re.M)
 UNSAFE = re.compile(r"\b(?:try!|as!|fatalError\(|nonisolated\(unsafe\))|@unchecked Sendable\b")

@@ -18,6 +18,8 @@ package struct Context: Sendable {
   let session: SessionActor?
   /// What the caller is counted by where nobody is signed in.
   let address: String
+  /// Where a route notes what else it counts: the answer says the policy that is nearest to its end.
+  let count: RequestPolicies.Count
 
   /// A parameter of the path. The router only calls a route whose pattern has it.
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
@@ -105,6 +107,8 @@ package struct Route: Sendable {
   /// Which limit a request counts against.
   package enum Budget: String, Sendable {
     case standard, login, register, refresh, chat, search, none
+    /// Calls of tools by programs (MCP).
+    case tools
   }
 
   /// Bytes of a body, and who may send that many: it is asked before any of it is taken.
@@ -134,12 +138,18 @@ package struct Route: Sendable {
   package let bodyLimit: BodyLimit
   /// Whether the handler computes for milliseconds, and so runs on `SearchThreads`.
   let isSearch: Bool
+  /// Whether it was made by `Services.keyed`, which holds the order of a keyed request's refusals.
+  package let isKeyed: Bool
+  /// Throws `not_found`, or `forbidden`, where what the address names is not there for the caller. Asked only where
+  /// the handler finds fault with the fields: then this is told first (specification core, 8.1).
+  let named: (@Sendable (Context) async throws -> Void)?
   package let handler: @Sendable (Context) async throws -> Response
   let segments: [Substring]
 
   package init(
     _ method: String, _ path: String, _ summary: String, budget: Budget = .standard,
     body: BodyLimit = .anyone(Route.bodyByteCountMax), isSearch: Bool = false,
+    isKeyed: Bool = false, named: (@Sendable (Context) async throws -> Void)? = nil,
     handler: @escaping @Sendable (Context) async throws -> Response
   ) {
     self.method = method
@@ -148,6 +158,8 @@ package struct Route: Sendable {
     self.budget = budget
     bodyLimit = body
     self.isSearch = isSearch
+    self.isKeyed = isKeyed
+    self.named = named
     self.handler = handler
     segments = path.split(separator: "/")
   }

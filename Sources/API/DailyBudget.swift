@@ -1,7 +1,7 @@
 internal import Primitives
 internal import Synchronization
 
-/// Bytes that callers may leave in the record in a day (UTC), counted by name.
+/// What each caller may use of something in a day (UTC): bytes that are stored, tokens of the model.
 final class DailyBudget: Sendable {
   private struct State {
     var day: Int64 = 0
@@ -9,33 +9,41 @@ final class DailyBudget: Sendable {
   }
 
   static let callerCountMax = 100_000
-  /// Bytes a caller; 0 where there is no bound.
-  let byteCountMax: Int
+  static let daySeconds: Int64 = 86_400
+  /// What the policy is called.
+  let name: String
+  /// Units a caller; 0 where there is no bound.
+  let countMax: Int
   private let state = Mutex(State())
 
-  init(byteCountMax: Int) { self.byteCountMax = byteCountMax }
-
-  /// - Throws: `Refusal` `rate_limited` until the next day, where the caller has used its bytes up.
-  func require(_ caller: String, at now: Timestamp) throws(Refusal) {
-    let used = today(now) { $0[caller] ?? 0 }
-    guard byteCountMax > 0, used >= byteCountMax else { return }
-    throw Refusal(
-      .rateLimited, "This address has stored enough for a day; sign in to go on.",
-      retryAfterSeconds: Int(86_400 - now.seconds % 86_400))
+  init(name: String, countMax: Int) {
+    self.name = name
+    self.countMax = countMax
   }
 
-  /// Counts what a caller has stored.
-  func add(_ byteCount: Int, for caller: String, at now: Timestamp) {
+  /// What a caller has left today, or nil where there is no bound.
+  func verdict(_ caller: String, at now: Timestamp) -> RateLimiter.Verdict? {
+    guard countMax > 0 else { return nil }
+    let left = countMax - today(now) { $0[caller] ?? 0 }
+    return RateLimiter.Verdict(
+      isAllowed: left > 0, remaining: Int64(max(0, left)),
+      resetSeconds: DailyBudget.daySeconds - now.seconds % DailyBudget.daySeconds, name: name,
+      quota: Int64(countMax), windowSeconds: DailyBudget.daySeconds)
+  }
+
+  /// Counts what a caller has used.
+  func add(_ count: Int, for caller: String, at now: Timestamp) {
     today(now) { used in
       // Forgetting is the lesser evil: the table itself must not grow without bound.
       if used.count >= DailyBudget.callerCountMax, used[caller] == nil { used = [:] }
-      used[caller, default: 0] += byteCount
+      used[caller, default: 0] += count
     }
   }
 
   private func today<T>(_ now: Timestamp, _ body: (inout [String: Int]) -> T) -> T {
     state.withLock { state in
-      if state.day != now.seconds / 86_400 { state = State(day: now.seconds / 86_400) }
+      let day = now.seconds / DailyBudget.daySeconds
+      if state.day != day { state = State(day: day) }
       return body(&state.used)
     }
   }

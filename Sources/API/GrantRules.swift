@@ -18,7 +18,7 @@ enum GrantRules {
       // A token for one part of the server must not be worth anything at another (RFC 8707).
       throw Refusal(.tokenInvalid, "This token is for \(part) only.")
     }
-    if grant.isThirdParty, route.path.hasSuffix("/extend") { throw spending }
+    if route.path.hasSuffix("/extend") { throw spending }
     let isOwn = route.path == "/v1/me" || route.path.hasPrefix("/v1/me/")
     if isOwn || route.path.hasPrefix("/v1/admin/") {
       throw Refusal(.forbidden, "This is for people who have signed in, not for API keys.")
@@ -37,7 +37,7 @@ enum GrantRules {
 
   /// `trials:start` is for what the platform pays for.
   static var spending: Refusal {
-    Refusal(.forbidden, "A program may start trials, not paid sessions.")
+    Refusal(.forbidden, "A key or a program may start trials, not paid sessions: the person does.")
   }
 
   /// The scopes of which one opens a route.
@@ -58,6 +58,8 @@ enum GrantRules {
     // Who registers a key that signs assertions may do all that they prove: no scope gives that.
     if path == "/v1/provider/key-set", method != "GET" { return [] }
     if path.hasPrefix("/v1/provider/") { return [.providerManage] }
+    // What was paid for, and where to pay, is between the person and the processor.
+    if path.hasPrefix("/v1/tokens/purchases") { return [] }
     if path.hasPrefix("/v1/tokens/"), method == "GET" { return [.sessionsRead] }
     return []
   }

@@ -14,7 +14,12 @@ package enum Problem {
       let words = "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""
       headers.append((name: "WWW-Authenticate", value: words))
     }
-    if refusal.code.status == 401 { headers.append((name: "WWW-Authenticate", value: "Bearer")) }
+    if refusal.code.status == 401 {
+      // Where nothing was sent there is no error to name (RFC 6750 section 3.1).
+      let isSent = [.tokenInvalid, .tokenExpired].contains(refusal.code)
+      let words = isSent ? "Bearer error=\"invalid_token\"" : "Bearer"
+      headers.append((name: "WWW-Authenticate", value: words))
+    }
     return Response(
       status: refusal.code.status, headers: headers,
       body: .bytes(body(refusal, requestID: requestID, path: path).bytes))
@@ -44,14 +49,17 @@ package enum Problem {
     return .object(object)
   }
 
-  /// The document for a request that the server's front refuses, from its head or while its body comes.
-  package static func head(status: Int, code: String, requestID: String) -> [UInt8] {
+  /// The answer to a request that the server's front refuses, from its head or while its body comes.
+  package static func front(status: Int, code: String, requestID: String) -> Response {
     let document: JSON = [
       "type": .string("/problems#" + code), "title": .string(code.replacing("_", with: " ")),
       "status": .number(status), "detail": .string(details[code] ?? "Send a sound request."),
       "code": .string(code), "requestId": .string(requestID),
     ]
-    return document.bytes
+    var headers = [(name: "Content-Type", value: "application/problem+json")]
+    if status == 401 { headers.append((name: "WWW-Authenticate", value: "Bearer")) }
+    if status == 503 { headers.append((name: "Retry-After", value: "1")) }
+    return Response(status: status, headers: headers, body: .bytes(document.bytes))
   }
 
   private static let details = [

@@ -6,12 +6,30 @@ internal import Synchronization
 /// A bucket is kept as its debt, which falls by itself: nothing is rounded, so a caller who asks often loses
 /// nothing. A caller without debt is not remembered.
 package final class RateLimiter: Sendable {
-  package struct Verdict: Sendable {
+  /// What a caller has left of a policy.
+  package struct Verdict: Sendable, Equatable {
     package let isAllowed: Bool
-    /// Requests that are left.
+    /// Requests that are left, or what else the policy counts.
     package let remaining: Int64
     /// Seconds until the next request is allowed, or until the bucket is full.
     package let resetSeconds: Int64
+    /// The policy.
+    package let name: String
+    package let quota: Int64
+    package let windowSeconds: Int64
+
+    /// The policy, as `RateLimit-Policy` names it.
+    package var policy: String { "\"\(name)\";q=\(quota);w=\(windowSeconds)" }
+
+    /// What is left of it, as `RateLimit` says it.
+    package var state: String { "\"\(name)\";r=\(remaining);t=\(resetSeconds)" }
+
+    /// Whether less of this policy is left than of another: a refusal has nothing left.
+    func isNearer(than other: Verdict) -> Bool {
+      if isAllowed != other.isAllowed { return !isAllowed }
+      // As shares of their quotas, which are at most 10^12 and so fit when multiplied in 128 bits.
+      return Int128(remaining) * Int128(other.quota) < Int128(other.remaining) * Int128(quota)
+    }
   }
 
   private struct Bucket {
@@ -72,7 +90,8 @@ package final class RateLimiter: Sendable {
       let perSecond = max(1, quota * 1_000)
       return Verdict(
         isAllowed: isAllowed, remaining: max(0, (capacity - debt) / cost),
-        resetSeconds: max(1, (missing + perSecond - 1) / perSecond))
+        resetSeconds: max(1, (missing + perSecond - 1) / perSecond), name: name, quota: quota,
+        windowSeconds: own == nil ? windowSeconds : 60)
     }
   }
 
@@ -95,11 +114,5 @@ package final class RateLimiter: Sendable {
       excess -= 1
       return false
     }
-  }
-
-  package var policy: String { "\"\(name)\";q=\(quota);w=\(windowSeconds)" }
-
-  package func state(_ verdict: Verdict) -> String {
-    "\"\(name)\";r=\(verdict.remaining);t=\(verdict.resetSeconds)"
   }
 }

@@ -13,12 +13,14 @@ package enum RouteTable {
     routes += LedgerAdminRoutes(services: services).routes
     routes += PlacementRoutes(services: services).routes
     routes += PurchaseRoutes(services: services).all
+    routes += ReturnRoutes(services: services).routes
     routes += EventRoutes(services: services).all
     routes += TuneRoutes(services: services).all
     routes += WebhookRoutes(services: services).all
     routes += UserEventRoutes(services: services).all
     routes += AccountRoutes(services: services).routes
     routes += PrivacyRoutes(services: services).routes
+    routes += ReauthRoutes(services: services).routes
     routes += AdminRoutes(services: services).routes
     routes += OAuthRoutes(services: services).routes
     routes += OAuthClientRoutes(services: services).routes
@@ -34,7 +36,8 @@ package enum RouteTable {
     let system = SystemRoutes(services: services, metrics: metrics)
     return [
       Route("GET", "/healthz", "the process is up", budget: .none, handler: system.health),
-      Route("GET", "/readyz", "searches and writes work", budget: .none, handler: system.ready),
+      Route(
+        "GET", "/readyz", "searches work; whether writes do", budget: .none, handler: system.ready),
       Route("GET", "/metrics", "figures for Prometheus", budget: .none, handler: system.metrics),
       Route(
         "GET", "/.well-known/jwks.json", "public signing keys", budget: .none, handler: system.jwks),
@@ -78,9 +81,9 @@ package enum RouteTable {
   private static func accounts(_ services: Services) -> [Route] {
     let identity = IdentityRoutes(services: services)
     return [
-      Route(
-        "POST", "/v1/auth/register", "make an account", budget: .register,
-        handler: identity.register),
+      services.keyed(
+        "POST", "/v1/auth/register", "make an account", budget: .register, admit: { _ in },
+        scope: identity.proof, perform: identity.register, present: identity.registered),
       Route("POST", "/v1/auth/login", "sign in", budget: .login, handler: identity.login),
       Route(
         "POST", "/v1/auth/refresh", "renew the login", budget: .refresh, handler: identity.refresh),
@@ -92,20 +95,36 @@ package enum RouteTable {
   private static func sessions(_ services: Services) -> [Route] {
     let sessions = SessionRoutes(services: services)
     return [
-      Route("POST", "/v1/proposals", "propose a session", handler: sessions.propose),
+      services.keyed(
+        "POST", "/v1/proposals", "propose a session", admit: { try $0.user() },
+        perform: sessions.propose),
       Route("GET", "/v1/proposals/{id}", "one proposal", handler: sessions.proposal),
       Route("POST", "/v1/proposals/{id}/decline", "refuse a proposal", handler: sessions.decline),
-      Route("POST", "/v1/sessions", "start a session", handler: sessions.confirm),
+      services.keyed(
+        "POST", "/v1/sessions", "start a session", admit: sessions.starter,
+        perform: sessions.confirm, present: sessions.started),
       Route("GET", "/v1/sessions", "own sessions", handler: sessions.list),
       Route("POST", "/v1/sessions/validate", "redeem a launch token", handler: sessions.validate),
       Route("GET", "/v1/sessions/{id}", "one session", handler: sessions.read),
       Route("DELETE", "/v1/sessions/{id}", "revoke a session", handler: sessions.revoke),
-      Route("POST", "/v1/sessions/{id}/heartbeat", "sign of life", handler: sessions.heartbeat),
-      Route("POST", "/v1/sessions/{id}/pause", "pause", handler: sessions.pause),
-      Route("POST", "/v1/sessions/{id}/resume", "resume", handler: sessions.resume),
-      Route("POST", "/v1/sessions/{id}/complete", "end", handler: sessions.complete),
-      Route("POST", "/v1/sessions/{id}/extend", "buy more minutes", handler: sessions.extend),
-      Route("POST", "/v1/provider/tokens/report", "report use", handler: sessions.report),
+      Route(
+        "POST", "/v1/sessions/{id}/heartbeat", "sign of life", named: sessions.beating,
+        handler: sessions.heartbeat),
+      services.keyed(
+        "POST", "/v1/sessions/{id}/pause", "pause", admit: sessions.concerned,
+        scope: sessions.actorScope, perform: sessions.pause),
+      services.keyed(
+        "POST", "/v1/sessions/{id}/resume", "resume", admit: sessions.concernedLate,
+        scope: sessions.actorScope, perform: sessions.resume),
+      services.keyed(
+        "POST", "/v1/sessions/{id}/complete", "end", admit: sessions.concerned,
+        scope: sessions.actorScope, perform: sessions.complete),
+      services.keyed(
+        "POST", "/v1/sessions/{id}/extend", "buy more minutes", admit: sessions.own,
+        perform: sessions.extend),
+      services.keyed(
+        "POST", "/v1/provider/tokens/report", "report use", admit: { try $0.provider() },
+        perform: sessions.report),
       Route(
         "GET", "/v1/provider/key-set", "keys that sign assertions", handler: sessions.keySet),
       Route(

@@ -3,18 +3,13 @@ package import HTTPServer
 internal import Identity
 package import Primitives
 internal import Sessions
-internal import Synchronization
 
 /// Finds the route of a request, checks who asks and how often, and turns every outcome into an answer.
 package struct Router: Sendable {
   private let services: Services
   private let routes: [Route]
   private let metrics: Metrics
-  private let limiters: [Route.Budget: RateLimiter]
-  /// Credentials of an address that were not accepted: a tenth of what it may ask.
-  private let failures: RateLimiter
-  /// Each key by the rate that it was made with.
-  private let grants = RateLimiter(name: "key", perMinute: 1)
+  private let policies: RequestPolicies
   private let log: @Sendable (JSONObject) -> Void
   private let microseconds: @Sendable () -> Int64
 
@@ -30,18 +25,7 @@ package struct Router: Sendable {
     self.microseconds = microseconds
     metrics = Metrics()
     routes = RouteTable.all(services, metrics)
-    let configuration = services.configuration
-    let perMinute = configuration.requestsPerMinute
-    failures = RateLimiter(name: "failures", perMinute: perMinute > 0 ? max(10, perMinute / 10) : 0)
-    limiters = [
-      .standard: RateLimiter(name: "default", perMinute: configuration.requestsPerMinute),
-      .login: RateLimiter(name: "login", perMinute: configuration.loginsPerMinute),
-      .register: RateLimiter(name: "register", perMinute: configuration.registrationsPerMinute),
-      .refresh: RateLimiter(name: "refresh", perMinute: configuration.requestsPerMinute),
-      .chat: RateLimiter(name: "chat", perMinute: configuration.chatsPerMinute),
-      .search: RateLimiter(
-        name: "search", quota: configuration.searchesPerSecond, windowSeconds: 1),
-    ]
+    policies = RequestPolicies(services.configuration)
   }
 
   /// The answer to a request.
@@ -65,7 +49,7 @@ package struct Router: Sendable {
     if request.method == "OPTIONS", !matches.isEmpty {
       return (preflight(request, matches.map(\.0)), nil)
     }
-    let count = LimitCount()
+    let count = RequestPolicies.Count()
     let fitting = Router.fitting(request, matches)
     var response: Response
     do {
@@ -95,11 +79,11 @@ package struct Router: Sendable {
 
   /// Addresses where nothing is count too: they are the cheapest to ask for.
   private func refuseUnrouted(
-    _ request: Request, _ methods: [String], _ count: LimitCount
+    _ request: Request, _ methods: [String], _ count: RequestPolicies.Count
   ) throws(Refusal) -> Never {
     let address = services.configuration.trustedProxies.client(of: request)
     let caller = Caller(address: address, principal: .anonymous(address: address))
-    try require(limit(.standard, caller, request, count))
+    try policies.require(isAllowed(.standard, caller, request, count), count)
     if methods.isEmpty { throw Refusal(.notFound, "There is nothing here.") }
     throw Refusal(.methodNotAllowed, "Only \(methods.joined(separator: ", ")) here.")
   }
@@ -151,9 +135,21 @@ package struct Router: Sendable {
     }
   }
 
+  /// The answer to what never became a request, with the headers of every other.
+  /// - Parameter head: nil where there is none that could be read.
+  package func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    let requestID = BytesText.hex(services.random.bytes(8))
+    var response = Problem.front(status: status, code: code, requestID: requestID)
+    // Nobody is known yet, and a head that cannot be read has no origin.
+    let request = head ?? Request(method: "", target: "/")
+    if head != nil { sayLimit(&response, .standard, .init(), request) }
+    decorate(&response, request, requestID)
+    return response
+  }
+
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
-    _ count: LimitCount
+    _ count: RequestPolicies.Count
   ) async throws -> Response {
     let address = services.configuration.trustedProxies.client(of: request)
     var isKnown = false
@@ -162,7 +158,9 @@ package struct Router: Sendable {
         route, parameters, request, requestID, from: address, count, isKnown: &isKnown)
     } catch let refusal as Refusal where refusal.code == .tokenInvalid {
       // A provider's server passes on tokens that anybody may have sent it: they are not its own failures.
-      if !isKnown { try countFailure(of: address) }
+      if !isKnown {
+        try policies.requireFewFailures(of: address, at: services.clock.now, count)
+      }
       throw refusal
     }
   }
@@ -172,27 +170,36 @@ package struct Router: Sendable {
   /// - Parameter isKnown: Set where the caller's own credential was found valid.
   private func run(
     _ route: Route, _ parameters: [String: String], _ request: Request, _ requestID: String,
-    from address: String, _ count: LimitCount, isKnown: inout Bool
+    from address: String, _ count: RequestPolicies.Count, isKnown: inout Bool
   ) async throws -> Response {
     guard request.body.count <= route.bodyLimit.byteCount else {
       throw Refusal(.bodyTooLarge, "The body may have \(route.bodyLimit.byteCount) bytes.")
     }
     let document = RouteDocuments.named[route.key]
-    if document?.takesJSON ?? false { _ = try request.json() }
-    let caller = try await identify(request, for: route, from: address)
+    if route.isKeyed || document?.takesJSON ?? false { _ = try request.json() }
+    let caller = try await identify(request, for: route, from: address, count)
     isKnown = !caller.isUnknown
     let principal = caller.principal
-    let verdict = limit(route.budget, caller, request, count)
+    let isAllowed = isAllowed(route.budget, caller, request, count)
     if document?.needsCredentials ?? false, caller.isUnknown {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
-    try require(verdict)
-    try requireGrant(caller.grant, for: route)
+    try policies.require(isAllowed, count)
+    if let grant = caller.grant {
+      try policies.require(grant, at: services.clock.now, count)
+      try GrantRules.require(grant, for: route)
+    }
     let context = Context(
       request: request, parameters: parameters, principal: principal, requestID: requestID,
-      login: caller.login, grant: caller.grant, session: caller.session, address: caller.address)
-    return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
-      try await route.handler(context)
+      login: caller.login, grant: caller.grant, session: caller.session, address: caller.address,
+      count: count)
+    do {
+      return try await withTaskExecutorPreference(route.isSearch ? SearchThreads.shared : nil) {
+        try await route.handler(context)
+      }
+    } catch let refusal as Refusal where refusal.code == .validationFailed {
+      try await route.named?(context)
+      throw refusal
     }
   }
 
@@ -210,23 +217,8 @@ package struct Router: Sendable {
     }
   }
 
-  /// What a key is bound to: its scopes, and its own requests a minute.
-  private func requireGrant(_ grant: Grant?, for route: Route) throws(Refusal) {
-    guard let grant else { return }
-    try GrantRules.require(grant, for: route)
-    for limit in grant.limits {
-      let verdict = grants.take(
-        limit.name, at: services.clock.now, perMinute: Int64(limit.perMinute))
-      guard verdict.isAllowed else {
-        throw Refusal(
-          .rateLimited, "Too many requests with this key.",
-          retryAfterSeconds: Int(verdict.resetSeconds))
-      }
-    }
-  }
-
   private func identify(
-    _ request: Request, for route: Route, from address: String
+    _ request: Request, for route: Route, from address: String, _ count: RequestPolicies.Count
   ) async throws -> Caller {
     var caller = Caller(address: address, principal: .anonymous(address: address))
     guard route.usesBearer, let bearer = Router.bearer(of: request) else { return caller }
@@ -235,23 +227,15 @@ package struct Router: Sendable {
       if caller.session != nil { return caller }
     }
     // A key costs a read of the record: who has tried too many is not let at it.
-    if Accounts.isKey(bearer) { try countFailure(of: address, isCounted: false) }
+    if Accounts.isKey(bearer) {
+      try policies.requireFewFailures(
+        of: address, at: services.clock.now, isCounted: false, count)
+    }
     let credential = try await services.accounts.credential(bearer: bearer)
     caller.principal = credential.principal
     caller.login = credential.login
     caller.grant = credential.grant
     return caller
-  }
-
-  /// - Throws: `Refusal` `rate_limited` where the address has sent too many credentials that are not valid.
-  private func countFailure(of address: String, isCounted: Bool = true) throws(Refusal) {
-    guard failures.quota > 0 else { return }
-    let verdict = failures.take(address, at: services.clock.now, isCounted: isCounted)
-    guard verdict.isAllowed else {
-      throw Refusal(
-        .rateLimited, "Too many credentials that are not valid.",
-        retryAfterSeconds: Int(verdict.resetSeconds))
-    }
   }
 
   private static func bearer(of request: Request) -> String? {
@@ -263,20 +247,10 @@ package struct Router: Sendable {
 
   // MARK: Limits
 
-  /// What a request was counted as; an answer says it however it came about.
-  private final class LimitCount: Sendable {
-    private let state = Mutex<RateLimiter.Verdict?>(nil)
-
-    var verdict: RateLimiter.Verdict? {
-      get { state.withLock { $0 } }
-      set { state.withLock { $0 = newValue } }
-    }
-  }
-
-  private func limit(
-    _ budget: Route.Budget, _ caller: Caller, _ request: Request, _ count: LimitCount
-  ) -> RateLimiter.Verdict? {
-    guard let limiter = limiters[budget], limiter.quota > 0 else { return nil }
+  /// Counts a request; whether its caller and its address may ask.
+  private func isAllowed(
+    _ budget: Route.Budget, _ caller: Caller, _ request: Request, _ count: RequestPolicies.Count
+  ) -> Bool {
     let name: String
     switch (budget, caller.session) {
     // Sign-in counts by address: the account is not known yet, and must not be locked by others.
@@ -289,29 +263,25 @@ package struct Router: Sendable {
       let isOthers = caller.grant?.isHeldByOthers ?? false
       name = (isOthers ? "others:" : "") + caller.principal.key
     }
-    let verdict = limiter.take(name, at: services.clock.now)
-    count.verdict = verdict
-    return verdict
+    return policies.take(
+      budget, name, from: caller.address, at: services.clock.now, into: count)
   }
 
-  private func require(_ verdict: RateLimiter.Verdict?) throws(Refusal) {
-    guard let verdict, !verdict.isAllowed else { return }
-    throw Refusal(
-      .rateLimited, "Too many requests.", retryAfterSeconds: Int(verdict.resetSeconds))
-  }
-
-  /// The state of the caller's allowance; of its address', where the request was refused before it was counted.
+  /// The policy that is nearest to its end; of the address' own, where the request was refused before it was counted.
   private func sayLimit(
-    _ response: inout Response, _ budget: Route.Budget, _ count: LimitCount, _ request: Request
+    _ response: inout Response, _ budget: Route.Budget, _ count: RequestPolicies.Count,
+    _ request: Request
   ) {
-    guard let limiter = limiters[budget], limiter.quota > 0 else { return }
-    let verdict =
-      count.verdict
-      ?? limiter.take(
-        "anon:" + services.configuration.trustedProxies.client(of: request),
-        at: services.clock.now, isCounted: false)
-    response.headers.append((name: "RateLimit-Policy", value: limiter.policy))
-    response.headers.append((name: "RateLimit", value: limiter.state(verdict)))
+    guard budget != .none else { return }
+    if !count.isByKind {
+      let address = services.configuration.trustedProxies.client(of: request)
+      _ = policies.take(
+        budget, "anon:" + address, from: address, at: services.clock.now, isCounted: false,
+        into: count)
+    }
+    guard let verdict = count.verdict else { return }
+    response.headers.append((name: "RateLimit-Policy", value: verdict.policy))
+    response.headers.append((name: "RateLimit", value: verdict.state))
   }
 
   private func isAllowed(origin: String) -> Bool {
@@ -340,14 +310,7 @@ package struct Router: Sendable {
   private func decorate(_ response: inout Response, _ request: Request, _ requestID: String) {
     response.addHeader("X-Request-Id", requestID)
     response.addSafetyHeaders(isSecure: services.configuration.isSecure)
-    if response.status == 401, response.header("WWW-Authenticate") == "Bearer" {
-      // Where a program finds out how to be let in (RFC 9728 section 5.1).
-      response.headers.removeAll { $0.name == "WWW-Authenticate" }
-      let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
-      let address =
-        services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
-      response.addHeader("WWW-Authenticate", "Bearer resource_metadata=\"\(address)\"")
-    }
+    nameResource(&response, request)
     response.addHeader("Vary", "Origin")
     if let origin = request.header("origin"), isAllowed(origin: origin) {
       response.addHeader("Access-Control-Allow-Origin", origin)
@@ -356,5 +319,24 @@ package struct Router: Sendable {
         "Access-Control-Expose-Headers",
         "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
     }
+  }
+
+  /// Says where a program finds out how to be let in (RFC 9728 section 5.1), and what it would ask for here, so that
+  /// it need not ask for everything.
+  private func nameResource(_ response: inout Response, _ request: Request) {
+    guard let challenge = response.header("WWW-Authenticate"), challenge.hasPrefix("Bearer") else {
+      return
+    }
+    let part = request.path == AuthorizationServer.toolsPart ? request.path : ""
+    let address = services.configuration.publicURL + "/.well-known/oauth-protected-resource" + part
+    var facts = ["resource_metadata=\"\(address)\""]
+    if response.status == 401, let route = Router.fitting(request, matches(request))?.0 {
+      let scopes = GrantRules.needed(route.method, route.path).intersection(Scope.ofPeople)
+      let words = scopes.map(\.rawValue).sorted().joined(separator: " ")
+      if !words.isEmpty { facts.append("scope=\"\(words)\"") }
+    }
+    let separator = challenge == "Bearer" ? " " : ", "
+    response.headers.removeAll { $0.name == "WWW-Authenticate" }
+    response.addHeader("WWW-Authenticate", challenge + separator + facts.joined(separator: ", "))
   }
 }

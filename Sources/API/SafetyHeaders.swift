@@ -11,7 +11,7 @@ extension Response {
     addHeader("Cross-Origin-Opener-Policy", "same-origin")
     addHeader("Cross-Origin-Resource-Policy", "same-origin")
     addHeader("Cache-Control", "no-store")
-    addHeader("Content-Security-Policy", Page.policy())
+    addHeader("Content-Security-Policy", Page.policy)
     if isSecure { addHeader("Strict-Transport-Security", "max-age=31536000; includeSubDomains") }
   }
 

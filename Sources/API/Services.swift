@@ -33,20 +33,23 @@ package struct Services: Sendable {
   package let configuration: Configuration
   /// Completes what is typed; keeps its tables beside the snapshot's segments.
   package let suggester = Suggester()
-  /// Verifies the ledger and writes its checkpoints.
-  package let auditor: LedgerAuditor
+  /// Takes writes over a sound ledger only.
+  package let ledger: LedgerGate
+  /// Verifies the audit log and keeps its head.
+  package let audit: AuditKeeper
   /// The placements in force.
   package let placements = PlacementBook()
 
   package init(
-    record: Database, clock: Clock, random: RandomSource, keys: KeyRing, accounts: Accounts,
-    refreshTokens: RefreshTokens, idempotency: Idempotency, indexer: Indexer,
-    engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk, feedback: FeedbackDesk,
-    tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
+    record: Database, ledger: LedgerGate, clock: Clock, random: RandomSource, keys: KeyRing,
+    accounts: Accounts, refreshTokens: RefreshTokens, idempotency: Idempotency,
+    indexer: Indexer, engine: SearchEngine, sessions: SessionDesk, chat: ChatDesk,
+    feedback: FeedbackDesk, tuner: MarketplaceTuner, payments: PaymentDesk, webhooks: WebhookDesk,
     authorization: AuthorizationServer, hub: ProviderHub, openID: OpenIDClient?,
     configuration: Configuration
   ) {
     self.record = record
+    self.ledger = ledger
     self.clock = clock
     self.random = random
     self.keys = keys
@@ -65,8 +68,8 @@ package struct Services: Sendable {
     self.hub = hub
     self.openID = openID
     self.configuration = configuration
-    auditor = LedgerAuditor(
-      database: record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
+    audit = AuditKeeper(
+      database: record, clock: clock, keys: keys, headPath: configuration.auditHead)
   }
 
   /// What the command says about the server.
@@ -75,18 +78,24 @@ package struct Services: Sendable {
     package var isDemo = false
     package var corsOrigins: [String] = []
     package var requestsPerMinute = 600
+    /// Of one address, however many accounts it has.
+    package var addressRequestsPerMinute = 6_000
     package var loginsPerMinute = 20
     package var registrationsPerMinute = 20
     package var chatsPerMinute = 120
     package var searchesPerSecond = 50
     /// Bytes that one address may store in a day without signing in; 0 lifts it.
     package var anonymousBytesPerDay = 64 * 1_048_576
+    /// Tokens of the model that one user, or address without one, may have spoken in a day (UTC); 0 lifts it.
+    package var modelTokensPerDay = 200_000
     package var trustedProxies = TrustedProxies.none
     /// The platform's share of captures of paid use, in ten-thousandths.
     package var feeBasisPoints: Int64 = 2_000
     package var version = ""
     /// Where backups are made; empty for nowhere.
     package var backupFolder = ""
+    /// Where the head of the audit log is kept; nil for nowhere.
+    package var auditHead: String?
 
     package init(publicURL: String) { self.publicURL = publicURL }
 

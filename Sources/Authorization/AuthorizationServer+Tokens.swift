@@ -3,51 +3,6 @@ public import Identity
 public import Primitives
 internal import SQLite
 
-/// How a program says who it is at the token endpoint.
-public struct ClientProof: Sendable {
-  let id: String?
-  let secret: String?
-
-  /// What the `Authorization` header says.
-  ///
-  /// - Parameter authorization: The header, or nil. Any scheme but Basic is left to others.
-  /// - Throws: `OAuthError` `invalid_client`.
-  public init(authorization: String?) throws(OAuthError) {
-    guard let parts = authorization?.split(separator: " ", maxSplits: 1), parts.count == 2,
-      parts[0].lowercased() == "basic"
-    else {
-      (id, secret) = (nil, nil)
-      return
-    }
-    let text = parts[1].replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
-    let bytes = BytesText.bytes(base64url: text) ?? []
-    let halves = String(decoding: bytes, as: UTF8.self).split(
-      separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-    guard halves.count == 2, let id = ClientProof.unescaped(halves[0]),
-      let secret = ClientProof.unescaped(halves[1]), !id.isEmpty
-    else { throw OAuthError(.invalidClient, "The Authorization header is not sound.") }
-    self.id = id
-    self.secret = secret
-  }
-
-  /// Both halves are form-encoded first (RFC 6749 section 2.3.1).
-  private static func unescaped(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
-        continue
-      }
-      let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-      guard digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else { return nil }
-      bytes.append(value)
-      rest = rest.dropFirst(2)
-    }
-    return String(validating: bytes, as: UTF8.self)
-  }
-}
-
 extension AuthorizationServer {
   /// The answer to a code or a refresh token (RFC 6749 section 5.1).
   ///
@@ -66,19 +21,24 @@ extension AuthorizationServer {
     }
   }
 
-  /// Ends the grant of a token of the client's own; what is no token is no error (RFC 7009).
+  /// Ends the grant of a token of the client's own; what is no token, or none any more, is no error (RFC 7009).
+  /// - Throws: `OAuthError`: `invalid_grant` for a token that is another client's (section 2.1).
   public func revoke(
     _ form: OAuthForm, proof: ClientProof, ended: @Sendable ([ID<LoginKind>]) -> Void
   ) async throws {
     let client = try await prove(form, proof)
     let token = try form.needed("token")
     let now = clock.now
-    guard let id = ownGrant(ofRefresh: token) ?? ownGrant(ofAccess: token, at: now) else { return }
-    let isRefresh = ownGrant(ofRefresh: token) != nil
+    guard let known = try await grant(ofRefresh: token, orAccess: true), !known.isRevoked else {
+      return
+    }
+    guard known.clientID == client.id else {
+      throw OAuthError(.invalidGrant, "The token is another client's.")
+    }
+    let id = known.id
     let gone = try await database.write { connection -> [ID<LoginKind>] in
-      guard let grant = try GrantStore.grant(id, on: connection), grant.clientID == client.id,
-        !grant.isRevoked, !isRefresh || isGenuine(token, grant)
-      else { return [] }
+      // Another renewal may have come between: it ends with the same grant.
+      guard try GrantStore.grant(id, on: connection)?.isRevoked == false else { return [] }
       try AuditLog.record(
         "grant.revoked", on: "grant:" + id.text, by: .system, at: now, on: connection)
       return try GrantStore.end([id], at: now, on: connection)
@@ -86,35 +46,17 @@ extension AuthorizationServer {
     ended(gone)
   }
 
-  // MARK: Clients
-
-  /// Who asks: a confidential client with its secret, a public one by its id alone.
-  private func prove(_ form: OAuthForm, _ proof: ClientProof) async throws -> OAuthClient {
-    let named = try form.one("client_id")
-    let sent = try form.one("client_secret")
-    guard proof.id == nil || (sent == nil && (named == nil || named == proof.id)) else {
-      throw OAuthError(.invalidRequest, "Say who you are in one way only.")
+  /// The grant that a genuine token belongs to, or nil. What anybody can make up costs a read, and no turn of the
+  /// one writer.
+  private func grant(
+    ofRefresh token: String, orAccess isAccessToo: Bool = false
+  ) async throws -> GrantStore.Grant? {
+    if let text = RefreshText(token) {
+      let found = try await database.read { try GrantStore.grant(text.grant, on: $0) }
+      return found.flatMap { isGenuine(token, $0) ? $0 : nil }
     }
-    guard let id = proof.id ?? named else {
-      throw OAuthError(.invalidClient, "Send the client_id.")
-    }
-    let secret = proof.secret ?? sent
-    // Its document says nothing that a code or a refresh token is not bound to already.
-    let client: OAuthClient
-    if OAuthClient.isDocument(id) {
-      guard WebAddress(id) != nil else {
-        throw OAuthError(.invalidClient, "The client_id is no address of a document.")
-      }
-      client = OAuthClient(id: id, name: "", redirectURIs: [])
-    } else {
-      client = try await self.client(id)
-    }
-    let isRight =
-      client.isConfidential
-      ? Digest.equal(Array((secret ?? "").utf8), Array(clients.secret(of: id).utf8))
-      : secret == nil
-    guard isRight else { throw OAuthError(.invalidClient, "The client is not who it says.") }
-    return client
+    guard isAccessToo, let id = ownGrant(ofAccess: token, at: clock.now) else { return nil }
+    return try await database.read { try GrantStore.grant(id, on: $0) }
   }
 
   // MARK: Codes
@@ -136,13 +78,20 @@ extension AuthorizationServer {
     let now = clock.now
     let id = ID<LoginKind>.secret(random)
     let seed = random.bytes(32)
+    let invalid = OAuthError(.invalidGrant, "The code is not valid.")
+    // What anybody can make up costs a read, and no turn of the one writer.
+    guard try await database.read({ try GrantStore.code(hash: hash, on: $0) }) != nil else {
+      throw invalid
+    }
     let outcome = try await database.write { connection -> Outcome in
-      let invalid = OAuthError(.invalidGrant, "The code is not valid.")
       guard let code = try GrantStore.code(hash: hash, on: connection) else {
         return .refused(invalid)
       }
       if let used = code.grantID {
-        // Somebody has it who should not: whoever came first loses what it got (RFC 9700 section 2.1.1).
+        // Somebody has it who should not: whoever came first loses what it got (RFC 9700 section 2.1.1). Once.
+        guard try GrantStore.grant(used, on: connection)?.isRevoked == false else {
+          return .refused(invalid)
+        }
         return .ended(try end(used, at: now, on: connection))
       }
       guard code.clientID == client.id, redirect == nil || redirect == code.redirectURI,
@@ -187,10 +136,11 @@ extension AuthorizationServer {
       return scopes
     }
     let now = clock.now
+    let invalid = OAuthError(.invalidGrant, "The refresh token is not valid.")
+    guard let known = try await grant(ofRefresh: token), !known.isRevoked else { throw invalid }
+    let id = known.id
     let outcome = try await database.write { connection -> Outcome in
-      let invalid = OAuthError(.invalidGrant, "The refresh token is not valid.")
-      guard let id = ownGrant(ofRefresh: token),
-        let grant = try GrantStore.grant(id, on: connection), !grant.isRevoked,
+      guard let grant = try GrantStore.grant(id, on: connection), !grant.isRevoked,
         grant.clientID == client.id, isGenuine(token, grant),
         now - grant.rotated <= RefreshTokens.idleMilliseconds,
         now - grant.created <= RefreshTokens.absoluteMilliseconds,
@@ -247,11 +197,13 @@ extension AuthorizationServer {
     }
   }
 
-  /// RFC 9068, bound to the resource and, by `sid`, to the grant it ends with.
+  /// RFC 9068, bound to the resource and, by `sid`, to the grant it ends with: by that we know the person again, for
+  /// `sub` names it to this program alone.
   private func accessToken(_ grant: GrantStore.Grant, _ scopes: Set<Scope>) -> String {
     let now = clock.now
     let claims: JSONObject = [
-      "iss": .string(issuer), "aud": .string(grant.resource), "sub": .string(grant.userID.text),
+      "iss": .string(issuer), "aud": .string(grant.resource),
+      "sub": .string(names.name(of: grant.userID, towardsClient: grant.clientID)),
       "client_id": .string(grant.clientID), "scope": .string(ScopeWords.text(scopes)),
       "iat": .int(now.seconds), "exp": .int(now.seconds + Accounts.accessTokenSeconds),
       "jti": .string(BytesText.base64url(random.bytes(16))), "sid": .string(grant.id.text),
@@ -264,8 +216,6 @@ extension AuthorizationServer {
     let made = RefreshText.make(grant, generation: text.generation, key: refreshKey)
     return Digest.equal(Array(made.utf8), Array(token.utf8))
   }
-
-  private func ownGrant(ofRefresh token: String) -> ID<LoginKind>? { RefreshText(token)?.grant }
 
   private func ownGrant(ofAccess token: String, at now: Timestamp) -> ID<LoginKind>? {
     // What does not verify or has expired needs no end.

@@ -32,6 +32,7 @@ public struct AuthorizationServer: Sendable {
   let keys: KeyRing
   let issuer: String
   let refreshKey: [UInt8]
+  let names: PairwiseNames
   /// Registered clients.
   public let clients: ClientStore
   private let documents: ClientDocuments
@@ -48,6 +49,7 @@ public struct AuthorizationServer: Sendable {
     self.issuer = issuer
     self.documents = documents
     refreshKey = keys.derived(for: "oauth-refresh")
+    names = PairwiseNames(keys: keys)
     clients = ClientStore(key: keys.derived(for: "oauth-client"))
   }
 
@@ -58,14 +60,16 @@ public struct AuthorizationServer: Sendable {
   public var metadata: JSON {
     [
       "issuer": .string(issuer), "authorization_endpoint": .string(issuer + "/oauth/authorize"),
-      "token_endpoint": .string(issuer + "/oauth/token"),
+      "token_endpoint": .string(tokenEndpoint),
       "revocation_endpoint": .string(issuer + "/oauth/revoke"),
       "jwks_uri": .string(issuer + "/.well-known/jwks.json"),
       "scopes_supported": AuthorizationServer.scopeNames, "response_types_supported": ["code"],
       "response_modes_supported": ["query"],
       "grant_types_supported": ["authorization_code", "refresh_token"],
       "token_endpoint_auth_methods_supported": AuthorizationServer.proofs,
+      "token_endpoint_auth_signing_alg_values_supported": AuthorizationServer.algorithms,
       "revocation_endpoint_auth_methods_supported": AuthorizationServer.proofs,
+      "revocation_endpoint_auth_signing_alg_values_supported": AuthorizationServer.algorithms,
       "code_challenge_methods_supported": ["S256"],
       "authorization_response_iss_parameter_supported": true,
       "client_id_metadata_document_supported": true,
@@ -81,21 +85,30 @@ public struct AuthorizationServer: Sendable {
       "resource": .string(issuer + part), "authorization_servers": .strings([issuer]),
       "scopes_supported": AuthorizationServer.scopeNames,
       "bearer_methods_supported": ["header"],
-      "jwks_uri": .string(issuer + "/.well-known/jwks.json"),
       "resource_name": "Waypost",
     ]
   }
 
   private static let scopeNames: JSON = .strings(Scope.ofPeople.map(\.rawValue).sorted())
-  private static let proofs: JSON = ["none", "client_secret_basic", "client_secret_post"]
+  private static let proofs: JSON = [
+    "none", "client_secret_basic", "client_secret_post", "private_key_jwt",
+  ]
+  private static let algorithms: JSON = .strings(SigningAlgorithm.allCases.map(\.rawValue).sorted())
+
+  /// Where codes and refresh tokens are turned into tokens.
+  var tokenEndpoint: String { issuer + "/oauth/token" }
 
   /// Checks what a program asks for.
+  ///
+  /// - Parameter caller: Who is counted where a program's own description must be fetched, such as an address.
   /// - Throws: `AuthorizationFault`; nothing goes to an address before it is known to be the client's.
-  public func request(_ form: OAuthForm) async throws -> AuthorizationRequest {
+  public func request(
+    _ form: OAuthForm, from caller: String
+  ) async throws -> AuthorizationRequest {
     let client: OAuthClient
     let redirect: String
     do {
-      client = try await self.client(try form.needed("client_id"))
+      client = try await self.client(try form.needed("client_id"), for: caller)
       redirect = try form.needed("redirect_uri")
       guard client.redirectURIs.contains(where: { RedirectURI.matches(redirect, registered: $0) })
       else {
@@ -154,8 +167,13 @@ public struct AuthorizationServer: Sendable {
   }
 
   /// A client by its id: registered, or described by its own document.
-  func client(_ id: String) async throws -> OAuthClient {
-    if OAuthClient.isDocument(id) { return try await documents.client(id) }
+  private func client(_ id: String, for caller: String) async throws -> OAuthClient {
+    guard OAuthClient.isDocument(id) else { return try await registered(id) }
+    let isUsed = try await database.read { try GrantStore.isUsed(client: id, on: $0) }
+    return try await documents.client(id, for: caller, isUsed: isUsed)
+  }
+
+  func registered(_ id: String) async throws -> OAuthClient {
     guard let client = try await database.read({ try clients.client(id, on: $0) }) else {
       throw OAuthError(.invalidClient, "The client_id is not known.")
     }
@@ -163,8 +181,13 @@ public struct AuthorizationServer: Sendable {
   }
 
   /// The address that a person's yes sends the browser to, with the code.
+  ///
+  /// - Parameter login: The login that the person said it in: with one that has ended meanwhile nothing is allowed,
+  ///   or a program could be let in after the new password that puts all of them out.
+  /// - Throws: `Refusal` `unauthenticated`.
   public func allow(
-    _ request: AuthorizationRequest, by user: ID<UserKind>, author: AuditLog.Author
+    _ request: AuthorizationRequest, by user: ID<UserKind>, in login: ID<LoginKind>,
+    author: AuditLog.Author
   ) async throws -> String {
     let code = BytesText.base64url(random.bytes(32))
     let hash = Digest.sha256(Array(code.utf8))
@@ -174,6 +197,9 @@ public struct AuthorizationServer: Sendable {
       redirectURI: request.redirectURI, challenge: request.challenge, scopes: request.scopes,
       resource: request.resource, expires: now + AuthorizationServer.codeMilliseconds)
     try await database.write { connection in
+      guard try LoginStore.isLive(login, of: user, on: connection) else {
+        throw Refusal(.unauthenticated, "Sign in again.")
+      }
       try GrantStore.insert(row, hash: hash, on: connection)
       try AuditLog.record(
         "grant.allowed", on: "user:" + user.text,
@@ -198,9 +224,10 @@ public struct AuthorizationServer: Sendable {
     return OAuthForm(pairs.map { (name: $0.0, value: $0.1) }).added(to: redirect)
   }
 
-  /// Deletes codes and grants that are past their time.
+  /// Deletes codes, grants and assertions that are past their time.
   public func prune() async throws {
     let now = clock.now
     while try await database.write({ try GrantStore.prune(at: now, on: $0) }) {}
+    while try await database.write({ try ClientStore.prune(at: now, on: $0) }) {}
   }
 }

@@ -12,20 +12,35 @@ public actor ClientDocuments {
   public static let defaultSeconds: Int64 = 300
   /// How long a failure is kept, in seconds: nobody can make us ask a server again and again.
   static let failureSeconds: Int64 = 60
-  /// Documents in the cache, and fetches at once.
+  /// How long a document that is past its time still counts where its server does not answer, in seconds.
+  public static let lateSeconds: Int64 = 3_600
+  /// How long a fetch may take, in seconds: documents are small, and somebody waits.
+  static let fetchSeconds = 3
+  /// Documents that are kept, of all hosts and of one, and failures.
   static let countMax = 500
-  static let fetchesMax = 8
+  static let perHostMax = 20
+  /// Callers that wait for the same document.
+  static let sharersMax = 64
 
-  private struct Entry {
-    let outcome: Result<OAuthClient, OAuthError>
+  private struct Known {
+    let client: OAuthClient
+    let host: String
     let until: Timestamp
+    /// Until when it counts where its server is silent.
+    let lateUntil: Timestamp
   }
 
   private let fetcher: DocumentFetcher
   private let clock: Clock
   private let allowsLoopback: Bool
-  private var entries: [String: Entry] = [:]
-  private var fetchCount = 0
+  // Two tables: failures, which anybody can cause, must not push out what people use.
+  private var known: [String: Known] = [:]
+  private var failed: [String: (error: OAuthError, until: Timestamp)] = [:]
+  private var queue = FetchQueue()
+  private var turns: [Int: CheckedContinuation<Void, Never>] = [:]
+  private var sharers: [String: [CheckedContinuation<Outcome, Never>]] = [:]
+
+  private typealias Outcome = Result<OAuthClient, OAuthError>
 
   /// - Parameters:
   ///   - fetcher: Gets the documents.
@@ -36,51 +51,107 @@ public actor ClientDocuments {
     self.allowsLoopback = allowsLoopback
   }
 
-  /// The client of an id.
-  /// - Throws: `OAuthError` `invalid_client` or `temporarily_unavailable`.
-  public func client(_ id: String) async throws(OAuthError) -> OAuthClient {
-    guard isAddress(id) else {
+  /// The client of an id. One that is known is not kept waiting by those who ask for others.
+  ///
+  /// - Parameters:
+  ///   - caller: Who is counted where the document must be fetched, such as an address.
+  ///   - isUsed: Whether somebody lets it act already: places are kept for such.
+  /// - Throws: `OAuthError` `invalid_client`, or `temporarily_unavailable` where the caller or all have too much going.
+  public func client(
+    _ id: String, for caller: String, isUsed: Bool = false
+  ) async throws(OAuthError) -> OAuthClient {
+    guard let host = host(of: id) else {
       throw OAuthError(
         .invalidClient, "The client_id must be a registered id or the https address of a document.")
     }
     let now = clock.now
-    if let entry = entries[id], entry.until > now { return try entry.outcome.get() }
-    guard fetchCount < ClientDocuments.fetchesMax else {
-      throw OAuthError(.temporarilyUnavailable, "Too many documents are being fetched; try again.")
+    if let known = known[id], known.until > now { return known.client }
+    if let failure = failed[id], failure.until > now { throw failure.error }
+    let late = known[id].flatMap { $0.lateUntil > now ? $0.client : nil }
+    if let count = sharers[id]?.count {
+      if let late { return late }
+      guard count < ClientDocuments.sharersMax else { throw ClientDocuments.busy }
+      return try await withCheckedContinuation { sharers[id]?.append($0) }.get()
     }
-    fetchCount += 1
-    let answer = await fetcher.get(id, byteCountMax: ClientDocuments.byteCountMax)
-    fetchCount -= 1
-    let outcome = read(answer, id: id)
-    makeRoom(at: now)
-    entries[id] = Entry(outcome: outcome, until: now + seconds(answer, outcome) * 1_000)
+    let isKnown = late != nil || isUsed
+    guard let (ticket, goes) = queue.enter(host: host, caller: caller, isKnown: isKnown) else {
+      if let late { return late }
+      throw ClientDocuments.busy
+    }
+    sharers[id] = []
+    if !goes { await withCheckedContinuation { turns[ticket.number] = $0 } }
+    let answer = await fetcher.get(
+      id, byteCountMax: ClientDocuments.byteCountMax, seconds: ClientDocuments.fetchSeconds)
+    for next in queue.leave(ticket) { turns.removeValue(forKey: next.number)?.resume() }
+    let outcome = keep(answer, id: id, host: host)
+    for sharer in sharers.removeValue(forKey: id) ?? [] { sharer.resume(returning: outcome) }
     return try outcome.get()
   }
 
-  /// An address with a path, so that a whole host is nobody's name; only such is ever asked for.
-  private func isAddress(_ id: String) -> Bool {
-    guard id.utf8.count <= 500, let address = WebAddress(id), address.path.utf8.count > 1 else {
-      return false
-    }
-    return address.scheme == "https" || (allowsLoopback && address.isLoopback)
+  private static var busy: OAuthError {
+    OAuthError(
+      .temporarilyUnavailable, "Too many documents are being fetched; try again in a few seconds.")
   }
 
-  private func seconds(_ answer: FetchedDocument?, _ outcome: Result<OAuthClient, OAuthError>)
-    -> Int64
-  {
-    guard case .success = outcome else { return ClientDocuments.failureSeconds }
+  /// What an answer, or none, makes of a client.
+  private func keep(_ answer: FetchedDocument?, id: String, host: String) -> Outcome {
+    let now = clock.now
+    if answer.map({ $0.status >= 500 }) ?? true, let late = known[id], late.lateUntil > now {
+      // Its server is silent, perhaps for a moment. An answer that is not sound would be a word of its own.
+      let until = min(now + ClientDocuments.failureSeconds * 1_000, late.lateUntil)
+      known[id] = Known(client: late.client, host: host, until: until, lateUntil: late.lateUntil)
+      return .success(late.client)
+    }
+    let outcome = read(answer, id: id)
+    known[id] = nil
+    failed[id] = nil
+    switch outcome {
+    case .success(let client):
+      makeRoom(of: host, at: now)
+      let until = now + seconds(answer) * 1_000
+      known[id] = Known(
+        client: client, host: host, until: until,
+        lateUntil: until + ClientDocuments.lateSeconds * 1_000)
+    case .failure(let error):
+      if failed.count >= ClientDocuments.countMax {
+        failed = failed.filter { $0.value.until > now }
+      }
+      if failed.count >= ClientDocuments.countMax,
+        let oldest = failed.min(by: { $0.value.until < $1.value.until })
+      {
+        failed[oldest.key] = nil
+      }
+      failed[id] = (error, now + ClientDocuments.failureSeconds * 1_000)
+    }
+    return outcome
+  }
+
+  /// The host of an address with a path, so that a whole host is nobody's name; only such is ever asked for.
+  private func host(of id: String) -> String? {
+    guard id.utf8.count <= 500, let address = WebAddress(id), address.path.utf8.count > 1,
+      address.scheme == "https" || (allowsLoopback && address.isLoopback)
+    else { return nil }
+    return address.host
+  }
+
+  private func seconds(_ answer: FetchedDocument?) -> Int64 {
     let bounds = ClientDocuments.keptSeconds
     let asked = answer?.maxAgeSeconds ?? ClientDocuments.defaultSeconds
     return min(max(asked, bounds.lowerBound), bounds.upperBound)
   }
 
-  private func makeRoom(at now: Timestamp) {
-    guard entries.count >= ClientDocuments.countMax else { return }
-    entries = entries.filter { $0.value.until > now }
-    while entries.count >= ClientDocuments.countMax,
-      let oldest = entries.min(by: { $0.value.until < $1.value.until })
-    {
-      entries[oldest.key] = nil
+  /// Room for one more: a host has its own share, so that no one's documents push out all the others.
+  private func makeRoom(of host: String, at now: Timestamp) {
+    let own = known.filter { $0.value.host == host }
+    if own.count >= ClientDocuments.perHostMax { drop(own) }
+    guard known.count >= ClientDocuments.countMax else { return }
+    known = known.filter { $0.value.lateUntil > now }
+    while known.count >= ClientDocuments.countMax { drop(known) }
+  }
+
+  private func drop(_ entries: [String: Known]) {
+    if let oldest = entries.min(by: { $0.value.until < $1.value.until }) {
+      known[oldest.key] = nil
     }
   }
 
@@ -103,15 +174,15 @@ public actor ClientDocuments {
       return .failure(
         OAuthError(.invalidClient, "The client's document must be of a public client with codes."))
     }
+    let host = WebAddress(id)?.host ?? id
     let uris = document["redirect_uris"]?.array ?? []
     let texts = uris.compactMap(\.string)
     guard (1...OAuthClient.redirectCountMax).contains(uris.count), texts.count == uris.count,
-      texts.allSatisfy(RedirectURI.isAcceptable)
+      texts.allSatisfy({ RedirectURI.isAcceptableToPublic($0, host: host) })
     else {
       return .failure(
         OAuthError(.invalidClient, "The client's document must have 1 to 20 sound redirect_uris."))
     }
-    let host = WebAddress(id)?.host ?? id
     let name = document["client_name"]?.string.flatMap { ClientName.isSound($0) ? $0 : nil }
     return .success(OAuthClient(id: id, name: name ?? host, redirectURIs: texts))
   }

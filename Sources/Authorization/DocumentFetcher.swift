@@ -68,11 +68,13 @@ public struct DocumentFetcher: Sendable {
   }
 
   /// The document at an address, or nil where it cannot be had.
-  func get(_ url: String, byteCountMax: Int) async -> FetchedDocument? {
+  ///
+  /// - Parameter seconds: How long all of it may take.
+  func get(_ url: String, byteCountMax: Int, seconds: Int = 10) async -> FetchedDocument? {
     var request = OutboundRequest(
       url: url, headers: [(name: "Accept", value: "application/json")], body: [])
     request.isRead = true
-    return await run(request, byteCountMax: byteCountMax)
+    return await run(request, byteCountMax: byteCountMax, seconds: seconds)
   }
 
   /// The answer to a form.
@@ -86,14 +88,16 @@ public struct DocumentFetcher: Sendable {
       ]
     return await run(
       OutboundRequest(url: url, headers: all, body: Array(form.encoded.utf8)),
-      byteCountMax: byteCountMax)
+      byteCountMax: byteCountMax, seconds: 10)
   }
 
-  private func run(_ request: OutboundRequest, byteCountMax: Int) async -> FetchedDocument? {
+  private func run(
+    _ request: OutboundRequest, byteCountMax: Int, seconds: Int
+  ) async -> FetchedDocument? {
     var request = request
-    request.connectSeconds = 5
-    request.idleSeconds = 5
-    request.totalSeconds = 10
+    request.connectSeconds = min(5, seconds)
+    request.idleSeconds = min(5, seconds)
+    request.totalSeconds = seconds
     request.byteCountMax = byteCountMax
     return await send(request)
   }

@@ -112,6 +112,14 @@ public enum GrantStore {
     return found ?? nil
   }
 
+  /// Whether somebody lets a client act.
+  static func isUsed(client: String, on connection: Connection) throws -> Bool {
+    try connection.first(
+      "SELECT 1 FROM oauth_grant WHERE client_id = ? AND revoked_ms IS NULL LIMIT 1",
+      [.text(client)]
+    ) { _ in true } ?? false
+  }
+
   static func rotate(_ id: ID<LoginKind>, at now: Timestamp, on connection: Connection) throws {
     try connection.run(
       "UPDATE oauth_grant SET generation = generation + 1, rotated_ms = ? WHERE id = ?",
@@ -140,12 +148,15 @@ public enum GrantStore {
     return try end(grants, at: now, on: connection)
   }
 
-  /// Ends every grant of a person in the running transaction, before the account is erased.
+  /// Ends every grant of a person in the running transaction, and the codes that none has come of yet: before the
+  /// account is erased, and where whoever allowed them may not have been the person.
   ///
   /// - Returns: What ended, for `Accounts.loginsEnded` once the transaction has committed.
   public static func endAll(
     of user: ID<UserKind>, at now: Timestamp, on connection: Connection
   ) throws -> [ID<LoginKind>] {
+    try connection.run(
+      "DELETE FROM oauth_code WHERE user_id = ? AND grant_id IS NULL", [.blob(user.bytes)])
     // Those that rest too: an access token may be younger than its grant's end.
     let grants = try connection.rows(
       "SELECT id FROM oauth_grant WHERE user_id = ?", [.blob(user.bytes)]

@@ -33,6 +33,9 @@ public struct OAuthError: Error, Equatable, Sendable {
     default: 400
     }
   }
+
+  /// When it may be tried again; nil where trying again changes nothing.
+  public var retryAfterSeconds: Int? { code == .temporarilyUnavailable ? 5 : nil }
 }
 
 /// Why an authorization request was not accepted, and who is told.

@@ -37,6 +37,8 @@ public struct OpenIDPerson: Sendable, Equatable {
   public let verifiedEmail: String?
   /// The name, where it gives one.
   public let name: String?
+  /// When the provider says that it saw the person; nil where it does not say.
+  public var signedInAt: Timestamp?
 
   /// A person.
   public init(identity: ExternalIdentity, verifiedEmail: String?, name: String?) {
@@ -86,24 +88,30 @@ public struct OpenIDClient: Sendable {
 
   /// Begins a sign-in.
   ///
-  /// - Parameter place: Where the browser goes in the end: a path of our own.
+  /// - Parameters:
+  ///   - place: Where the browser goes in the end: a path of our own.
+  ///   - again: Where it is to stand for a password: the provider must ask its person, whoever is signed in there.
   /// - Throws: `Refusal` `storage_unavailable`.
-  public func begin(returningTo place: String) async throws -> Attempt {
+  public func begin(
+    returningTo place: String, again: SignInAgain? = nil
+  ) async throws -> Attempt {
     let endpoint = try await provider.description().authorizationEndpoint
     let state = BytesText.base64url(random.bytes(32))
     let nonce = BytesText.base64url(random.bytes(32))
     let verifier = BytesText.base64url(random.bytes(32))
     let kept: JSON = [
       "state": .string(state), "nonce": .string(nonce), "verifier": .string(verifier),
-      "place": .string(place),
+      "place": .string(place), "again": again?.json ?? .null,
+      "begun": .int(clock.now.seconds),
       "until": .int((clock.now + OpenIDClient.attemptMilliseconds).milliseconds),
     ]
     let challenge = BytesText.base64url(Digest.sha256(Array(verifier.utf8)))
-    let form = OAuthForm([
-      ("response_type", "code"), ("client_id", settings.clientID), ("redirect_uri", redirectURI),
-      ("scope", "openid email profile"), ("state", state), ("nonce", nonce),
-      ("code_challenge", challenge), ("code_challenge_method", "S256"),
-    ])
+    let form = OAuthForm(
+      [
+        ("response_type", "code"), ("client_id", settings.clientID), ("redirect_uri", redirectURI),
+        ("scope", "openid email profile"), ("state", state), ("nonce", nonce),
+        ("code_challenge", challenge), ("code_challenge_method", "S256"),
+      ] + (again == nil ? [] : [("prompt", "login"), ("max_age", "0")]))
     return Attempt(
       address: form.added(to: endpoint),
       cookie: BytesText.base64url(
@@ -112,10 +120,10 @@ public struct OpenIDClient: Sendable {
 
   /// Ends a sign-in with what the provider sent the browser back with.
   ///
-  /// - Returns: Who it was, and the place that `begin` was told.
+  /// - Returns: Who it was, and the place and the wish that `begin` was told.
   /// - Throws: `Refusal` `unauthenticated` where anything is not right; `storage_unavailable`.
   public func finish(_ form: OAuthForm, cookie: String?) async throws -> (
-    person: OpenIDPerson, place: String
+    person: OpenIDPerson, place: String, again: SignInAgain?
   ) {
     let kept = try attempt(cookie)
     let metadata = try await provider.description()
@@ -123,7 +131,19 @@ public struct OpenIDClient: Sendable {
     let token = try await idToken(
       for: code, verifier: kept["verifier"]?.string ?? "", from: metadata)
     let claims = try await claims(of: token, nonce: kept["nonce"]?.string ?? "")
-    return (person(claims), kept["place"]?.string ?? "/")
+    let again = SignInAgain(kept["again"])
+    if again != nil { try requireFresh(claims, since: kept["begun"]?.int ?? .max) }
+    return (person(claims), kept["place"]?.string ?? "/", again)
+  }
+
+  /// Where the provider says when it saw its person, that was in this sign-in (OpenID Connect Core 3.1.2.1, max_age).
+  private func requireFresh(_ claims: JSONObject, since begun: Int64) throws(Refusal) {
+    guard let claim = claims["auth_time"] else { return }
+    guard case .int(let second) = claim, second >= begun - IDToken.leewaySeconds,
+      second <= clock.now.seconds + IDToken.leewaySeconds
+    else {
+      throw OpenIDClient.refusal("The sign-in service has not asked you again; begin anew.")
+    }
   }
 
   private func attempt(_ cookie: String?) throws(Refusal) -> JSON {
@@ -205,11 +225,17 @@ public struct OpenIDClient: Sendable {
     let email = claims["email"]?.string.flatMap { $0.utf8.allSatisfy { $0 < 0x80 } ? $0 : nil }
     let isVerified = claims["email_verified"]?.bool ?? false
     let name = claims["name"]?.string.flatMap { ClientName.isSound($0) ? $0 : nil }
-    return OpenIDPerson(
-      identity: ExternalIdentity(
-        source: "oidc:" + settings.issuer, externalID: claims["sub"]?.string ?? ""),
+    var person = OpenIDPerson(
+      identity: ExternalIdentity(source: source, externalID: claims["sub"]?.string ?? ""),
       verifiedEmail: isVerified ? email?.lowercased() : nil, name: name)
+    if case .int(let second)? = claims["auth_time"], second >= 0, second < Int64.max / 1_000 {
+      person.signedInAt = Timestamp(milliseconds: second * 1_000)
+    }
+    return person
   }
+
+  /// As whose word the provider's identities are kept.
+  public var source: String { "oidc:" + settings.issuer }
 
   static func refusal(_ detail: String) -> Refusal { Refusal(.unauthenticated, detail) }
 }

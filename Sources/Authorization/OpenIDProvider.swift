@@ -44,11 +44,16 @@ actor OpenIDProvider {
   static let defaultSeconds: Int64 = 300
   /// How long after a fetch an unknown key may cause another, in seconds.
   static let refetchSeconds: Int64 = 60
+  /// How long nobody asks a service that was silent, in seconds: it must not hold up every sign-in.
+  static let silentSeconds: Int64 = 5
 
   let issuer: String
   private let fetcher: DocumentFetcher
   private let clock: Clock
   private var metadata: (value: OpenIDMetadata, until: Timestamp)?
+  private var silentUntil = Timestamp(milliseconds: 0)
+  private var isAsking = false
+  private var waiting: [CheckedContinuation<Void, Never>] = []
   private var keys: [String: VerifyingKey] = [:]
   private var keysUntil = Timestamp(milliseconds: 0)
   private var keysFetchedAt: Timestamp?
@@ -61,18 +66,30 @@ actor OpenIDProvider {
 
   /// - Throws: `Refusal` `storage_unavailable` where the provider does not answer soundly.
   func description() async throws(Refusal) -> OpenIDMetadata {
+    if isAsking, metadata == nil { await withCheckedContinuation { waiting.append($0) } }
     if let metadata, metadata.until > clock.now { return metadata.value }
+    if !isAsking, silentUntil <= clock.now { await ask() }
+    // Perhaps late, but still its own words: better than nobody signing in.
+    guard let metadata else { throw OpenIDProvider.silence }
+    return metadata.value
+  }
+
+  /// Asks for the description, once for all who want it.
+  private func ask() async {
+    isAsking = true
     let answer = await fetcher.get(
       issuer + "/.well-known/openid-configuration", byteCountMax: OpenIDProvider.byteCountMax)
-    guard let answer, answer.status == 200, let document = try? JSON.parse(answer.bytes),
+    isAsking = false
+    if let answer, answer.status == 200, let document = try? JSON.parse(answer.bytes),
       let value = OpenIDMetadata(document, issuer: issuer)
-    else {
-      // Late, but still its own words: better than nobody signing in.
-      if let metadata { return metadata.value }
-      throw OpenIDProvider.silence
+    {
+      metadata = (value, clock.now + OpenIDProvider.kept(answer) * 1_000)
+    } else {
+      silentUntil = clock.now + OpenIDProvider.silentSeconds * 1_000
     }
-    metadata = (value, clock.now + OpenIDProvider.kept(answer) * 1_000)
-    return value
+    let others = waiting
+    waiting = []
+    for other in others { other.resume() }
   }
 
   /// The key of an id, or nil: fetched anew where the set is old, or, at most once a minute, where the id is new.

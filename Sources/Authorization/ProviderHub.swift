@@ -1,4 +1,3 @@
-internal import Cryptography
 public import Identity
 public import Primitives
 public import SQLite
@@ -26,7 +25,7 @@ public struct ProviderUser: Sendable, Equatable {
 public struct ProviderHub: Sendable {
   private let clock: Clock
   private let random: RandomSource
-  private let pairwiseKey: [UInt8]
+  private let names: PairwiseNames
   private let database: Database
 
   /// A hub over a record.
@@ -34,13 +33,12 @@ public struct ProviderHub: Sendable {
     self.database = database
     self.clock = clock
     self.random = random
-    // The same as for launch tokens: a provider joins both by it.
-    pairwiseKey = keys.derived(for: "pairwise")
+    names = PairwiseNames(keys: keys)
   }
 
-  /// A person's id at a provider.
+  /// A person's id at a provider: the `sub` of its launch tokens too.
   public func pairwiseID(of user: ID<UserKind>, at provider: String) -> String {
-    BytesText.base64url(Digest.hmac(key: pairwiseKey, user.bytes + Array(provider.utf8)))
+    names.name(of: user, atProvider: provider)
   }
 
   /// The person as the provider knows it; the mapping is made where this is the first time.

@@ -15,8 +15,7 @@ public struct WebAddress: Sendable, Equatable {
 
   /// Reads an address, or nil.
   public init?(_ text: String) {
-    guard text.utf8.count <= WebAddress.byteCountMax,
-      text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !WebAddress.refused.contains($0) }),
+    guard WebAddress.isPlain(text),
       let scheme = ["https", "http"].first(where: { text.hasPrefix($0 + "://") })
     else { return nil }
     let after = text.dropFirst(scheme.utf8.count + 3)
@@ -26,11 +25,7 @@ public struct WebAddress: Sendable, Equatable {
     self.host = host
     self.port = port
     rest = String(after[end...])
-    let path = rest.prefix { $0 != "?" }
-    let segments = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard !segments.contains(where: { WebAddress.dots.contains($0.lowercased()) }) else {
-      return nil
-    }
+    if WebAddress.hasDots(rest[...]) { return nil }
   }
 
   /// Whether the host is the machine that the browser runs on.
@@ -45,6 +40,18 @@ public struct WebAddress: Sendable, Equatable {
   // # begins a fragment; \ is / to browsers; the rest would need escapes in a header or a page.
   private static let refused = Set("#\\\"<>^`{|}".utf8)
   private static let dots: Set<String> = [".", "..", "%2e", "%2e%2e", ".%2e", "%2e."]
+
+  /// Whether it is short, and ASCII without what would need escapes in a header or a page.
+  static func isPlain(_ text: String) -> Bool {
+    text.utf8.count <= byteCountMax
+      && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !refused.contains($0) }
+  }
+
+  /// Whether a path has dot segments, which browsers take out.
+  static func hasDots(_ rest: Substring) -> Bool {
+    rest.prefix { $0 != "?" }.split(separator: "/", omittingEmptySubsequences: false)
+      .contains { dots.contains($0.lowercased()) }
+  }
 
   private static func authority(_ text: Substring) -> (host: String, port: UInt16?)? {
     var host = text
@@ -69,12 +76,63 @@ public struct WebAddress: Sendable, Equatable {
   }
 }
 
+/// The address of an app on the person's device: a scheme of the app's own, a domain read backwards, such as
+/// `com.example.app:/cb` (RFC 8252 section 7.1).
+public struct AppAddress: Sendable, Equatable {
+  /// The scheme, such as `com.example.app`.
+  public let scheme: String
+  /// Path and query; begins with one slash, as nobody is named after it.
+  public let rest: String
+
+  /// Reads an address, or nil.
+  public init?(_ text: String) {
+    guard WebAddress.isPlain(text), let colon = text.firstIndex(of: ":") else { return nil }
+    let scheme = text[..<colon]
+    let labels = scheme.split(separator: ".", omittingEmptySubsequences: false)
+    // A scheme without a dot may be anybody's, the browser's own among them (RFC 8252 section 8.4).
+    guard labels.count >= 2, scheme.utf8.first.map({ (0x61...0x7A).contains($0) }) == true,
+      labels.allSatisfy(AppAddress.isLabel)
+    else { return nil }
+    let rest = text[text.index(after: colon)...]
+    guard rest.hasPrefix("/"), !rest.hasPrefix("//"), !WebAddress.hasDots(rest) else { return nil }
+    self.scheme = String(scheme)
+    self.rest = String(rest)
+  }
+
+  /// Whether the scheme is made from a host: `example.com` owns `com.example` and what follows it.
+  func isOf(host: String) -> Bool {
+    let owned = host.split(separator: ".").reversed().joined(separator: ".")
+    return scheme == owned || scheme.hasPrefix(owned + ".")
+  }
+
+  private static func isLabel(_ label: Substring) -> Bool {
+    (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
+      && label.utf8.allSatisfy { byte in
+        switch byte {
+        case 0x30...0x39, 0x61...0x7A, UInt8(ascii: "-"): true
+        default: false
+        }
+      }
+  }
+}
+
 /// Which addresses a client may be sent back to.
 public enum RedirectURI {
   /// Whether a client may register it: https, or plain http on loopback for a program on the person's machine.
   public static func isAcceptable(_ text: String) -> Bool {
     guard let address = WebAddress(text) else { return false }
-    return address.scheme == "https" || address.isLoopback
+    return (address.scheme == "https" || address.isLoopback) && isQuiet(address.rest)
+  }
+
+  /// Whether a client that keeps no secret may register it: also an app's own scheme, which every app on a device
+  /// can claim.
+  ///
+  /// - Parameter host: Where the client describes itself; the scheme must then be of that host. nil for a client that
+  ///   the operator has looked at.
+  public static func isAcceptableToPublic(_ text: String, host: String? = nil) -> Bool {
+    if isAcceptable(text) { return true }
+    guard let address = AppAddress(text), isQuiet(address.rest) else { return false }
+    return host.map { address.isOf(host: $0) } ?? true
   }
 
   /// Whether a request may name it: equal byte by byte to a registered one; of one on loopback only the port may
@@ -86,4 +144,16 @@ public enum RedirectURI {
     else { return false }
     return asked.host == known.host && asked.rest == known.rest
   }
+
+  /// Whether a query says nothing that an answer of ours says: a second `iss` or `code` would be read by some as
+  /// the first (RFC 9207 section 2.4).
+  private static func isQuiet(_ rest: String) -> Bool {
+    let query = rest.drop { $0 != "?" }.dropFirst()
+    let names = query.split(separator: "&").map { $0.prefix { $0 != "=" } }
+    return !names.contains { answered.contains(String($0)) }
+  }
+
+  private static let answered: Set<String> = [
+    "code", "state", "iss", "error", "error_description", "error_uri",
+  ]
 }

@@ -24,6 +24,11 @@ public struct ImportReport: Sendable {
   /// Lines taken.
   public var taken: Int { created + changed + same }
 
+  /// The counts in stable words.
+  public var detail: String {
+    "created=\(created) changed=\(changed) same=\(same) refused=\(refused)"
+  }
+
   /// The report for programs.
   public var json: JSON {
     [
@@ -43,6 +48,9 @@ public struct Importer: Sendable {
     public var isDryRun = false
     /// Lines in one transaction: about 10 ms, so that no other write waits long.
     public var batchCount = 64
+    /// Runs in the transaction of the last batch with the report; and, where there is more than one batch, in that
+    /// of the first with nil: so that what was begun and did not end can be told.
+    public var note: (@Sendable (ImportReport?, Connection) throws -> Void)?
 
     /// The defaults.
     public init() {}
@@ -92,7 +100,8 @@ public struct Importer: Sendable {
       return try await write(services.services, onto: services.report)
     }
     var total = ImportReport()
-    for file in files {
+    var isFirst = true
+    for (index, file) in files.enumerated() {
       guard var reader = LineReader(path: file) else { throw Importer.unreadable(file) }
       var batch: [Parsed] = []
       var number = 0
@@ -102,12 +111,15 @@ public struct Importer: Sendable {
           batch.append(service)
         }
         if batch.count == options.batchCount {
-          total = try await write(batch, onto: total)
+          total = try await write(batch, onto: total, isFirst: isFirst, isLast: false)
+          isFirst = false
           batch.removeAll(keepingCapacity: true)
           progress(total.taken + total.refused)
         }
       }
-      total = try await write(batch, onto: total)
+      total = try await write(
+        batch, onto: total, isFirst: isFirst, isLast: index == files.count - 1)
+      isFirst = isFirst && batch.isEmpty
       progress(total.taken + total.refused)
     }
     return total
@@ -137,8 +149,10 @@ public struct Importer: Sendable {
     for start in stride(from: 0, to: services.count, by: options.batchCount) {
       // Whole batches stay: the client has left, or the server ends.
       try Task.checkCancellation()
-      let batch = services[start..<min(start + options.batchCount, services.count)]
-      total = try await write(Array(batch), onto: total)
+      let end = min(start + options.batchCount, services.count)
+      total = try await write(
+        Array(services[start..<end]), onto: total, isFirst: start == 0,
+        isLast: end == services.count)
     }
     return total
   }
@@ -173,10 +187,15 @@ public struct Importer: Sendable {
     return (services, total)
   }
 
-  private func write(_ batch: [Parsed], onto report: ImportReport) async throws -> ImportReport {
-    guard !batch.isEmpty else { return report }
+  private func write(
+    _ batch: [Parsed], onto report: ImportReport, isFirst: Bool = true, isLast: Bool = true
+  ) async throws -> ImportReport {
+    // Nothing is left, but what came before has not been noted to its end.
+    let isEnd = isLast && !isFirst
+    guard !batch.isEmpty || isEnd else { return report }
     let now = clock.now
     return try await database.write { connection in
+      if isFirst, !isLast { try options.note?(nil, connection) }
       var report = report
       for parsed in batch {
         guard let outcome = try put(parsed, at: now, on: connection) else {
@@ -190,6 +209,7 @@ public struct Importer: Sendable {
         }
       }
       report.revision = try CatalogStore.revision(connection)
+      if isLast { try options.note?(report, connection) }
       return report
     }
   }

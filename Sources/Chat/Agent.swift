@@ -34,9 +34,11 @@ package final class Agent: Sendable {
   func isOpen(at now: Timestamp) -> Bool { breaker.withLock { $0.admits(at: now) } }
 
   /// Answers a message about what the guide found.
+  ///
+  /// - Parameter used: Gets the tokens of each request to the model.
   func speak(
     _ text: String, about state: ConversationState, on snapshot: Snapshot, guide: Guide,
-    writer: TurnWriter, at start: Timestamp
+    writer: TurnWriter, at start: Timestamp, used: (Int) -> Void
   ) async -> Ending {
     let found = (try? guide.retrieve(state, on: snapshot))?.candidates.prefix(8) ?? []
     var tools = AgentTools(guide: guide, snapshot: snapshot, candidates: Array(found))
@@ -52,8 +54,9 @@ package final class Agent: Sendable {
         let left = Agent.wallSeconds - (clock.now - start) / 1_000
         guard left > 0, !Task.isCancelled else { throw .budgetExceeded }
         let schemas = round < Agent.roundMax - 1 ? AgentTools.schemas : []
-        let calls = try await ask(messages, schemas, secondsLeft: Int(left), round: round) {
-          piece in
+        let calls = try await ask(
+          messages, schemas, secondsLeft: Int(left), round: round, used: used
+        ) { piece in
           for sentence in filter.take(piece) {
             hasSpoken = true
             writer.emit("text.delta", ["block": "m1", "text": .string(sentence)])
@@ -84,14 +87,15 @@ package final class Agent: Sendable {
 
   /// Asks, and twice again where nothing was forwarded yet and the server is busy or away (chat.md 5.3).
   private func ask(
-    _ messages: [JSON], _ tools: [JSON], secondsLeft: Int, round: Int, text: (String) -> Void
+    _ messages: [JSON], _ tools: [JSON], secondsLeft: Int, round: Int, used: (Int) -> Void,
+    text: (String) -> Void
   ) async throws(ModelFailure) -> [ToolCall] {
     var attempt = 0
     while true {
       var isForwarded = false
       do throws(ModelFailure) {
         return try await client.ask(
-          messages, tools: tools, secondsLeft: secondsLeft, turn: "r\(round)"
+          messages, tools: tools, secondsLeft: secondsLeft, turn: "r\(round)", used: used
         ) { piece in
           isForwarded = true
           text(piece)

@@ -34,9 +34,14 @@ package final class ChatDesk: Sendable {
     self.log = log
   }
 
+  /// Whether a model is configured.
+  package var hasModel: Bool { agent != nil }
+
   /// Ends turns that a stop cut off. Call it once, at start.
-  package func recover() async throws {
-    try await database.write { try ConversationStore.abortRunning(on: $0) }
+  ///
+  /// - Parameter record: Another handle of the desk's database, where its own is refused writes; nil for its own.
+  package func recover(through record: Database? = nil) async throws {
+    try await (record ?? database).write { try ConversationStore.abortRunning(on: $0) }
   }
 
   /// Ends every running turn as aborted and waits until each is kept. Call it at the end, when no new turn
@@ -50,25 +55,38 @@ package final class ChatDesk: Sendable {
   /// Deletes conversations past their retention.
   package func prune() async throws {
     let now = clock.now
-    while try await database.write({ try ConversationStore.prune(at: now, on: $0) }) {
-      try Task.checkCancellation()
+    while true {
+      // Found by a reader: the writing lane is everybody's.
+      let due = try await database.read {
+        try ConversationStore.due(at: now, limit: 256, on: $0)
+      }
+      for start in stride(from: 0, to: due.count, by: 16) {
+        try await database.write {
+          try ConversationStore.delete(due[start..<min(start + 16, due.count)], on: $0)
+        }
+        try Task.checkCancellation()
+      }
+      if due.count < 256 { return }
     }
   }
 
   /// Starts a turn, or finds the one that the same message started before.
   ///
-  /// - Parameter stored: Gets the bytes of events that the turn leaves in the record.
+  /// - Parameters:
+  ///   - model: What the model may still say to this caller; the guide answers where that is nothing.
+  ///   - stored: Gets the bytes of events that the turn leaves in the record.
   /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
   package func start(
     _ request: TurnRequest, user: ID<UserKind>?, secret: String?,
-    stored: @escaping @Sendable (Int) -> Void = { _ in }
+    model: ModelAllowance = .unlimited, stored: @escaping @Sendable (Int) -> Void = { _ in }
   ) async throws -> LiveTurn {
-    let opened = try await open(request, user: user, secret: secret)
+    let opened = try await open(request, user: user, secret: secret, model)
     if let replay = opened.replay { return try await self.replay(replay, in: opened.row) }
     let live = opened.live
     // Owned by the live turn, which `running` keeps until the turn has ended.
     let task = Task {
-      await self.run(request, opened.row, live, user: user, isAgent: opened.isAgent)
+      await self.run(
+        request, opened.row, live, user: user, model: opened.isAgent ? model : nil)
       stored(live.events.reduce(0) { $0 + $1.data.count })
     }
     live.own(task)
@@ -86,10 +104,11 @@ package final class ChatDesk: Sendable {
   /// Writes the new turn's row, and registers the turn in the same step: the lane lets no repeat of the
   /// message see one without the other.
   private func open(
-    _ request: TurnRequest, user: ID<UserKind>?, secret: String?
+    _ request: TurnRequest, user: ID<UserKind>?, secret: String?, _ model: ModelAllowance
   ) async throws -> Opened {
     let now = clock.now
-    let isAgent = request.mode != "guide" && agent?.isOpen(at: now) == true
+    let isAgent =
+      request.mode != "guide" && model.isOpen && agent?.isOpen(at: now) == true
     let freshID = request.conversationID ?? ID<ConversationKind>(at: now, random: random)
     let freshSecret =
       user == nil && request.conversationID == nil ? BytesText.base64url(random.bytes(16)) : nil
@@ -180,14 +199,14 @@ package final class ChatDesk: Sendable {
 
   private func run(
     _ request: TurnRequest, _ row: ConversationRow, _ live: LiveTurn, user: ID<UserKind>?,
-    isAgent: Bool
+    model: ModelAllowance?
   ) async {
     let writer = TurnWriter(live: live, seq: row.seq)
     var state = row.state
     let snapshot = index.snapshot
     var start: JSONObject = [
       "turnId": .string(live.turnID.text), "conversationId": .string(row.id.text),
-      "mode": .string(isAgent ? "agent" : "guide"),
+      "mode": .string(model == nil ? "guide" : "agent"),
       "indexVersion": .string("\(snapshot.generation)@\(snapshot.revision)"),
       "seed": .int(row.seed),
     ]
@@ -196,7 +215,7 @@ package final class ChatDesk: Sendable {
     var ending: (type: String, data: JSON)
     do {
       let output = try guide.turn(request.input, &state, on: snapshot)
-      let said = await say(output, request, state, snapshot, writer, user: user, isAgent: isAgent)
+      let said = await say(output, request, state, snapshot, writer, user: user, model: model)
       if let service = output.trialOf { await propose(service, to: user, snapshot, writer) }
       if let reason = live.cancelled {
         ending = ("aborted", ["reason": .string(reason.rawValue)])
@@ -225,9 +244,9 @@ package final class ChatDesk: Sendable {
   /// - Returns: The data of an `error` event where the model failed after its words had begun.
   private func say(
     _ output: TurnOutput, _ request: TurnRequest, _ state: ConversationState,
-    _ snapshot: Snapshot, _ writer: TurnWriter, user: ID<UserKind>?, isAgent: Bool
+    _ snapshot: Snapshot, _ writer: TurnWriter, user: ID<UserKind>?, model: ModelAllowance?
   ) async -> JSON? {
-    guard isAgent, let agent, case .text(let text) = request.input, output.trialOf == nil else {
+    guard let model, let agent, case .text(let text) = request.input, output.trialOf == nil else {
       for event in output.events { writer.emit(event.type, event.data) }
       return nil
     }
@@ -237,7 +256,8 @@ package final class ChatDesk: Sendable {
       writer.emit(event.type, event.data)
     }
     let ending = await agent.speak(
-      text, about: state, on: snapshot, guide: guide, writer: writer, at: clock.now)
+      text, about: state, on: snapshot, guide: guide, writer: writer, at: clock.now,
+      used: model.used)
     switch ending {
     case .spoken(let wanted):
       for event in output.events where ["question", "suggestions"].contains(event.type) {
@@ -271,6 +291,7 @@ package final class ChatDesk: Sendable {
     do {
       let proposal = try await sessions.propose(serviceID: service, to: user)
       writer.say(wording("proposal", ["text": proposal.terms.consent]))
+      if let asked = proposal.consent.text { writer.say(asked) }
       writer.emit("proposal", .object(proposal.json))
     } catch let refusal as Refusal {
       if refusal.code == .trialAlreadyOpen {

@@ -225,18 +225,32 @@ enum ConversationStore {
     }
   }
 
-  /// Deletes some of what is past its retention: anonymous after a day, a person's after the days that the person
-  /// has chosen; where those are none, an hour after the last turn.
-  ///
-  /// - Returns: Whether there may be more.
-  static func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
-    let count = try connection.run(
+  /// A conversation past its retention, as it was seen.
+  struct Due: Sendable {
+    let id: [UInt8]
+    let updated: Int64
+  }
+
+  /// Some of what is past its retention: anonymous after a day, a person's after the days that the person has chosen;
+  /// where those are none, an hour after the last turn. For a reading connection: it looks at all that are older
+  /// than an hour.
+  static func due(at now: Timestamp, limit: Int, on connection: Connection) throws -> [Due] {
+    try connection.rows(
       """
-      DELETE FROM conversation WHERE id IN (SELECT c.id FROM conversation c
-      LEFT JOIN user u ON u.id = c.user_id WHERE c.updated_ms < ?1 - CASE
+      SELECT c.id, c.updated_ms FROM conversation c LEFT JOIN user u ON u.id = c.user_id
+      WHERE c.updated_ms < ?1 - 3600000 AND c.updated_ms < ?1 - CASE
       WHEN c.user_id IS NULL THEN 86400000 WHEN u.conversation_days = 0 THEN 3600000
-      ELSE coalesce(u.conversation_days, 30) * 86400000 END LIMIT 16)
-      """, [.int(now.milliseconds)])
-    return count == 16
+      ELSE coalesce(u.conversation_days, 30) * 86400000 END ORDER BY c.updated_ms LIMIT ?2
+      """, [.int(now.milliseconds), .int(Int64(limit))]
+    ) { Due(id: $0.blob(0), updated: $0.int(1)) }
+  }
+
+  /// Deletes those that nobody has gone on with meanwhile.
+  static func delete(_ due: some Sequence<Due>, on connection: Connection) throws {
+    for row in due {
+      try connection.run(
+        "DELETE FROM conversation WHERE id = ? AND updated_ms = ?",
+        [.blob(row.id), .int(row.updated)])
+    }
   }
 }

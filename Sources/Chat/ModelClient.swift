@@ -21,10 +21,13 @@ struct ModelClient: Sendable {
 
   /// One request. Text goes to the closure as it comes.
   ///
-  /// - Parameter secondsLeft: What the turn has left; the transfer ends with it.
+  /// - Parameters:
+  ///   - secondsLeft: What the turn has left; the transfer ends with it.
+  ///   - used: Gets the tokens that it cost, once, also where it fails: as the server says, else a quarter of the bytes
+  ///     that went to and fro. A server that answered nothing costs nothing.
   /// - Throws: `ModelFailure`.
   func ask(
-    _ messages: [JSON], tools: [JSON], secondsLeft: Int, turn: String,
+    _ messages: [JSON], tools: [JSON], secondsLeft: Int, turn: String, used: (Int) -> Void,
     text: (String) -> Void
   ) async throws(ModelFailure) -> [ToolCall] {
     var body: JSONObject = [
@@ -41,6 +44,7 @@ struct ModelClient: Sendable {
       url: endpoint.url + "/chat/completions", headers: headers, body: JSON.object(body).bytes)
     request.totalSeconds = max(1, secondsLeft)
     var reader = StreamReader()
+    defer { used(reader.tokenCount(sent: request.body.count)) }
     do {
       for try await part in Transfer.post(request) {
         for piece in try reader.take(part) where !piece.isEmpty { text(piece) }
@@ -64,6 +68,13 @@ struct StreamReader {
   private var status = 0
   private var raw: [UInt8] = []
   private var sawEvent = false
+  private var byteCount = 0
+
+  /// What the request cost; nothing where the server did not take it.
+  func tokenCount(sent: Int) -> Int {
+    guard status == 200 else { return 0 }
+    return reply.tokenCount ?? (sent + byteCount) / 4
+  }
 
   mutating func take(_ part: InboundPart) throws -> [String] {
     switch part {
@@ -71,6 +82,7 @@ struct StreamReader {
       status = code
       return []
     case .bytes(let bytes):
+      byteCount += bytes.count
       // Kept until the first event, for errors and for answers that are no stream.
       if !sawEvent, raw.count < 1_048_576 { raw += bytes }
       guard status == 200 else { return [] }

@@ -52,6 +52,8 @@ struct ModelReply {
   private(set) var finishReason: String?
   private(set) var isRefused = false
   private(set) var isDone = false
+  /// Tokens of the request and the reply together, where the server says how many there were.
+  private(set) var tokenCount: Int?
   private var slots: [Slot] = []
 
   /// Takes one event's data and gives the text that it adds.
@@ -63,6 +65,10 @@ struct ModelReply {
     }
     guard let chunk = try? JSON.parse(data) else { throw .protocolError }
     if let error = chunk["error"], error != .null { throw ModelReply.failure(of: error) }
+    // What no model uses in one reply is no count.
+    if let total = chunk["usage"]?["total_tokens"]?.int, (0...10_000_000).contains(total) {
+      tokenCount = Int(total)
+    }
     guard let choice = chunk["choices"]?.array?.first else { return "" }
     if let reason = choice["finish_reason"]?.string { finishReason = reason }
     // A plain completion in reply to a stream request has its text under "message".

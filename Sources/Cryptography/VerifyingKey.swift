@@ -33,7 +33,8 @@ public final class VerifyingKey: @unchecked Sendable {
     self.init(handle: handle, .eddsa, x: bytes)
   }
 
-  /// The RSA key of a modulus of 2,048 to 8,192 bits and an odd exponent above 2^16, or nil.
+  /// The RSA key of a modulus of 2,048 to 8,192 bits, none that is known to be weak, and an odd exponent above
+  /// 2^16, or nil.
   public convenience init?(modulus: [UInt8], exponent: [UInt8]) {
     guard VerifyingKey.isSound(modulus: modulus, exponent: exponent),
       let handle = copenssl_rsa_from_public(
@@ -89,7 +90,26 @@ public final class VerifyingKey: @unchecked Sendable {
     let isLong = modulus.count > modulusBytes.lowerBound || top >= 0x80
     return modulusBytes.contains(modulus.count) && top != 0 && isLong
       && modulus[modulus.count - 1] & 1 == 1 && first != 0 && (3...8).contains(exponent.count)
-      && last & 1 == 1
+      && last & 1 == 1 && !isFingerprinted(modulus)
+  }
+
+  /// Primes modulo which the powers of 65,537 are few.
+  private static let tellingPrimes = [
+    11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+  ]
+
+  /// Whether a modulus looks like those of a library whose keys can be factored (CVE-2017-15361, "ROCA"): modulo
+  /// each of the primes it is a power of 65,537. One sound modulus in 200 million looks so too.
+  private static func isFingerprinted(_ modulus: [UInt8]) -> Bool {
+    tellingPrimes.allSatisfy { prime in
+      let rest = modulus.reduce(0) { rest, byte in (rest << 8 | Int(byte)) % prime }
+      var power = 1
+      repeat {
+        if power == rest { return true }
+        power = power * 65_537 % prime
+      } while power != 1
+      return false
+    }
   }
 
   /// Whether a signature in JWS form signs the message. For ES256 halves of zero or past the order are refused,

@@ -135,7 +135,8 @@ enum OutboxStore {
     }
   }
 
-  /// Disables an endpoint and tells its owner: an event in its list, sent to its other endpoints.
+  /// Disables an endpoint and tells its owner: an event in its list, sent to its other endpoints, and a notice to its
+  /// people.
   static func disable(
     _ id: ID<WebhookEndpointKind>, _ reason: DeliverySchedule.DisableReason, at now: Timestamp,
     random: RandomSource, on connection: Connection
@@ -152,6 +153,8 @@ enum OutboxStore {
         "providerId": .string(endpoint.providerID), "webhookId": .string(id.text),
         "reason": .string(reason.rawValue), "pending": .number(endpoint.pending),
       ], at: now, random: random, on: connection)
+    try OwnerNotice.webhookDisabled(id: id.text, reason: reason.rawValue).tell(
+      ownersOf: endpoint.providerID, at: now, random: random, on: connection)
   }
 
   // MARK: Reading
@@ -163,7 +166,8 @@ enum OutboxStore {
     try connection.rows(
       """
       SELECT o.seq, o.event_id, o.type, o.payload FROM outbox_route r JOIN outbox o ON o.seq = r.seq
-      WHERE r.user_id = ? AND r.seq > ? AND (o.type GLOB 'session.*' OR o.type GLOB 'tokens.*')
+      WHERE r.user_id = ? AND r.seq > ?
+      AND (o.type GLOB 'session.*' OR o.type GLOB 'tokens.*' OR o.type GLOB 'notice.*')
       ORDER BY r.seq LIMIT ?
       """, [.blob(user), .int(seq), .int(Int64(limit))]
     ) { event($0) }

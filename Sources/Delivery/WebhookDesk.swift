@@ -25,11 +25,12 @@ public struct WebhookDesk: Sendable {
   /// - Parameters:
   ///   - key: 32 bytes that the secrets are sealed with.
   ///   - post: What sends an attempt; the network where it is nil.
+  ///   - letter: What sends the owners' notices by e-mail; nil where nothing does.
   ///   - log: Gets a line for what an operator should know; never a secret, never an answer.
   public init(
     database: Database, clock: Clock, random: RandomSource, key: [UInt8],
     idempotency: Idempotency, rules: WebhookRules, post: WebhookSender.Post? = nil,
-    log: @escaping @Sendable (String) -> Void = { _ in }
+    letter: WebhookSender.Letter? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.database = database
     self.clock = clock
@@ -40,7 +41,7 @@ public struct WebhookDesk: Sendable {
     userEvents = UserEvents(database: database)
     sender = WebhookSender(
       database: database, clock: clock, random: random, vault: vault, rules: rules,
-      userEvents: userEvents, post: post, log: log)
+      userEvents: userEvents, post: post, letter: letter, log: log)
   }
 
   // MARK: Endpoints

@@ -16,7 +16,7 @@ public enum WebhookEvents {
 
   /// Whether the user's own stream carries the type.
   static func isForUsers(_ type: String) -> Bool {
-    type.hasPrefix("session.") || type.hasPrefix("tokens.")
+    type.hasPrefix("session.") || type.hasPrefix("tokens.") || type.hasPrefix(OwnerNotice.prefix)
   }
 }
 

@@ -60,4 +60,28 @@ public enum WebhookPersonStore {
     }
     return (rows, events.count == limit ? last : nil)
   }
+
+  /// Forgets what receivers have answered to events about a person: it may hold a name that they know it by.
+  public static func forget(_ user: [UInt8], on connection: Connection) throws {
+    try connection.run(
+      """
+      UPDATE webhook_attempt SET answer = '' WHERE answer <> '' AND delivery_id IN
+      (SELECT d.id FROM outbox_route r JOIN webhook_delivery d ON d.seq = r.seq
+      WHERE r.user_id = ?)
+      """, [.blob(user)])
+  }
+
+  /// Whether a delivery is about a person whose account is gone, or goes.
+  static func concernsNobodyAnyMore(
+    _ delivery: ID<WebhookDeliveryKind>, on connection: Connection
+  ) throws -> Bool {
+    try connection.first(
+      """
+      SELECT 1 FROM webhook_delivery d JOIN outbox o ON o.seq = d.seq
+      LEFT JOIN outbox_route r ON r.seq = d.seq WHERE d.id = ?
+      AND (o.type = 'user.deprovisioned' OR (r.user_id IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM user u WHERE u.id = r.user_id)))
+      """, [.blob(delivery.bytes)]
+    ) { _ in true } ?? false
+  }
 }

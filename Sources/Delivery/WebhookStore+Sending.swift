@@ -110,6 +110,8 @@ extension WebhookStore {
     case .failed(let failure): error = failure.rawValue
     case .notSent: return
     }
+    // What a receiver says of somebody who has gone is not kept.
+    let isKept = try !WebhookPersonStore.concernsNobodyAnyMore(attempt.delivery.id, on: connection)
     try connection.run(
       """
       INSERT INTO webhook_attempt(delivery_id, number, at_ms, duration_ms, status, error, answer)
@@ -118,7 +120,7 @@ extension WebhookStore {
       """,
       [
         .blob(attempt.delivery.id.bytes), .int(attempt.at.milliseconds), .int(attempt.duration),
-        .optional(status), .optional(error), .text(attempt.answer),
+        .optional(status), .optional(error), .text(isKept ? attempt.answer : ""),
       ])
   }
 

@@ -54,6 +54,9 @@ public final class Server: Sendable {
   /// `announced` is the body's length, or nil where it comes in chunks. It must not block.
   public typealias Gate = @Sendable (_ head: Request, _ announced: Int?) -> Admission
 
+  /// Answers what is refused before it became a request; of its body only bytes are sent. It must not block.
+  public typealias Refuse = @Sendable (_ head: Request?, _ status: Int, _ code: String) -> Response
+
   private let handle: Handle
   private let shared: Shared
   private let graceSeconds: Int
@@ -64,12 +67,13 @@ public final class Server: Sendable {
   /// - Parameters:
   ///   - host: A numeric address.
   ///   - port: 0 picks a free one.
-  ///   - refusal: The body of an answer to a head that never became a request.
+  ///   - refusal: Answers what never became a request: a head that is not sound or not admitted, a body that is too
+  ///     long or cannot be read. `head` stands for it with an empty body, where there is one that could be read.
   ///   - admission: Asked for each head that announces a body, before any of it takes up memory.
   /// - Throws: `ServerError` where the address cannot be had.
   public init(
     host: String, port: UInt16, limits: ServerLimits = ServerLimits(),
-    refusal: @escaping @Sendable (_ status: Int, _ code: String) -> [UInt8],
+    refusal: @escaping Refuse,
     admission: @escaping Gate, handler: @escaping Handler
   ) throws {
     let shared = Shared(handler: handler, admission: admission, refusal: refusal)
@@ -151,11 +155,15 @@ public final class Server: Sendable {
         guard let context else { return }
         Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue().closed(id: id)
       },
-      refusal: { context, status, code in
-        guard let context, let code else { return nil }
+      refusal: { context, exchange, refusal, status, code in
+        guard let context, let refusal, let code else { return }
         let shared = Unmanaged<Shared>.fromOpaque(context).takeUnretainedValue()
-        let body = shared.refusal(Int(status), String(cString: code))
-        return strdup(String(decoding: body, as: UTF8.self))
+        let head = exchange.map { Exchange(pointer: $0).request() }
+        let response = shared.refusal(head, Int(status), String(cString: code))
+        guard case .bytes(let bytes) = response.body else { return }
+        withHeaders(response.headers) {
+          wp_refusal_answer(refusal, $0, $1, bytes, bytes.count)
+        }
       })
   }
 }
@@ -170,12 +178,12 @@ private struct Handle: @unchecked Sendable {
 private final class Shared: Sendable {
   let handler: Server.Handler
   let admission: Server.Gate
-  let refusal: @Sendable (Int, String) -> [UInt8]
+  let refusal: Server.Refuse
   private let running = Mutex<[UInt64: Task<Void, Never>?]>([:])
 
   init(
     handler: @escaping Server.Handler, admission: @escaping Server.Gate,
-    refusal: @escaping @Sendable (Int, String) -> [UInt8]
+    refusal: @escaping Server.Refuse
   ) {
     self.handler = handler
     self.admission = admission
@@ -253,18 +261,19 @@ private struct Exchange: @unchecked Sendable {
   }
 
   func release() { wp_exchange_release(pointer) }
+}
 
-  private func withHeaders(
-    _ headers: [(name: String, value: String)], _ body: (UnsafePointer<wp_header>?, Int) -> Void
-  ) {
-    let copies = headers.map { (strdup($0.name), strdup($0.value)) }
-    defer {
-      for copy in copies {
-        free(copy.0)
-        free(copy.1)
-      }
+/// Lends headers to a function of C.
+private func withHeaders(
+  _ headers: [(name: String, value: String)], _ body: (UnsafePointer<wp_header>?, Int) -> Void
+) {
+  let copies = headers.map { (strdup($0.name), strdup($0.value)) }
+  defer {
+    for copy in copies {
+      free(copy.0)
+      free(copy.1)
     }
-    let list = copies.map { wp_header(name: UnsafePointer($0.0), value: UnsafePointer($0.1)) }
-    list.withUnsafeBufferPointer { body($0.baseAddress, $0.count) }
   }
+  let list = copies.map { wp_header(name: UnsafePointer($0.0), value: UnsafePointer($0.1)) }
+  list.withUnsafeBufferPointer { body($0.baseAddress, $0.count) }
 }

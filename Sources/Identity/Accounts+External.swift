@@ -2,8 +2,8 @@ internal import Primitives
 public import SQLite
 
 extension Accounts {
-  /// Makes an account for somebody whom a sign-in service knows, with an e-mail that it has verified. It has a
-  /// password that nobody knows: a reset by e-mail gives it one.
+  /// Makes an account for somebody whom a sign-in service knows, with an e-mail that it has verified. It has no
+  /// password: a fresh sign-in there stands for one, and lets it set one; so does a reset by e-mail.
   ///
   /// - Parameter link: Runs in the same transaction, so that no account is left without its way in.
   /// - Throws: `Refusal` `email_taken`, `validation_failed`.
@@ -11,15 +11,18 @@ extension Accounts {
     email: String, name: String?, by author: AuditLog.Author,
     link: @escaping @Sendable (User, Connection) throws -> Void
   ) async throws -> User {
-    let password = BytesText.base64url(random.bytes(32))
-    let (prepared, hash) = try await prepare(
-      Registration(email: email, password: password, name: name))
+    // The form's other fields are checked with a password that nobody gets.
+    let form = Registration(
+      email: email, password: BytesText.base64url(random.bytes(32)), name: name)
+    try form.check(against: passwords)
     let now = clock.now
-    var user = prepared
+    var user = User(
+      id: ID(at: now, random: random), email: form.email, name: name, role: .user, providerID: nil)
     user.verifiedAt = now
+    user.createdAt = now
     let made = user
     try await database.write { connection in
-      try Accounts.insert(made, hash: hash, by: author, at: now, on: connection)
+      try Accounts.insert(made, hash: "", by: author, at: now, on: connection)
       try link(made, connection)
     }
     return made

@@ -48,7 +48,7 @@ extension Accounts {
   /// not there is an account.
   public func requestRegistration(
     _ form: Registration, key: Idempotency.Key, _ idempotency: Idempotency,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    from address: String = "", refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let mail = try requireMail()
     let (user, hash) = try await prepare(form)
@@ -61,7 +61,9 @@ extension Accounts {
     }
     if answer.isReplayed { return answer }
     do throws(Refusal) {
-      try mail.submit(to: form.email) { try await invite(user, hash: hash) }
+      try mail.submit(to: form.email, for: .registration(from: address)) {
+        try await invite(user, hash: hash)
+      }
     } catch {
       // A failure of ours is not kept: with the answer in place a retry would say that an e-mail is on its way.
       try await database.write { try idempotency.forget(key, on: $0) }
@@ -104,7 +106,7 @@ extension Accounts {
         .validationFailed, "The address is not valid.",
         fields: [.init("/email", "must be an e-mail address")])
     }
-    try mail.submit(to: email) {
+    try mail.submit(to: email, for: .reset) {
       let found = try await database.read { connection in
         try connection.first(
           "SELECT \(Accounts.columns) FROM user WHERE email = ? AND frozen_ms IS NULL",
@@ -120,7 +122,7 @@ extension Accounts {
   /// Sends a token that proves the address of an account.
   /// - Throws: `Refusal` `mail_not_configured`.
   public func requestProof(of user: User) throws(Refusal) {
-    try requireMail().submit(to: user.email) {
+    try requireMail().submit(to: user.email, for: .proof) {
       let token = try await issue("verify", to: user.id)
       return MailTexts.verify(to: user.email, token: token, at: issuer)
     }
@@ -237,11 +239,11 @@ extension Accounts {
 
   /// Deletes tokens past their time, and what waited with them.
   public func pruneMailTokens() async throws {
-    let now = clock.now
-    try await database.write { connection -> Void in
-      try connection.run(
-        "DELETE FROM mail_token WHERE expires_ms <= ?", [.int(now.milliseconds)])
-    }
+    try await database.deleteInParts(
+      """
+      DELETE FROM mail_token WHERE hash IN
+      (SELECT hash FROM mail_token WHERE expires_ms <= ? LIMIT 500)
+      """, before: clock.now.milliseconds)
   }
 
   static var badToken: Refusal {

@@ -1,6 +1,6 @@
 internal import Cryptography
 public import Primitives
-internal import SQLite
+public import SQLite
 internal import Synchronization
 
 /// Passwords that are known: asked for again, and changed.
@@ -13,41 +13,44 @@ extension Accounts {
     guard let password, password.utf8.count <= Accounts.passwordByteCountMax else {
       throw Accounts.reauthentication
     }
-    let (account, now) = ("user:" + user.text, clock.now)
-    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
-      try throttle.delay(account: account, address: address, at: now)
+    // Apart from sign-ins: whoever guesses with a stolen token must not slow its owner's sign-in down.
+    let isKnown = try await throttled(account: "user:" + user.text, address: address) {
+      let hash = try await database.read { connection in
+        try connection.first(
+          "SELECT password_hash FROM user WHERE id = ?", [.blob(user.bytes)]
+        ) { $0.text(0) }
+      }
+      guard let hash else { throw Refusal(.tokenInvalid, "The account is gone.") }
+      return try await isRight(password, hash)
     }
-    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-    let hash = try await database.read { connection in
-      try connection.first(
-        "SELECT password_hash FROM user WHERE id = ?", [.blob(user.bytes)]
-      ) { $0.text(0) }
-    }
-    guard let hash else { throw Refusal(.tokenInvalid, "The account is gone.") }
-    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight else {
-      let now = clock.now
-      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
+    guard isKnown else {
       note(failureOf: user)
       throw Accounts.reauthentication
     }
-    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
   }
 
-  /// Changes a password and ends every login but the one that asked.
+  /// Changes a password, or sets the first one, and ends every login but the one that asked.
+  ///
+  /// - Parameters:
+  ///   - current: The present password; nil where the login that asks has signed in again just now.
+  ///   - alsoEnded: What else was let in by whoever knew the old one, such as programs of third parties; it runs in
+  ///     the same transaction and gives the logins that ended.
   /// - Throws: `Refusal` `reauth_required`, `validation_failed`.
   public func changePassword(
     of user: ID<UserKind>, from current: String?, to password: String,
     keeping login: ID<LoginKind>?,
-    address: String, by author: AuditLog.Author
+    address: String, by author: AuditLog.Author,
+    alsoEnded: @escaping @Sendable (Connection) throws -> [ID<LoginKind>] = { _ in [] }
   ) async throws {
-    try await requirePassword(current, of: user, from: address)
+    let proof = try await requireFresh(
+      current, for: .password, of: user, login: login, from: address)
     guard let owner = try await self.user(user) else {
       throw Refusal(.tokenInvalid, "The account is gone.")
     }
     let hash = try await newHash(password, for: owner, pointer: "/newPassword")
     let now = clock.now
     let ended = try await database.write { connection -> [ID<LoginKind>] in
+      try Accounts.spend(proof, of: user, at: now, on: connection)
       try connection.run(
         "UPDATE user SET password_hash = ? WHERE id = ?", [.text(hash), .blob(user.bytes)])
       try connection.run(
@@ -55,6 +58,7 @@ extension Accounts {
       try AuditLog.record(
         "password.changed", on: "user:" + user.text, by: author, at: now, on: connection)
       return try LoginStore.endAll(of: user, but: login, at: now, on: connection)
+        + alsoEnded(connection)
     }
     logins.add(ended, at: now)
     tell(owner)
@@ -67,10 +71,6 @@ extension Accounts {
     }
     let random = random
     return try await lane.run { PasswordHash.make(password, random: random) }
-  }
-
-  private static var reauthentication: Refusal {
-    Refusal(.reauthRequired, "Send the account's password with this request.")
   }
 
   // MARK: Devices

@@ -33,6 +33,7 @@ public struct Accounts: Sendable {
   /// Sends e-mail; nil where the server has no SMTP settings.
   public let mail: MailDesk?
   private let keys: KeyRing
+  let names: PairwiseNames
   let issuer: String
   // Its hash takes as long to check as a real one: an unknown e-mail costs the same time.
   private let decoyHash: String
@@ -57,12 +58,13 @@ public struct Accounts: Sendable {
     self.clock = clock
     self.random = random
     self.keys = keys
+    names = PairwiseNames(keys: keys)
     self.issuer = issuer
     self.passwords = passwords
     self.logins = logins
     self.mail = mail
     apiKeyStore = APIKeyStore(key: keys.derived(for: "api-key"))
-    decoyHash = PasswordHash.make("decoy", random: random)
+    decoyHash = PasswordHash.make(BytesText.base64url(random.bytes(32)), random: random)
   }
 
   /// Makes an account.
@@ -129,31 +131,35 @@ public struct Accounts: Sendable {
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
     let account = email.lowercased()
-    let wait = try guesses.throttle.withLock { throttle throws(Refusal) in
-      try throttle.delay(account: account, address: address, at: clock.now)
+    var (known, hash): (User?, String) = (nil, "")
+    let isKnown = try await throttled(account: account, address: address) {
+      let found = try await database.read { connection in
+        try connection.first(
+          "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
+        ) { row in (Accounts.user(row), row.text(9)) }
+      }
+      (known, hash) = found ?? (nil, "")
+      return try await isRight(password, hash)
     }
-    if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-    let found = try await database.read { connection in
-      try connection.first(
-        "SELECT \(Accounts.columns), password_hash FROM user WHERE email = ?", [.text(account)]
-      ) { row in (Accounts.user(row), row.text(9)) }
-    }
-    let hash = found?.1 ?? decoyHash
-    let isRight = try await lane.run { PasswordHash.verify(password, against: hash) }
-    guard isRight, var user = found?.0 else {
-      let now = clock.now
-      guesses.throttle.withLock { $0.failed(account: account, address: address, at: now) }
-      note(failureOf: found?.0?.id)
+    guard isKnown, var user = known else {
+      note(failureOf: known?.id)
       throw Refusal(.unauthenticated, "The e-mail or the password is not right.")
     }
-    guesses.throttle.withLock { $0.succeeded(account: account, address: address) }
     guard user.frozenAt == nil else {
       throw Refusal(.forbidden, "This account may not sign in; ask the operator.")
     }
-    let isWeak = PasswordHash.isWeak(hash)
+    // A sign-in must not fail for what can be done at the next one.
+    let isWeak = PasswordHash.isWeak(hash) && database.isWritable
     let stored = isWeak ? try await rehash(password, of: user.id, instead: hash) : hash
     user.proof = SignInProof(hash: stored, role: user.role, providerID: user.providerID)
     return user
+  }
+
+  /// Whether a password is the one of a hash; it takes as long where there is none, which nothing is right for.
+  func isRight(_ password: String, _ hash: String) async throws(Refusal) -> Bool {
+    let compared = hash.isEmpty ? decoyHash : hash
+    let isEqual = try await lane.run { PasswordHash.verify(password, against: compared) }
+    return isEqual && !hash.isEmpty
   }
 
   /// Parameters have risen since the hash was made: now is the only time that the password is here.
@@ -217,39 +223,50 @@ public struct Accounts: Sendable {
   public func credential(bearer: String) async throws -> Credential {
     if bearer.hasPrefix(ScopedToken.prefix) { return try await credential(scoped: bearer) }
     if Accounts.isKey(bearer) { return try await credential(apiKey: bearer) }
-    return try credential(accessToken: bearer)
+    let claims = try claims(of: bearer)
+    // Only a third party's token has a scope, and with it bounds.
+    if claims["scope"] != nil { return try await credential(thirdParty: claims) }
+    return try credential(of: claims)
   }
 
   /// Who an access token belongs to, without a look at the record.
-  /// - Throws: `Refusal` `token_expired` or `token_invalid`.
+  /// - Throws: `Refusal` `token_expired` or `token_invalid`, which a third party's token is here.
   public func principal(accessToken bearer: String) throws(Refusal) -> Principal {
-    let found = try credential(accessToken: bearer)
+    let claims = try claims(of: bearer)
     // A third party's token has bounds, and here nobody looks at them.
-    guard found.grant == nil else {
+    guard claims["scope"] == nil else {
       throw Refusal(.tokenInvalid, "A program's token is not for this.")
     }
-    return found.principal
+    return try credential(of: claims).principal
   }
 
-  private func credential(accessToken bearer: String) throws(Refusal) -> Credential {
+  /// The claims of an access token that verifies; for whom and what it is has not been looked at.
+  private func claims(of bearer: String) throws(Refusal) -> JSONObject {
     let now = clock.now
     do throws(JWTError) {
-      let claims = try JWT.verify(
+      return try JWT.verify(
         bearer, expecting: .init(type: "at+jwt", issuer: issuer, audience: nil), at: now
       ) { keys.verifying($0, at: now) }
-      if claims["scope"] != nil { return try thirdParty(claims) }
-      guard claims["aud"] == .string(issuer),
-        let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
-        let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
-      else { throw JWTError.claim("sub") }
-      let login = claims["sid"]?.string.flatMap { ID<LoginKind>($0) }
-      if let login, logins.contains(login) { throw JWTError.expired }
-      return Credential(
-        principal: .user(id, role, providerID: claims["provider_id"]?.string), login: login)
     } catch {
-      if error == .expired { throw Refusal(.tokenExpired, "The access token has expired.") }
-      throw Refusal(.tokenInvalid, "The access token is not valid.")
+      throw Accounts.refusal(error)
     }
+  }
+
+  private func credential(of claims: JSONObject) throws(Refusal) -> Credential {
+    guard claims["aud"] == .string(issuer),
+      let id = claims["sub"]?.string.flatMap({ ID<UserKind>($0) }),
+      let role = claims["role"]?.string.flatMap(Role.init(rawValue:))
+    else { throw Accounts.refusal(.claim("sub")) }
+    let login = claims["sid"]?.string.flatMap { ID<LoginKind>($0) }
+    if let login, logins.contains(login) { throw Accounts.refusal(.expired) }
+    return Credential(
+      principal: .user(id, role, providerID: claims["provider_id"]?.string), login: login)
+  }
+
+  static func refusal(_ error: JWTError) -> Refusal {
+    error == .expired
+      ? Refusal(.tokenExpired, "The access token has expired.")
+      : Refusal(.tokenInvalid, "The access token is not valid.")
   }
 
   private func credential(apiKey: String) async throws -> Credential {

@@ -4,8 +4,8 @@ public import SQLite
 
 /// Stored answers of keyed requests: a key has at most one effect (specification core, 8.2).
 ///
-/// Used inside the write transaction of the effect itself, so both commit or neither does. The one writing
-/// lane makes every repeat wait for the first, so that no repeat ever meets a half-done one.
+/// `once` runs inside the write transaction of the effect itself, so both commit or neither does. `answer` goes
+/// around it: of the requests of one key one runs at a time, and nobody's body is looked at before its key is.
 public struct Idempotency: Sendable {
   /// How long an answer is kept.
   public static let keptMilliseconds: Int64 = 48 * 3_600_000
@@ -49,11 +49,15 @@ public struct Idempotency: Sendable {
 
   private let sealer: Sealer
   private let random: RandomSource
+  let running: KeysInFlight
 
-  /// - Parameter sealer: Seals stored answers: they may hold launch URLs.
-  public init(sealer: Sealer, random: RandomSource) {
+  /// - Parameters:
+  ///   - sealer: Seals stored answers: they may hold launch URLs.
+  ///   - patience: How long a repeat waits for a first request that still runs.
+  public init(sealer: Sealer, random: RandomSource, patience: KeysInFlight.Patience = .init()) {
     self.sealer = sealer
     self.random = random
+    running = KeysInFlight(patience: patience)
   }
 
   /// Runs the effect once for a key, or gives back the stored answer. Call it inside a write transaction.
@@ -85,11 +89,17 @@ public struct Idempotency: Sendable {
     return answer
   }
 
-  /// Deletes answers past their time.
-  public func prune(at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      "DELETE FROM idempotency WHERE created_ms < ?",
-      [.int(now.milliseconds - Idempotency.keptMilliseconds)])
+  /// Deletes answers past their time, at most 500.
+  ///
+  /// - Returns: Whether there may be more.
+  @discardableResult
+  public func prune(at now: Timestamp, on connection: Connection) throws -> Bool {
+    let count = try connection.run(
+      """
+      DELETE FROM idempotency WHERE (principal, route, key) IN
+      (SELECT principal, route, key FROM idempotency WHERE created_ms < ? LIMIT 500)
+      """, [.int(now.milliseconds - Idempotency.keptMilliseconds)])
+    return count == 500
   }
 
   /// Deletes the answer of one request, whose effect has failed after all.
@@ -106,7 +116,9 @@ public struct Idempotency: Sendable {
       [.blob(Digest.sha256(Array(principal.key.utf8)))])
   }
 
-  private func stored(_ key: Key, on connection: Connection) throws -> Answer? {
+  /// The stored answer of a key, or nil.
+  /// - Throws: `Refusal` `idempotency_conflict` where the key was used with another body.
+  func stored(_ key: Key, on connection: Connection) throws -> Answer? {
     let row = try connection.first(
       """
       SELECT body_hash, status, response FROM idempotency
@@ -114,9 +126,7 @@ public struct Idempotency: Sendable {
       """, [.blob(key.principal), .text(key.route), .text(key.key)]
     ) { (hash: $0.blob(0), status: Int($0.int(1)), sealed: $0.blob(2)) }
     guard let row else { return nil }
-    guard row.hash == key.bodyHash else {
-      throw Refusal(.idempotencyConflict, "This Idempotency-Key was used with another body.")
-    }
+    guard row.hash == key.bodyHash else { throw Idempotency.conflict }
     guard let body = sealer.open(row.sealed, label: key.route) else {
       throw Refusal(.internal, "A stored answer cannot be opened.")
     }
@@ -124,6 +134,9 @@ public struct Idempotency: Sendable {
     answer.isReplayed = true
     return answer
   }
+
+  static let conflict = Refusal(
+    .idempotencyConflict, "This Idempotency-Key was used with another body.")
 
   /// Refusals of executed operations are answers; those before execution, and failures of ours, are not kept.
   private static func isBusiness(_ code: ProblemCode) -> Bool {

@@ -44,9 +44,11 @@ public final class KeyRing: Sendable {
   public var entries: [Entry] { state.withLock { $0 } }
 
   /// Reads the files of a folder, or makes them with a first key that signs at once.
+  /// - Throws: `Refusal` `storage_unavailable` where other users of the machine may read them or replace them.
   public init(folder: String, at now: Timestamp, random: RandomSource) throws {
     mkdir(folder, 0o700)
-    if let bytes = try KeyRing.read(folder + "/secret") {
+    try PrivateFile.requireOwn(folder: folder)
+    if let bytes = try PrivateFile.read(folder + "/secret") {
       // Never replaced: what it has sealed and signed would be lost.
       guard bytes.count == 32 else {
         throw Refusal(.internal, "The file of the server's secret is damaged.")
@@ -54,7 +56,7 @@ public final class KeyRing: Sendable {
       secret = bytes
     } else {
       secret = random.bytes(32)
-      try KeyRing.write(secret, to: folder + "/secret")
+      try PrivateFile.write(secret, to: folder + "/secret")
     }
     self.folder = folder
     let known = try KeyRing.load(folder)
@@ -144,21 +146,20 @@ public final class KeyRing: Sendable {
     }
   }
 
-  /// Publishes the next key of each algorithm in time for its 90 days, and forgets keys past their last use.
-  ///
-  /// - Returns: The keys that were made.
-  public func tend(at now: Timestamp) throws -> [Entry] {
-    let due = SigningAlgorithm.allCases.filter { algorithm in
+  /// The algorithms whose next key is to be published now, by `rotate`, in time for the 90 days of the present one.
+  public func due(at now: Timestamp) -> [SigningAlgorithm] {
+    SigningAlgorithm.allCases.filter { algorithm in
       guard let newest = entries.last(where: { $0.key.algorithm == algorithm }) else {
         return false
       }
       return now - newest.activeFrom >= KeyRing.rotationMilliseconds - KeyRing.noticeMilliseconds
     }
-    let made = try due.map { try rotate($0, at: now) }
-    if KeyRing.published(entries, at: now).count < entries.count {
-      try change { $0 = KeyRing.published($0, at: now) }
-    }
-    return made
+  }
+
+  /// Forgets keys past their last use.
+  public func forget(at now: Timestamp) throws {
+    guard KeyRing.published(entries, at: now).count < entries.count else { return }
+    try change { $0 = KeyRing.published($0, at: now) }
   }
 
   private func waiting(_ algorithm: SigningAlgorithm, at now: Timestamp) -> Entry? {
@@ -192,49 +193,17 @@ public final class KeyRing: Sendable {
         "der": .string(BytesText.base64url(entry.key.der)),
       ]
     }
-    try write(JSON.object(["keys": .array(lines)]).bytes, to: folder + "/signing.json")
+    try PrivateFile.write(JSON.object(["keys": .array(lines)]).bytes, to: folder + "/signing.json")
   }
 
   private static func load(_ folder: String) throws -> [Entry] {
-    guard let bytes = try read(folder + "/signing.json") else { return [] }
+    guard let bytes = try PrivateFile.read(folder + "/signing.json") else { return [] }
     let rows = try JSON.parse(bytes)["keys"]?.array ?? []
     return try rows.map { row in
       guard let der = row["der"]?.string.flatMap({ BytesText.bytes(base64url: $0) }),
         let key = SigningKey(der: der), let from = row["activeFrom"]?.int
       else { throw Refusal(.internal, "The file of signing keys is damaged.") }
       return Entry(key: key, activeFrom: Timestamp(milliseconds: from))
-    }
-  }
-
-  /// The whole file, or nil where there is none; anything else in the way must not look like a first start.
-  private static func read(_ path: String) throws -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0, errno == ENOENT { return nil }
-    guard descriptor >= 0 else {
-      throw Refusal(.storageUnavailable, "The folder of keys cannot be read.")
-    }
-    defer { close(descriptor) }
-    var block = [UInt8](repeating: 0, count: 65_536)
-    let count = Glibc.read(descriptor, &block, block.count)
-    guard count >= 0 else {
-      throw Refusal(.storageUnavailable, "The folder of keys cannot be read.")
-    }
-    return Array(block[..<count])
-  }
-
-  /// Writes beside, syncs, renames: the file is the old one or the new one, never half.
-  private static func write(_ bytes: [UInt8], to path: String) throws {
-    let fresh = path + ".new"
-    unlink(fresh)  // one that a crash left keeps its own mode
-    let descriptor = open(fresh, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else {
-      throw Refusal(.storageUnavailable, "The folder of keys cannot be written.")
-    }
-    let isWritten =
-      Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
-    close(descriptor)
-    guard isWritten, rename(fresh, path) == 0 else {
-      throw Refusal(.storageUnavailable, "The folder of keys cannot be written.")
     }
   }
 }

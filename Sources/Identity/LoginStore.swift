@@ -120,8 +120,11 @@ public enum LoginStore {
     return families.compactMap { ID<LoginKind>(bytes: $0) }
   }
 
-  static func prune(at now: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      "DELETE FROM revoked_login WHERE until_ms <= ?", [.int(now.milliseconds)])
+  static func prune(in database: Database, at now: Timestamp) async throws {
+    try await database.deleteInParts(
+      """
+      DELETE FROM revoked_login WHERE id IN
+      (SELECT id FROM revoked_login WHERE until_ms <= ? LIMIT 500)
+      """, before: now.milliseconds)
   }
 }

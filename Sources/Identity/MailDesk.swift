@@ -20,8 +20,29 @@ public final class MailDesk: Sendable {
 
   /// E-mails that may wait.
   public static let waitingMax = 256
-  /// E-mails to one address in an hour.
-  public static let perAddressMax = 4
+  /// What an e-mail is for. Each has an allowance of its own: nobody can use up what another needs.
+  public enum Purpose: Sendable {
+    /// A new password. Whoever asks for it too often, there is a code in the mail box that works.
+    case reset
+    /// A proof of an account's address, which its person asks for.
+    case proof
+    /// A registration that this caller began: its code works for that caller alone, so others have their own
+    /// allowance.
+    case registration(from: String)
+
+    var name: String {
+      switch self {
+      case .reset: "reset"
+      case .proof: "proof"
+      case .registration: "registration"
+      }
+    }
+  }
+
+  /// E-mails to one address, for one purpose, in an hour: at once, then one each quarter of an hour.
+  public static let perAddressMax: Int64 = 4
+  /// E-mails to one address for registrations, by whomever, in an hour.
+  public static let registrationsMax: Int64 = 12
   static let window: Int64 = 3_600_000
 
   private let server: MailServer
@@ -31,7 +52,8 @@ public final class MailDesk: Sendable {
   private let log: @Sendable (String) -> Void
   private let works: AsyncStream<Work>
   private let door: AsyncStream<Work>.Continuation
-  private let sent = Mutex<[[UInt8]: (count: Int, since: Timestamp)]>([:])
+  /// When each allowance will be whole again (the generic cell rate algorithm, ITU-T I.371).
+  private let allowances = Mutex<[[UInt8]: Timestamp]>([:])
 
   /// - Parameters:
   ///   - sender: The address that e-mails come from.
@@ -51,14 +73,19 @@ public final class MailDesk: Sendable {
 
   /// Takes work for an address. Beyond the address's allowance nothing happens, and nobody is told.
   ///
-  /// - Parameter isNotice: Whether it tells the account's owner what was done to it. Such are outside of the
-  ///   allowance: who takes an account over could use it up before, so that nobody hears of it.
+  /// - Parameters:
+  ///   - isNotice: Whether it tells the account's owner what was done to it. Such are outside of the allowance: who
+  ///     takes an account over could use it up before, so that nobody hears of it.
+  ///   - purpose: Whose allowance it is taken from.
   /// - Throws: `Refusal` `storage_unavailable` where too much waits.
   public func submit(
-    to address: String, isNotice: Bool = false, _ work: @escaping Work
+    to address: String, isNotice: Bool = false, for purpose: Purpose = .proof,
+    _ work: @escaping Work
   ) throws(Refusal) {
-    guard isNotice || isAllowed(address.lowercased()) else { return }
+    let shares = isNotice ? [] : MailDesk.shares(of: address.lowercased(), purpose)
+    guard take(shares) else { return }
     if case .enqueued = door.yield(work) { return }
+    giveBack(shares)
     throw Refusal(.storageUnavailable, "Too many e-mails wait.", retryAfterSeconds: 30)
   }
 
@@ -117,16 +144,47 @@ public final class MailDesk: Sendable {
     return "\(weekday), \(parts[2]) \(month) \(parts[0]) \(text.dropFirst(11).prefix(8)) +0000"
   }
 
-  private func isAllowed(_ address: String) -> Bool {
-    let name = Digest.sha256(Array(address.utf8))
+  /// One e-mail's share of an allowance.
+  private struct Share {
+    /// A hash: what is remembered of an address must not be one.
+    let name: [UInt8]
+    /// For how long it is taken, in milliseconds.
+    let cost: Int64
+
+    init(_ name: String, max: Int64) {
+      self.name = Digest.sha256(Array(name.utf8))
+      cost = MailDesk.window / max
+    }
+  }
+
+  private static func shares(of address: String, _ purpose: Purpose) -> [Share] {
+    let name = purpose.name + " " + address
+    guard case .registration(let caller) = purpose else {
+      return [Share(name, max: perAddressMax)]
+    }
+    return [
+      Share(name + " " + caller, max: perAddressMax), Share(name, max: registrationsMax),
+    ]
+  }
+
+  /// Takes all of them or none: what is not sent uses nothing up.
+  private func take(_ shares: [Share]) -> Bool {
     let now = clock.now
-    return sent.withLock { sent in
-      if sent.count >= 50_000 { sent = sent.filter { now - $0.value.since < MailDesk.window } }
-      let known = sent[name].flatMap { now - $0.since < MailDesk.window ? $0 : nil }
-      let count = known?.count ?? 0
-      guard count < MailDesk.perAddressMax, sent.count < 100_000 else { return false }
-      sent[name] = (count + 1, known?.since ?? now)
+    return allowances.withLock { allowances in
+      if allowances.count >= 50_000 { allowances = allowances.filter { $0.value > now } }
+      guard shares.isEmpty || allowances.count < 100_000 else { return false }
+      let next = shares.map { max(allowances[$0.name] ?? now, now) + $0.cost }
+      guard next.allSatisfy({ $0 - now <= MailDesk.window }) else { return false }
+      for (share, whole) in zip(shares, next) { allowances[share.name] = whole }
       return true
+    }
+  }
+
+  private func giveBack(_ shares: [Share]) {
+    allowances.withLock { allowances in
+      for share in shares {
+        if let whole = allowances[share.name] { allowances[share.name] = whole + -share.cost }
+      }
     }
   }
 }

@@ -1,5 +1,7 @@
+public import Primitives
+
 /// The texts of our e-mails. The secret stands behind a `#`, which no browser sends to a server.
-enum MailTexts {
+public enum MailTexts {
   static func register(to address: String, token: String, at url: String) -> Mail {
     Mail(
       recipient: address, subject: "Confirm your e-mail address",
@@ -50,6 +52,45 @@ enum MailTexts {
         \(url)/verify#token=\(token)
 
         or send the code itself: \(token)
+        """)
+  }
+
+  /// Tells an owner of a provider that earnings were paid out.
+  public static func payout(
+    to address: String, provider: String, amount: Microtokens, reference: String
+  ) -> Mail {
+    Mail(
+      recipient: address, subject: "A payout to your provider was booked",
+      text: """
+        A payout to \(provider) was booked on Waypost:
+
+        amount: \(amount.tokens) tokens
+        reference: \(reference)
+
+        You see it among the provider's movements. If you did not expect it, ask the operator.
+        """)
+  }
+
+  /// Tells an owner of a provider that a webhook gets no more events.
+  public static func webhookDisabled(
+    to address: String, provider: String, webhook: String, reason: String
+  ) -> Mail {
+    let why =
+      switch reason {
+      case "gone": "Your server answered that it is gone (410)."
+      case "dead_letter": "An event could not be delivered in ten attempts over three days."
+      case "overflow": "Too many events wait for it."
+      default: reason
+      }
+    return Mail(
+      recipient: address, subject: "A webhook of your provider was disabled",
+      text: """
+        The webhook \(webhook) of \(provider) was disabled and gets no more events.
+
+        \(why)
+
+        Once your server takes events again, enable the webhook. What happens until then is in the
+        provider's list of events.
         """)
   }
 

@@ -176,7 +176,7 @@ public struct RefreshTokens: Sendable {
       }
     } while count == 500
     let moment = clock.now
-    try await database.write { try LoginStore.prune(at: moment, on: $0) }
+    try await LoginStore.prune(in: database, at: moment)
     revoked.forget(at: moment)
   }
 

@@ -2,10 +2,8 @@ public import Primitives
 public import SQLite
 internal import Synchronization
 
-/// Verifies a running server's ledger in short reads, and writes signed checkpoints of what it found sound.
-///
-/// At the start it reads what follows the last checkpoint, before the first write is accepted (D5, L9); in the
-/// background the whole chain once, and then each ten minutes what is new.
+/// Verifies a running server's ledger in short reads, and writes signed checkpoints of what it found sound. What a
+/// fault leads to is `LedgerGate`'s.
 public final class LedgerAuditor: Sendable {
   /// How often `tend` is to be called.
   public static let everySeconds = 600
@@ -27,21 +25,6 @@ public final class LedgerAuditor: Sendable {
   /// What the last verification found; nil before the first.
   public var report: LedgerReport? { latest.withLock { $0 } }
 
-  /// Verifies what follows the last checkpoint; all of it where there is none or its key is gone.
-  ///
-  /// - Throws: `Refusal` `storage_unavailable` where something does not hold: no write may be accepted then.
-  @discardableResult
-  public func start() async throws -> LedgerReport {
-    let report = try await verify(isWhole: false)
-    guard report.isSound else {
-      throw Refusal(
-        .storageUnavailable,
-        "The ledger is not sound, so nothing may be written: \(report.faults.prefix(3).joined(separator: "; ")). See waypost ledger verify."
-      )
-    }
-    return report
-  }
-
   /// Verifies the whole chain, every checkpoint's signature and the tables' pages.
   @discardableResult
   public func audit() async throws -> LedgerReport {
@@ -59,7 +42,8 @@ public final class LedgerAuditor: Sendable {
     return worse
   }
 
-  /// Verifies what is new, and writes a checkpoint where it is sound.
+  /// Verifies what follows the last checkpoint, all of it where there is none or its key is gone, and writes a
+  /// checkpoint where it is sound.
   @discardableResult
   public func tend() async throws -> LedgerReport { try await verify(isWhole: false) }
 

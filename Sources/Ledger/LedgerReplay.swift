@@ -40,6 +40,8 @@ public struct LedgerReplay: Sendable {
   private(set) var rowHash = [UInt8](repeating: 0, count: 32)
   /// By account, what the rows read have changed.
   private(set) var changes: [Int64: Sums] = [:]
+  /// By account, its last movement of the rows read.
+  private(set) var newest: [Int64: Int64] = [:]
   private(set) var holds: [[UInt8]: OpenHold] = [:]
   private(set) var holdCount = 0
   /// What the rows since the last `check` have changed.
@@ -67,7 +69,8 @@ public struct LedgerReplay: Sendable {
     var rowCount = 0
     try connection.query(
       """
-      SELECT \(ChainRow.columns), t.prev_hash, t.row_hash FROM transfer t WHERE t.seq > ?
+      SELECT \(ChainRow.columns), t.prev_hash, t.row_hash, t.debit_before, t.credit_before
+      FROM transfer t WHERE t.seq > ?
       ORDER BY t.seq LIMIT ?
       """, [.int(sequence), .int(Int64(limit))]
     ) { row in
@@ -80,11 +83,27 @@ public struct LedgerReplay: Sendable {
       }
       sequence = entry.sequence
       rowHash = hashes.1
+      follow(entry.debit, row.optionalInt(ChainRow.columnCount + 2))
+      follow(entry.credit, row.optionalInt(ChainRow.columnCount + 3))
       try apply(entry, on: connection)
       return true
     }
     count += rowCount
     return rowCount < limit
+  }
+
+  /// A movement names the one before it of the same account.
+  private mutating func follow(_ account: Int64, _ before: Int64?) {
+    if !isLast(before, of: account) {
+      fault("I7: \(sequence) does not follow the last movement of account \(account)")
+    }
+    newest[account] = sequence
+  }
+
+  /// Whether a movement is the last one of an account so far; before a checkpoint any may be.
+  func isLast(_ movement: Int64?, of account: Int64) -> Bool {
+    if let last = newest[account] { return movement == last }
+    return movement ?? 0 <= base?.sequence ?? 0
   }
 
   private mutating func apply(_ entry: ChainRow, on connection: Connection) throws {
@@ -166,8 +185,11 @@ public struct LedgerReplay: Sendable {
     if let hold = holds[id] { return hold }
     guard let base, !resolved.contains(id) else { return nil }
     let rows = try connection.rows(
-      "SELECT \(ChainRow.columns) FROM transfer t WHERE t.hold_id = ? AND t.seq <= ? ORDER BY t.seq",
-      [.blob(id), .int(base.sequence)]
+      """
+      SELECT \(ChainRow.columns) FROM transfer t WHERE t.id = ?1 AND t.seq <= ?2 UNION ALL
+      SELECT \(ChainRow.columns) FROM transfer t WHERE t.hold_id = ?1 AND t.kind <> 'hold'
+      AND t.seq <= ?2 ORDER BY 1
+      """, [.blob(id), .int(base.sequence)]
     ) { ChainRow.read($0) }
     guard let first = rows.first, first.kind == "hold" else { return nil }
     var hold = OpenHold(
@@ -257,17 +279,17 @@ public struct LedgerReplay: Sendable {
     for id in touched.accounts {
       let found = try connection.first(
         """
-        SELECT debits_pending, debits_posted, credits_pending, credits_posted, may_go_negative
-        FROM account WHERE id = ?
+        SELECT debits_pending, debits_posted, credits_pending, credits_posted, may_go_negative,
+        last_transfer FROM account WHERE id = ?
         """, [.int(id)]
       ) { row in
         (
           Sums(
             debitsPending: row.int(0), debitsPosted: row.int(1), creditsPending: row.int(2),
-            creditsPosted: row.int(3)), isFree: row.int(4) == 1
+            creditsPosted: row.int(3)), isFree: row.int(4) == 1, last: row.optionalInt(5)
         )
       }
-      guard let (sums, isFree) = found, sums == changes[id] else {
+      guard let (sums, isFree, last) = found, sums == changes[id], isLast(last, of: id) else {
         fault("I7: account \(id) differs from its transfers")
         continue
       }

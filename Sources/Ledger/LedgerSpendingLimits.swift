@@ -68,12 +68,20 @@ public struct SpendingLimits: Sendable, Equatable {
   public static func used(
     by user: AccountName, since start: Timestamp, on connection: Connection
   ) throws -> Microtokens {
+    guard let history = try LedgerHistory(of: user, on: connection) else { return Microtokens(0) }
+    // Holds are made at their own moment, so the first one of before the period ends the walk.
     let sum = try connection.first(
       """
+      WITH RECURSIVE walk(hold_id, before, is_over) AS (
+      SELECT iif(t.kind = 'hold' AND t.debit = ?1, t.hold_id, NULL),
+      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?3
+      FROM transfer t WHERE t.seq = ?2
+      UNION ALL SELECT iif(t.kind = 'hold' AND t.debit = ?1, t.hold_id, NULL),
+      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?3
+      FROM walk w CROSS JOIN transfer t ON t.seq = w.before WHERE NOT w.is_over)
       SELECT coalesce(sum(CASE WHEN h.state = 'open' THEN h.amount ELSE h.captured END), 0)
-      FROM account a JOIN hold h ON h.debit = a.id
-      WHERE a.kind = ? AND a.owner = ? AND h.created_ms >= ?
-      """, [.text(user.kind.rawValue), .blob(user.owner), .int(start.milliseconds)]
+      FROM walk w CROSS JOIN hold h ON h.id = w.hold_id WHERE h.created_ms >= ?3
+      """, [.int(history.account), .optional(history.newest), .int(start.milliseconds)]
     ) { $0.int(0) }
     return Microtokens(sum ?? 0)
   }
@@ -103,36 +111,23 @@ public struct SpendingLimits: Sendable, Equatable {
   /// Emits `tokens.low` once where the available balance has fallen under the alert, and arms it again above.
   ///
   /// - Parameter cause: Of the movement; the event's id follows from it, so no random source is needed.
-  static func noteBalance(
-    of account: Int64, _ cause: [UInt8], at now: Timestamp, on connection: Connection
+  static func noteBalances(
+    of debit: Int64, _ credit: Int64, _ cause: [UInt8], at now: Timestamp,
+    on connection: Connection
   ) throws {
-    let found = try connection.first(
+    let crossed = try connection.rows(
       """
-      SELECT l.low_balance, l.is_low, a.credits_posted - a.debits_posted - a.debits_pending, a.owner
-      FROM spending_limit l JOIN account a ON a.id = l.account
-      WHERE l.account = ? AND l.low_balance IS NOT NULL
-      """, [.int(account)]
-    ) { (alert: $0.int(0), wasLow: $0.int(1) == 1, available: $0.int(2), owner: $0.blob(3)) }
-    guard let found, (found.available < found.alert) != found.wasLow else { return }
-    try connection.run(
-      "UPDATE spending_limit SET is_low = ? WHERE account = ?",
-      [.int(found.wasLow ? 0 : 1), .int(account)])
-    guard !found.wasLow else { return }
-    let user = ID<TransferKind>(bytes: found.owner)?.text
-    let body: JSON = [
-      "type": "tokens.low", "timestamp": .string(now.rfc3339),
-      "data": [
-        "userId": .optional(user), "availableMicrotokens": .int(found.available),
-        "alertMicrotokens": .int(found.alert),
-      ],
-    ]
-    let name = Digest.sha256(Array("tokens.low".utf8) + [0] + cause)
-    try connection.run(
-      "INSERT INTO outbox(event_id, type, occurred_ms, payload) VALUES (?, ?, ?, ?)",
-      [
-        .text("evt_" + BytesText.base64url(Array(name[..<16]))), .text("tokens.low"),
-        .int(now.milliseconds), .text(body.text),
-      ])
+      SELECT l.low_balance, l.is_low, a.credits_posted - a.debits_posted - a.debits_pending, a.owner,
+      a.id FROM spending_limit l JOIN account a ON a.id = l.account
+      WHERE l.account IN (?, ?) AND l.low_balance IS NOT NULL
+      AND (a.credits_posted - a.debits_posted - a.debits_pending < l.low_balance) <> l.is_low
+      """, [.int(debit), .int(credit)]
+    ) { row in
+      Crossing(
+        alert: row.int(0), wasLow: row.int(1) == 1, available: row.int(2), owner: row.blob(3),
+        account: row.int(4))
+    }
+    for crossing in crossed { try crossing.note(cause, at: now, on: connection) }
   }
 
   /// A day or a month of UTC.
@@ -150,5 +145,36 @@ public struct SpendingLimits: Sendable, Equatable {
       let next = start(of: now) + (self == .day ? 1 : 32) * 86_400_000
       return start(of: next)
     }
+  }
+}
+
+/// An available balance that has come to the other side of its alert.
+private struct Crossing {
+  let alert: Int64
+  let wasLow: Bool
+  let available: Int64
+  let owner: [UInt8]
+  let account: Int64
+
+  func note(_ cause: [UInt8], at now: Timestamp, on connection: Connection) throws {
+    try connection.run(
+      "UPDATE spending_limit SET is_low = ? WHERE account = ?",
+      [.int(wasLow ? 0 : 1), .int(account)])
+    guard !wasLow else { return }
+    let user = ID<TransferKind>(bytes: owner)?.text
+    let body: JSON = [
+      "type": "tokens.low", "timestamp": .string(now.rfc3339),
+      "data": [
+        "userId": .optional(user), "availableMicrotokens": .int(available),
+        "alertMicrotokens": .int(alert),
+      ],
+    ]
+    let name = Digest.sha256(Array("tokens.low".utf8) + [0] + cause)
+    try connection.run(
+      "INSERT INTO outbox(event_id, type, occurred_ms, payload) VALUES (?, ?, ?, ?)",
+      [
+        .text("evt_" + BytesText.base64url(Array(name[..<16]))), .text("tokens.low"),
+        .int(now.milliseconds), .text(body.text),
+      ])
   }
 }

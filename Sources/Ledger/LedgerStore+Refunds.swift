@@ -14,17 +14,13 @@ extension LedgerStore {
   ) throws -> Bool {
     let found = try connection.first(
       """
-      SELECT t.debit, t.credit, t.amount, a.closed + b.closed FROM transfer t
-      JOIN account a ON a.id = t.debit JOIN account b ON b.id = t.credit
-      WHERE t.id = ? AND t.kind = 'capture'
+      SELECT debit, credit, amount FROM transfer WHERE id = ? AND kind = 'capture'
       """, [.blob(captureID.bytes)]
-    ) { (debit: $0.int(0), credit: $0.int(1), amount: $0.int(2), isClosed: $0.int(3) > 0) }
+    ) { (debit: $0.int(0), credit: $0.int(1), amount: $0.int(2)) }
     guard let capture = found else { throw Refusal(.notFound, "There is no such capture.") }
-    var draft = Draft(
-      id: id, kind: "refund", debit: capture.credit, credit: capture.debit, amount: amount,
-      reason: reason, at: now)
-    draft.refersTo = captureID.bytes
-    if capture.isClosed { draft.obstacle = Refusal(.accountClosed, "The account is closed.") }
+    var draft = try Draft(
+      id, returning: captureID.bytes, from: capture.credit, to: capture.debit, amount, reason, now,
+      connection)
     if try draft.exists(on: connection) { return false }
     try draft.requireSound(on: connection)
     let before = try refunded(captureID.bytes, on: connection)
@@ -37,6 +33,7 @@ extension LedgerStore {
       try returnFee(
         of: captureID, captured: capture.amount, refunded: before + amount.count, by: id, at: now,
         on: connection)
+      try draft.refresh(on: connection)
       try settle(draft, on: connection)
     }
     return true
@@ -64,11 +61,9 @@ extension LedgerStore {
     let returned = try refunded(fee.id, on: connection)
     let share = captured.dividingFullWidth(fee.amount.multipliedFullWidth(by: total)).quotient
     guard share > returned else { return }
-    var draft = Draft(
-      id: natural("fee of refund", refund.bytes), kind: "refund", debit: fee.credit,
-      credit: fee.debit, amount: Microtokens(share - returned), reason: "platform fee returned",
-      at: now)
-    draft.refersTo = fee.id
+    let draft = try Draft(
+      natural("fee of refund", refund.bytes), returning: fee.id, from: fee.credit, to: fee.debit,
+      Microtokens(share - returned), "platform fee returned", now, connection)
     if try draft.exists(on: connection) { return }
     try settle(draft, on: connection)
   }

@@ -45,14 +45,8 @@ public enum LedgerStore {
     draft.holdTerms = (reference, expiresAt.milliseconds)
     if try draft.exists(on: connection) { return false }
     try draft.requireSound(on: connection)
-    try draft.fund(on: connection) {
-      try connection.run(
-        "UPDATE account SET debits_pending = debits_pending + ?1 WHERE id = ?2",
-        [.int(amount.count), .int(draft.debit)])
-    }
-    try connection.run(
-      "UPDATE account SET credits_pending = credits_pending + ?1 WHERE id = ?2",
-      [.int(amount.count), .int(draft.credit)])
+    try draft.requireFunds(on: connection)
+    try draft.move(pending: amount.count, posted: 0, on: connection)
     try connection.run(
       """
       INSERT INTO hold(id, reference, debit, credit, amount, state, expires_ms, created_ms)
@@ -77,7 +71,7 @@ public enum LedgerStore {
     keepsOpen: Bool = false, reason: String, at now: Timestamp, on connection: Connection
   ) throws -> Bool {
     let hold = try HoldRow.read(holdID, on: connection)
-    var draft = Draft(id, "capture", hold, amount, reason, now)
+    var draft = try Draft(id, "capture", hold, amount, reason, now, connection)
     draft.keepsOpen = keepsOpen
     if try draft.exists(on: connection) { return false }
     try hold.requireOpen(at: now)
@@ -88,7 +82,7 @@ public enum LedgerStore {
     // An open hold keeps what is left pending; a closed one gives it back in the same step.
     let pending = keepsOpen ? amount.count : hold.remaining
     if !keepsOpen { draft.released = hold.remaining - amount.count }
-    try move(hold, pending: -pending, posted: amount.count, on: connection)
+    try draft.move(pending: -pending, posted: amount.count, on: connection)
     try connection.run(
       "UPDATE hold SET captured = captured + ?, state = ? WHERE id = ?",
       [
@@ -108,7 +102,8 @@ public enum LedgerStore {
     on connection: Connection
   ) throws -> Bool {
     let hold = try HoldRow.read(holdID, on: connection)
-    let draft = Draft(id, "void", hold, Microtokens(hold.remaining), reason, now)
+    let draft = try Draft(
+      id, "void", hold, Microtokens(hold.remaining), reason, now, connection)
     if try draft.exists(on: connection) { return false }
     try hold.requireOpen(at: now)
     try release(hold, state: hold.captured > 0 ? "captured" : "voided", draft, on: connection)
@@ -125,48 +120,26 @@ public enum LedgerStore {
     ) { ID<HoldKind>(bytes: $0.blob(0)) }
     for case let holdID? in due {
       let hold = try HoldRow.read(holdID, on: connection)
-      let draft = Draft(
+      let draft = try Draft(
         ID(at: now, random: random), "expire", hold, Microtokens(hold.remaining), "hold timed out",
-        now)
+        now, connection)
       try release(hold, state: "expired", draft, on: connection)
     }
   }
 
   /// Moves a posted transfer's amount and appends it.
   static func settle(_ draft: Draft, on connection: Connection) throws {
-    try draft.fund(on: connection) {
-      try connection.run(
-        "UPDATE account SET debits_posted = debits_posted + ?1 WHERE id = ?2",
-        [.int(draft.amount.count), .int(draft.debit)])
-    }
-    try connection.run(
-      "UPDATE account SET credits_posted = credits_posted + ?1 WHERE id = ?2",
-      [.int(draft.amount.count), .int(draft.credit)])
+    try draft.requireFunds(on: connection)
+    try draft.move(pending: 0, posted: draft.amount.count, on: connection)
     try draft.append(on: connection)
   }
 
   private static func release(
     _ hold: HoldRow, state: String, _ draft: Draft, on connection: Connection
   ) throws {
-    try move(hold, pending: -hold.remaining, posted: 0, on: connection)
+    try draft.move(pending: -hold.remaining, posted: 0, on: connection)
     try connection.run(
       "UPDATE hold SET state = ? WHERE id = ?", [.text(state), .blob(hold.id)])
     try draft.append(on: connection)
-  }
-
-  /// Moves both sides of a hold together. Funds were checked when it was made, so no CHECK can fail here.
-  private static func move(
-    _ hold: HoldRow, pending: Int64, posted: Int64, on connection: Connection
-  ) throws {
-    try connection.run(
-      """
-      UPDATE account SET debits_pending = debits_pending + ?1, debits_posted = debits_posted + ?2
-      WHERE id = ?3
-      """, [.int(pending), .int(posted), .int(hold.debit)])
-    try connection.run(
-      """
-      UPDATE account SET credits_pending = credits_pending + ?1, credits_posted = credits_posted + ?2
-      WHERE id = ?3
-      """, [.int(pending), .int(posted), .int(hold.credit)])
   }
 }

@@ -50,7 +50,7 @@ public enum LedgerVerifier {
     try connection.query(
       """
       SELECT a.id, a.debits_pending, a.debits_posted, a.credits_pending, a.credits_posted, a.kind,
-      a.owner FROM account a ORDER BY a.id
+      a.owner, a.last_transfer FROM account a ORDER BY a.id
       """
     ) { row in
       let id = row.int(0)
@@ -62,6 +62,9 @@ public enum LedgerVerifier {
         before.add(id, kind: row.text(5), owner: row.blob(6), start)
       } else if start != LedgerReplay.Sums() {
         different.append(id)
+      }
+      if !replay.isLast(row.optionalInt(7), of: id) {
+        replay.fault("I7: account \(id) names another last movement than its own")
       }
       if replay.changes[id] != nil { known.insert(id) }
       now.add(id, kind: row.text(5), owner: row.blob(6), sums)

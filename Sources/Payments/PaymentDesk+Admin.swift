@@ -85,9 +85,10 @@ extension PaymentDesk {
         guard
           try !before.isEmpty || StandingStore.frozenSince(user, on: connection) != nil
         else { throw Refusal(.notFound, "This user owes nothing and is not frozen.") }
+        // The moment too: a key may come again for another debt when its answer is not kept any more.
         let ledger = PurchaseLedger(
-          cause: BytesText.hex(key.fingerprint), reason: "debt paid", now: now,
-          connection: connection)
+          cause: BytesText.hex(key.fingerprint) + " \(now.milliseconds)", reason: "debt paid",
+          now: now, connection: connection)
         let forgiven = try ledger.collect(from: user)
         for var purchase in try PurchaseStore.owing(user, on: connection) {
           purchase.forgiven = Microtokens(purchase.forgiven.count + purchase.owed.count)

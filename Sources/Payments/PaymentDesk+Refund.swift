@@ -92,7 +92,9 @@ extension PaymentDesk {
     guard let purchase = try PurchaseStore.purchase(request.id, on: connection) else {
       throw Refusal(.notFound, "There is no such purchase.")
     }
-    guard purchase.credited.count > 0, let payment = purchase.paymentIntent else {
+    // By its events, not by its tokens: what a closed account could not take must go back all the more.
+    let facts = try PaymentEventStore.facts(of: purchase.id, on: connection)
+    guard facts.isPaid, let payment = purchase.paymentIntent else {
       throw Refusal(.invalidTransition, "Only what was paid can be refunded.")
     }
     // What was asked of the processor may not have come back as an event yet.

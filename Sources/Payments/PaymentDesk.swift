@@ -222,6 +222,13 @@ public struct PaymentDesk: Sendable {
     return found
   }
 
+  /// - Throws: `Refusal` `not_found` where there is no such purchase, whoever's.
+  public func require(_ id: ID<PurchaseKind>) async throws {
+    guard try await database.read({ try PurchaseStore.purchase(id, on: $0) }) != nil else {
+      throw Refusal(.notFound, "There is no such purchase.")
+    }
+  }
+
   /// One's own purchases, newest first, before one, at most so many.
   public func purchases(
     of user: ID<UserKind>, before: ID<PurchaseKind>?, limit: Int
@@ -234,10 +241,12 @@ public struct PaymentDesk: Sendable {
   /// Forgets what need not be kept; called now and then.
   public func prune() async throws {
     let now = clock.now
-    try await database.write { connection in
-      try PurchaseStore.prune(before: now + -PaymentDesk.keptMilliseconds, on: connection)
-      try PaymentEventStore.prune(before: now + -PaymentDesk.waitingMilliseconds, on: connection)
-    }
+    while try await database.write({
+      try PurchaseStore.prune(before: now + -PaymentDesk.keptMilliseconds, on: $0)
+    }) {}
+    while try await database.write({
+      try PaymentEventStore.prune(before: now + -PaymentDesk.waitingMilliseconds, on: $0)
+    }) {}
   }
 }
 
@@ -280,7 +289,8 @@ extension PaymentDesk {
     }
   }
 
-  /// Runs what waits for the processor, unless the same runs already.
+  /// Runs what waits for the processor, unless the same runs already: the desk's own guard, for whoever comes past
+  /// the routes, where repeats of a key are kept apart already.
   func alone<T>(_ id: [UInt8], _ body: () async throws -> T) async throws -> T {
     guard running.ids.withLock({ $0.insert(id).inserted }) else {
       throw Refusal(

@@ -120,10 +120,15 @@ enum PaymentEventStore {
   }
 
   /// Events that nobody claimed are of payments that are not ours.
-  static func prune(before moment: Timestamp, on connection: Connection) throws {
-    try connection.run(
-      "DELETE FROM payment_event WHERE outcome = 'waiting' AND received_ms < ?",
-      [.int(moment.milliseconds)])
+  ///
+  /// - Returns: Whether there may be more: at most 500 a time.
+  static func prune(before moment: Timestamp, on connection: Connection) throws -> Bool {
+    let count = try connection.run(
+      """
+      DELETE FROM payment_event WHERE id IN (SELECT id FROM payment_event
+      WHERE outcome = 'waiting' AND received_ms < ? LIMIT 500)
+      """, [.int(moment.milliseconds)])
+    return count == 500
   }
 
   private static func read(_ row: borrowing Row) throws -> Stored {

@@ -129,18 +129,31 @@ enum PurchaseStore {
       [.blob(id.bytes), .int(attempt)])
   }
 
-  /// Forgets the keys of requests before a moment; what nobody could pay by then has expired.
-  static func prune(before moment: Timestamp, on connection: Connection) throws {
-    let limit = SQLValue.int(moment.milliseconds)
+  /// Forgets where a person pays.
+  static func forgetPages(of user: ID<UserKind>, on connection: Connection) throws {
     try connection.run(
-      "UPDATE purchase SET request_key = NULL WHERE request_key IS NOT NULL AND created_ms < ?",
-      [limit])
-    try connection.run(
-      "UPDATE purchase SET state = 'expired' WHERE state = 'created' AND created_ms < ?", [limit])
-    try connection.run(
-      """
-      UPDATE purchase_refund SET request_key = NULL WHERE request_key IS NOT NULL AND created_ms < ?
-      """, [limit])
+      "UPDATE purchase SET checkout_url = NULL WHERE user_id = ? AND checkout_url IS NOT NULL",
+      [.blob(user.bytes)])
+  }
+
+  /// Forgets the keys of requests before a moment, at most 500 of each kind; what nobody could pay by then has
+  /// expired.
+  ///
+  /// - Returns: Whether there may be more.
+  static func prune(before moment: Timestamp, on connection: Connection) throws -> Bool {
+    let changes = [
+      ("purchase", "request_key = NULL", "request_key IS NOT NULL"),
+      ("purchase", "state = 'expired'", "state = 'created'"),
+      ("purchase_refund", "request_key = NULL", "request_key IS NOT NULL"),
+    ]
+    let counts = try changes.map { table, change, condition in
+      try connection.run(
+        """
+        UPDATE \(table) SET \(change) WHERE id IN
+        (SELECT id FROM \(table) WHERE \(condition) AND created_ms < ? LIMIT 500)
+        """, [.int(moment.milliseconds)])
+    }
+    return counts.contains(500)
   }
 
   /// The least id of a moment: ids begin with their milliseconds.

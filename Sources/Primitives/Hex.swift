@@ -4,12 +4,17 @@ public enum BytesText {
   public static func hex(_ bytes: some Sequence<UInt8>) -> String {
     var digits: [UInt8] = []
     digits.reserveCapacity(2 * bytes.underestimatedCount)
+    writeHex(Array(bytes), into: &digits)
+    return String(decoding: digits, as: UTF8.self)
+  }
+
+  /// Appends the lower-case hexadecimal digits to a buffer.
+  public static func writeHex(_ bytes: [UInt8], into digits: inout [UInt8]) {
     for byte in bytes {
       let (high, low) = (byte >> 4, byte & 15)
       digits.append(high + (high < 10 ? 0x30 : 0x57))
       digits.append(low + (low < 10 ? 0x30 : 0x57))
     }
-    return String(decoding: digits, as: UTF8.self)
   }
 
   /// base64url without padding (RFC 4648 section 5, RFC 7515 appendix C).

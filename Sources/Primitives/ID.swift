@@ -29,7 +29,14 @@ public struct ID<Kind>: Hashable, Sendable, Comparable {
 
   /// The 16 bytes, as the record stores them.
   public var bytes: [UInt8] {
-    [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) } }
+    [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
+      for index in 0..<8 {
+        let shift = UInt64(56 - 8 * index)
+        buffer[index] = UInt8(truncatingIfNeeded: high >> shift)
+        buffer[8 + index] = UInt8(truncatingIfNeeded: low >> shift)
+      }
+      count = 16
+    }
   }
 
   /// Reads the text form, or nil. Only the canonical lower-case form is an id, so an id has one text.

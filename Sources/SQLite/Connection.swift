@@ -38,6 +38,9 @@ public final class Connection {
     case reader
   }
 
+  /// Settings of the library, made once before the first connection. One that comes too late only costs time.
+  private static let isConfigured = csqlite_configure() == SQLITE_OK
+
   /// Compiled statements that a connection keeps.
   private static let statementsMax = 256
   /// Tries to set the journal, a fiftieth of a second apart.
@@ -52,6 +55,7 @@ public final class Connection {
     path: String, mode: Mode, journal: Journal = .wal, vfs: String? = nil
   ) throws(SQLiteError) {
     let access = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY
+    _ = Connection.isConfigured
     var raw: OpaquePointer?
     let status = sqlite3_open_v2(
       path, &raw, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs)
@@ -260,12 +264,15 @@ public final class Connection {
       code: 5, message: "the journal stays \(found ?? "as it is"), not \(journal.rawValue)")
   }
 
+  /// Takes no more writes: what the connection would do is not what it promises.
+  func giveUp() {
+    isBroken = true
+    csqlite_no_checkpoint_on_close(handle)
+  }
+
   /// Remembers an error after which nothing may be written any more; closing must then not write either.
   private func noted(_ error: SQLiteError) -> SQLiteError {
-    if error.isFatalForWriting, !isBroken {
-      isBroken = true
-      csqlite_no_checkpoint_on_close(handle)
-    }
+    if error.isFatalForWriting, !isBroken { giveUp() }
     return error
   }
 }

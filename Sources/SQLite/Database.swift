@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Primitives
+public import Primitives
 internal import Synchronization
 
 /// A SQLite file with exactly one writing connection and a few reading ones, each on a thread of its own.
@@ -36,12 +36,18 @@ public struct Database: Sendable {
     /// The age of the oldest read transaction that runs now.
     public let runningReadMicroseconds: Int64
     /// False once a write or a sync failed: nothing more is written until the next start (D6).
-    public let isWritable: Bool
+    public let isSound: Bool
+    /// Whether ordinary writes are held back (`hold`).
+    public let isHeld: Bool
+    /// Whether ordinary writes are taken.
+    public var isWritable: Bool { isSound && !isHeld }
   }
 
   private let path: String
   private let writer: WriteLane
   private let readers: ReaderPool
+  private let held = WriteHold()
+  private var rank = WriteRank.ordinary
 
   /// Opens the file and brings it to the newest migration.
   public init(path: String, migrations: [Migration], options: Options = Options()) throws {
@@ -57,12 +63,38 @@ public struct Database: Sendable {
   /// Writes that wait together share one transaction, each as a savepoint of it: a body that throws undoes its
   /// own part alone, and sees what those before it wrote. What it gave or threw is handed over only after
   /// COMMIT returned; where that fails, everybody's is `storage_unavailable` and nothing was written.
+  ///
+  /// - Throws: The refusal of a hold that does not admit writes of this handle; then the body has not run.
   public func write<T: Sendable>(_ body: @Sendable (Connection) throws -> T) async throws -> T {
+    try held.require(rank)
     try writer.entrance.enter()
     let (result, group) = await writer.write(body)
     try await group.committed()
     return try result.get()
   }
+
+  /// Refuses later writes, from all handles of this database, until `release`. Reads go on.
+  ///
+  /// A write that has entered the lane before is still carried out.
+  /// - Parameters:
+  ///   - refusal: What refused writes throw.
+  ///   - least: Writes of this rank are taken all the same.
+  public func hold(_ refusal: Refusal, admitting least: WriteRank = .opening) {
+    held.set(refusal, admitting: least)
+  }
+
+  /// Takes writes again.
+  public func release() { held.end() }
+
+  /// A handle of the same file whose writes have another rank.
+  public func writing(as rank: WriteRank) -> Database {
+    var copy = self
+    copy.rank = rank
+    return copy
+  }
+
+  /// Whether ordinary writes are taken now; costs two locks and no query.
+  public var isWritable: Bool { !held.isSet && !writer.figures.withLock { $0.isBroken } }
 
   /// Runs the body in one read transaction: one snapshot of the data.
   public func read<T: Sendable>(_ body: @Sendable (Connection) throws -> T) async throws -> T {
@@ -124,7 +156,8 @@ public struct Database: Sendable {
     return Figures(
       logByteCount: logByteCount, writes: lane.writes, commits: lane.commits,
       longestReadMicroseconds: spans.longest.microseconds,
-      runningReadMicroseconds: spans.running.microseconds, isWritable: !lane.isBroken)
+      runningReadMicroseconds: spans.running.microseconds, isSound: !lane.isBroken,
+      isHeld: held.isSet)
   }
 
   /// Bytes of a file; 0 where there is none.

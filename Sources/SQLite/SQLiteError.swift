@@ -21,6 +21,8 @@ public struct SQLiteError: Error, Equatable, Sendable {
   public var isFull: Bool { primary == 13 || code == 4_874 }
   /// Reading or writing the file failed.
   public var isIO: Bool { primary == 10 }
+  /// What the file holds is no database any more, or not a whole one.
+  public var isDamage: Bool { primary == 11 || primary == 26 }
   /// Another connection held the file longer than the busy time-out.
   public var isBusy: Bool { primary == 5 }
   /// A write, a sync or a change of length failed, so that nobody knows what the disk holds (D6).

@@ -17,6 +17,8 @@ public struct Proposal: Sendable {
   public let userID: ID<UserKind>
   /// What is agreed to.
   public let terms: SessionTerms
+  /// What the provider would know of the user.
+  public let consent: ConsentQuestion
   /// When it was made.
   public let createdAt: Timestamp
   /// When it ends.
@@ -26,6 +28,7 @@ public struct Proposal: Sendable {
   public var json: JSONObject {
     var view: JSONObject = ["id": .string(id.text)]
     for member in terms.json.members { view[member.key] = member.value }
+    view["consent"] = consent.json
     view["confirm"] = [
       "method": "POST", "path": "/v1/sessions", "body": ["proposalId": .string(id.text)],
     ]
@@ -111,6 +114,16 @@ struct ProposalRow {
     view["expiresAt"] = .string(Timestamp(milliseconds: expiresAt).rfc3339)
     view["sessionId"] = .optional(sessionID.flatMap { ID<SessionKind>(bytes: $0)?.text })
     return view
+  }
+
+  /// What the user was asked to let the provider know, and whether anything had to be allowed still; nothing where the
+  /// proposal is of an older program.
+  var asked: (scopes: [ProviderScope], isOpen: Bool?) {
+    let consent = (try? JSON.parse(Array(document.utf8)))?["consent"]
+    let names = consent?["scopes"]?.array?.map { $0["name"]?.string } ?? []
+    return (
+      names.compactMap { $0.flatMap(ProviderScope.init(rawValue:)) }, consent?["needed"]?.bool
+    )
   }
 
   /// Why a proposal cannot be used any more, in the fixed order of refusals.

@@ -5,17 +5,8 @@ internal import SQLite
 
 /// What happens to a session between its start and its end.
 extension SessionDesk {
-  /// A heartbeat by session token, with a fresh one near its expiry.
-  public func heartbeat(
-    _ id: ID<SessionKind>, by actor: SessionActor, seq: Int64, isActive: Bool
-  ) async throws -> JSONObject {
-    let now = clock.now
-    let record = try await change(id, by: actor, .heartbeat(seq: seq, isActive: isActive), at: now)
-    return renewed(liveView(record, at: now), record, actor, at: now)
-  }
-
   /// With a fresh session token where the caller's nears its end, or woke the session after it.
-  private func renewed(
+  func renewed(
     _ view: JSONObject, _ record: SessionRecord, _ actor: SessionActor, at now: Timestamp
   ) -> JSONObject {
     guard case .bearer(_, let age) = actor, age != .fresh, !record.state.phase.isTerminal else {
@@ -38,12 +29,15 @@ extension SessionDesk {
   }
 
   /// Pause, resume, complete, fail or revoke.
+  ///
+  /// - Parameter author: Who is answerable where an admin acts, in a session that is somebody else's.
   /// - Throws: `Refusal` `not_found` for whom it does not concern, `invalid_transition`.
   public func transition(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event,
+    author: AuditLog.Author = .system
   ) async throws -> JSONObject {
     let now = clock.now
-    let record = try await change(id, by: actor, event, at: now)
+    let record = try await change(id, by: actor, event, at: now, author: author)
     return renewed(record.json(at: now), record, actor, at: now)
   }
 
@@ -74,9 +68,10 @@ extension SessionDesk {
         throw Refusal(.notFound, "There is no such session.")
       }
       try advance(&record, to: now, on: connection)
+      // What is asked for goes before what the session is (8.1: validation, then object state).
+      let amount = try SessionDesk.price(of: minutes, maxTokens, more: record)
       let isOpen = record.state.phase == .active || record.state.phase == .paused
       guard isOpen, record.state.plan != .trial else { throw record.state.refused() }
-      let amount = try SessionDesk.price(of: minutes, maxTokens, more: record)
       try reserve(amount, for: record, at: now, on: connection)
       record.held += amount.count
       let effects = try record.state.apply(.extend(by: minutes * 60_000), at: now.milliseconds)
@@ -138,11 +133,19 @@ extension SessionDesk {
   }
 
   private func change(
-    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp
+    _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event, at now: Timestamp,
+    author: AuditLog.Author = .system
   ) async throws -> SessionRecord {
     try await database.write { connection in
       try sweep(at: now, on: connection)
-      return try apply(id, by: actor, event, at: now, on: connection)
+      let before = actor == .admin ? try SessionStore.read(id, on: connection)?.state : nil
+      let record = try apply(id, by: actor, event, at: now, on: connection)
+      if actor == .admin, record.state != before {
+        try AuditLog.record(
+          "session." + (record.state.reason ?? record.state.phase.rawValue),
+          on: "session:" + id.text, by: author, at: now, on: connection)
+      }
+      return record
     }
   }
 
@@ -159,6 +162,21 @@ extension SessionDesk {
     try carryOut(effects, &record, at: now, on: connection)
     try advance(&record, to: now, on: connection)
     return record
+  }
+
+  /// The first of a caller's roles in which a session is its own. It is asked before any stored answer: a key must
+  /// not open another's session.
+  /// - Throws: `Refusal` `not_found`; `token_invalid` for the token of a revoked session.
+  public func concerned(
+    _ id: ID<SessionKind>, of actors: [SessionActor]
+  ) async throws -> SessionActor {
+    try await database.read { connection in
+      guard let record = try SessionStore.read(id, on: connection),
+        let actor = actors.first(where: { concerns(record, $0) })
+      else { throw Refusal(.notFound, "There is no such session.") }
+      try requireNotRevoked(actor, record)
+      return actor
+    }
   }
 
   func concerns(_ record: SessionRecord, _ actor: SessionActor) -> Bool {
@@ -216,55 +234,5 @@ extension SessionDesk {
     throw Refusal(
       .tokenInvalid, "The session was revoked.",
       facts: ["state": "expired", "reason": "revoked"])
-  }
-
-  // MARK: Reading
-
-  /// One session as its user, its provider or an admin sees it.
-  public func session(_ id: ID<SessionKind>, for actor: SessionActor) async throws -> JSONObject {
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
-      guard var record = try SessionStore.read(id, on: connection), concerns(record, actor) else {
-        throw Refusal(.notFound, "There is no such session.")
-      }
-      try advance(&record, to: now, on: connection)
-      return try view(record, for: actor, at: now, on: connection)
-    }
-  }
-
-  /// The sessions of a user, or those that a provider runs, newest first, after one of them where it is given.
-  /// For other actors there are none.
-  public func sessions(
-    of actor: SessionActor, before last: ID<SessionKind>?, limit: Int
-  ) async throws -> [JSONObject] {
-    let owner: SessionStore.Owner
-    switch actor {
-    case .user(let id): owner = .user(id)
-    case .provider(let id): owner = .provider(id)
-    default: return []
-    }
-    let now = clock.now
-    return try await database.write { connection in
-      try sweep(at: now, on: connection)
-      return try SessionStore.list(of: owner, before: last, limit: limit, on: connection)
-        .map { try view($0, for: actor, at: now, on: connection) }
-    }
-  }
-
-  /// With what the ledger gave back; to its provider, also with the user's name there, which is no other's.
-  private func view(
-    _ record: SessionRecord, for actor: SessionActor, at now: Timestamp, on connection: Connection
-  ) throws -> JSONObject {
-    var record = record
-    if record.charged > 0 {
-      record.refunded = try SessionStore.refunded(record.id, on: connection)
-    }
-    var view = record.json(at: now)
-    switch actor {
-    case .provider, .bearer: view["userId"] = .string(tokens.subject(of: record))
-    default: break
-    }
-    return view
   }
 }

@@ -21,17 +21,14 @@ extension SessionDesk {
     let view = try await session(id, for: .admin)
     let found = try await database.read { connection in
       try connection.first(
-        """
-        SELECT user_id, provider_id, state IN ('pending','active','paused') FROM session
-        WHERE id = ?
-        """, [.blob(id.bytes)]
-      ) { (user: ID<UserKind>(bytes: $0.blob(0)), provider: $0.text(1), isOpen: $0.int(2) == 1) }
+        "SELECT user_id, provider_id FROM session WHERE id = ?", [.blob(id.bytes)]
+      ) { (user: ID<UserKind>(bytes: $0.blob(0)), provider: $0.text(1)) }
     }
-    guard let found, let user = found.user else {
-      throw Refusal(.notFound, "There is no such session.")
-    }
+    guard let found, let user = found.user,
+      let phase = view["state"]?.string.flatMap(SessionState.Phase.init(rawValue:))
+    else { throw Refusal(.notFound, "There is no such session.") }
     return SessionParties(
-      userID: user, providerID: found.provider, isOpen: found.isOpen, view: view)
+      userID: user, providerID: found.provider, isOpen: !phase.isTerminal, view: view)
   }
 
   /// The ids of a person's open sessions with a provider, oldest first, at most 100.

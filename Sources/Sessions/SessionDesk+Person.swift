@@ -20,6 +20,8 @@ extension SessionDesk {
     for case let id? in open {
       // Its own deadline may have come first; then there is nothing left to revoke.
       guard var record = try SessionStore.read(id, on: connection) else { continue }
+      // What cannot be settled must not keep a person from leaving: its hold times out by itself.
+      if record.isSetAside { continue }
       try advance(&record, to: now, on: connection)
       if record.state.phase.isTerminal { continue }
       _ = try apply(id, by: .admin, .revoke, at: now, on: connection)

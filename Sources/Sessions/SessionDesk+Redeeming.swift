@@ -82,6 +82,9 @@ extension SessionDesk {
         .blob(record.launchID), .blob(record.id.bytes), .int(now.milliseconds), .blob(client),
         .blob(sealed),
       ])
+    if case .heartbeat(let seq, _)? = beat {
+      try keep(view, of: record, seq: seq, on: connection)
+    }
     return view
   }
 

@@ -1,7 +1,7 @@
 internal import Cryptography
 internal import Ledger
 internal import Primitives
-internal import SQLite
+public import SQLite
 
 /// Deadlines, settlement and events. Nothing here draws on randomness or on the moment of detection: whenever a
 /// deadline is noticed, the ledger and the outbox get the same rows (3.3).
@@ -10,11 +10,15 @@ extension SessionDesk {
   static let sweepCount = 64
 
   /// Applies every deadline that is due, in short transactions. Called now and then, and at the start.
-  public func sweep() async throws {
+  ///
+  /// - Parameter record: Another handle of the desk's database, where its own is refused writes; nil for its own.
+  public func sweep(through record: Database? = nil) async throws {
     var isDone = false
     while !isDone {
       let now = clock.now
-      isDone = try await database.write { connection in try sweep(at: now, on: connection) }
+      isDone = try await (record ?? database).write { connection in
+        try sweep(at: now, on: connection)
+      }
       try Task.checkCancellation()
     }
   }
@@ -175,10 +179,12 @@ extension SessionDesk {
   }
 
   /// Posts the trial budget once, with an id of its own nature: a second start finds it there (2.1).
-  public func fundTrials(tokens count: Int64) async throws {
+  ///
+  /// - Parameter record: As for `sweep`.
+  public func fundTrials(tokens count: Int64, through record: Database? = nil) async throws {
     guard count > 0, let amount = Microtokens(tokens: count) else { return }
     let now = clock.now
-    try await database.write { connection in
+    try await (record ?? database).write { connection in
       let name = Digest.sha256(Array("trial-budget".utf8))
       guard let id = ID<TransferKind>(bytes: Array(name[..<16])) else { return }
       let known = try connection.first("SELECT 1 FROM transfer WHERE id = ?", [.blob(id.bytes)]) {

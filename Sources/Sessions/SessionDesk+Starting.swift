@@ -6,14 +6,17 @@ internal import SQLite
 
 /// From consent to a pending session.
 extension SessionDesk {
-  /// Confirms a proposal: the user's consent. Hold, session, launch token, outbox and the key's answer commit
-  /// together, or nothing does (T6).
+  /// Confirms a proposal: the user's consent. Hold, session, launch token, what the provider may know, outbox and the
+  /// key's answer commit together, or nothing does (T6).
+  ///
+  /// - Throws: `Refusal` `idempotency_conflict`; `validation_failed` or `forbidden` for what is said of the provider.
+  ///   Every other refusal is the answer.
   public func confirm(
-    _ id: ID<ProposalKind>, by user: ID<UserKind>, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    _ id: ID<ProposalKind>, by user: ID<UserKind>, consent: ConsentAnswer = ConsentAnswer(),
+    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     try await started(key: key, refused: refused) { now, connection in
-      try start(id, by: user, at: now, on: connection)
+      try start(id, by: user, consent: consent, at: now, on: connection)
     }
   }
 
@@ -23,18 +26,23 @@ extension SessionDesk {
   /// - Throws: `Refusal` `not_found`, `validation_failed`, `idempotency_conflict`. `proposal_stale`, with the terms as
   ///   they are, `spending_limit_reached` and `insufficient_funds` are the answer.
   public func start(
-    _ wish: SessionWish, termsHash: String, by user: ID<UserKind>, key: Idempotency.Key,
+    _ wish: SessionWish, termsHash: String, by user: ID<UserKind>,
+    consent: ConsentAnswer = ConsentAnswer(), key: Idempotency.Key,
     refused: @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     precondition(wish.isPaid, "a trial starts from a proposal only (T1)")
     return try await started(key: key, refused: refused) { now, connection in
       let terms = try terms(of: wish, on: connection)
+      let question = try ConsentQuestion.read(of: user, to: terms.runBy, on: connection)
+      try consent.requireSound(among: question.scopes)
       guard Digest.equal(Array(termsHash.utf8), Array(BytesText.hex(terms.hash).utf8)) else {
         throw Refusal(
           .proposalStale, "These terms are not the ones agreed to; look at them and send again.",
-          facts: ["terms": .object(terms.json)])
+          facts: ["terms": .object(terms.json), "consent": question.json])
       }
-      return (try open(terms, by: user, at: now, on: connection), terms.redirectURL)
+      return (
+        try open(terms, by: user, consent: consent, at: now, on: connection), terms.redirectURL
+      )
     }
   }
 
@@ -56,9 +64,13 @@ extension SessionDesk {
   }
 
   private func start(
-    _ id: ID<ProposalKind>, by user: ID<UserKind>, at now: Timestamp, on connection: Connection
+    _ id: ID<ProposalKind>, by user: ID<UserKind>, consent: ConsentAnswer, at now: Timestamp,
+    on connection: Connection
   ) throws -> (SessionRecord, redirect: String) {
     let row = try ProposalRow.read(id, of: user, on: connection)
+    // Only what the user was shown can be allowed, whatever the provider asks for by now.
+    let asked = row.asked
+    try consent.requireSound(among: asked.scopes)
     try row.requireOpen(at: now)
     let expected = sign(
       id: row.id, user: row.userID, hash: row.termsHash, createdAt: row.createdAt)
@@ -75,8 +87,15 @@ extension SessionDesk {
       throw stale
     }
     guard terms.hash == row.termsHash else { throw stale }
+    // Withdrawn since the proposal was shown, which asked for nothing: to confirm it is not to give it again.
+    if asked.isOpen == false, consent.scopes == nil,
+      try ConsentQuestion.read(of: user, to: terms.runBy, on: connection).isOpen
+    {
+      throw Refusal(
+        .proposalStale, "What the provider may know has changed; ask for a new proposal.")
+    }
     if !terms.isPaid { try requireTrial(of: terms, by: user, at: now, on: connection) }
-    let record = try open(terms, by: user, at: now, on: connection)
+    let record = try open(terms, by: user, consent: consent, at: now, on: connection)
     try connection.run(
       "UPDATE proposal SET state = 'consumed', session_id = ? WHERE id = ?",
       [.blob(record.id.bytes), .blob(row.id)])
@@ -84,8 +103,10 @@ extension SessionDesk {
   }
 
   private func open(
-    _ terms: SessionTerms, by user: ID<UserKind>, at now: Timestamp, on connection: Connection
+    _ terms: SessionTerms, by user: ID<UserKind>, consent: ConsentAnswer, at now: Timestamp,
+    on connection: Connection
   ) throws -> SessionRecord {
+    try consent.write(of: user, to: terms.runBy, at: now, on: connection)
     let record = SessionRecord(
       id: ID(at: now, random: random), userID: user, providerID: terms.runBy,
       serviceID: terms.serviceID, serviceRevision: terms.revision, offerID: terms.offerID,
@@ -134,6 +155,13 @@ extension SessionDesk {
   func requireTrial(
     of terms: SessionTerms, by user: ID<UserKind>, at now: Timestamp, on connection: Connection
   ) throws {
+    let ownProvider = try connection.first(
+      "SELECT provider_id FROM user WHERE id = ?", [.blob(user.bytes)]
+    ) { $0.optionalText(0) }
+    // Else a provider could turn the platform's budget into earnings of its own.
+    if let ownProvider, ownProvider == terms.runBy {
+      throw Refusal(.forbidden, "A provider's own people cannot take its trials.")
+    }
     let open = try connection.first(
       """
       SELECT id FROM session WHERE user_id = ? AND service_id = ? AND kind = 'trial'
@@ -144,13 +172,6 @@ extension SessionDesk {
       throw Refusal(
         .trialAlreadyOpen, "A trial of this service is open already.",
         facts: ["sessionId": .string(id.text)])
-    }
-    let ownProvider = try connection.first(
-      "SELECT provider_id FROM user WHERE id = ?", [.blob(user.bytes)]
-    ) { $0.optionalText(0) }
-    // Else a provider could turn the platform's budget into earnings of its own.
-    if let ownProvider, ownProvider == terms.runBy {
-      throw Refusal(.forbidden, "A provider's own people cannot take its trials.")
     }
     try requireTrialLimits(of: terms, by: user, at: now, on: connection)
   }

@@ -62,11 +62,11 @@ extension SessionDesk {
     if let known = try SessionDesk.reported(report, on: connection) {
       return answer(report, amount: known, record, at: now)
     }
+    guard record.state.phase == .active else { throw record.state.refused() }
     let (cost, isOver) = report.units.multipliedReportingOverflow(by: record.unitPrice)
     guard !isOver, cost <= Microtokens.max.count else {
       throw Refusal(.amountOutOfRange, "One report may be worth 1000000000 tokens.")
     }
-    guard record.state.phase == .active else { throw record.state.refused() }
     let amount = min(cost, record.left)
     try capture(amount, for: report, &record, at: now, on: connection)
     record.units += report.units

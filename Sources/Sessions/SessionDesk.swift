@@ -56,6 +56,13 @@ public struct SessionDesk: Sendable {
     try await database.read { try terms(of: wish, on: $0) }
   }
 
+  /// - Throws: `Refusal` `not_found` where nobody lists the service.
+  public func require(serviceID id: String) async throws {
+    guard try await database.read({ try CatalogStore.service(id: id, on: $0) }) != nil else {
+      throw Refusal(.notFound, "There is no such service.")
+    }
+  }
+
   func terms(of wish: SessionWish, on connection: Connection) throws -> SessionTerms {
     guard let stored = try CatalogStore.service(id: wish.serviceID, on: connection) else {
       throw Refusal(.notFound, "There is no such service.")
@@ -98,7 +105,9 @@ public struct SessionDesk: Sendable {
   ) throws -> Proposal {
     let terms = try terms(of: wish, on: connection)
     if !terms.isPaid { try requireTrial(of: terms, by: user, at: now, on: connection) }
-    let proposal = Proposal(id: .secret(random), userID: user, terms: terms, createdAt: now)
+    let consent = try ConsentQuestion.read(of: user, to: terms.runBy, on: connection)
+    let proposal = Proposal(
+      id: .secret(random), userID: user, terms: terms, consent: consent, createdAt: now)
     let signature = sign(
       id: proposal.id.bytes, user: user.bytes, hash: terms.hash, createdAt: now.milliseconds)
     try proposal.insert(signature: signature, on: connection)
@@ -129,7 +138,7 @@ public struct SessionDesk: Sendable {
   }
 
   /// Deletes what has had its time: proposals that came to nothing a day after their end, assertions after theirs,
-  /// and the replies of redemptions that nobody may repeat any more.
+  /// the replies of redemptions that nobody may repeat any more, and redemptions whose token has long expired.
   public func prune() async throws {
     let now = clock.now.milliseconds
     try await inParts(
@@ -147,6 +156,12 @@ public struct SessionDesk: Sendable {
       UPDATE launch SET reply = NULL WHERE jti IN
       (SELECT jti FROM launch WHERE reply IS NOT NULL AND redeemed_ms < ? LIMIT 500)
       """, before: now - SessionDesk.repeatMilliseconds)
+    // A launch token lives three hours and five minutes at most: a repeat is refused by its end from then on.
+    try await inParts(
+      """
+      DELETE FROM launch WHERE jti IN
+      (SELECT jti FROM launch WHERE redeemed_ms < ? LIMIT 500)
+      """, before: now - 86_400_000)
   }
 
   /// Runs a statement on at most 500 rows a time until there are no more: the writing lane is everybody's.

@@ -40,6 +40,8 @@ public struct SessionRecord: Sendable {
   public var units: Int64 = 0
   /// Whether its token was used twice.
   public var isFlagged = false
+  /// Whether it could not be settled and waits for people: no deadline of it is carried out any more.
+  public var isSetAside = false
   /// How many events it has put in the outbox.
   public var eventCount: Int64 = 0
   /// Its state.
@@ -84,7 +86,7 @@ enum SessionStore {
     id, user_id, provider_id, service_id, service_revision, offer_id, app_id, kind, launch_jti, held,
     charged, flagged, rate_per_hour, duration_ms, created_ms, state, reason, started_ms,
     last_activity_ms, paused_at_ms, paused_ms, active_ms, ended_ms, last_seq, warned, plan,
-    unit_price, fee_bps, fee, units, app_origin, events
+    unit_price, fee_bps, fee, units, app_origin, events, deadline_ms
     """
 
   static func insert(_ record: SessionRecord, on connection: Connection) throws {
@@ -128,7 +130,7 @@ enum SessionStore {
   static func read(_ id: ID<SessionKind>, on connection: Connection) throws -> SessionRecord? {
     try connection.first(
       "SELECT \(columns) FROM session WHERE id = ?", [.blob(id.bytes)]
-    ) { try read($0) }
+    ) { try read($0) }.map { try withRefunds($0, on: connection) }
   }
 
   /// Whose sessions a list has.
@@ -152,7 +154,7 @@ enum SessionStore {
       OR (created_ms, id) < (SELECT created_ms, id FROM session WHERE id = ?2 AND \(column) = ?1))
       ORDER BY created_ms DESC, id DESC LIMIT ?3
       """, [value, .optional(last?.bytes), .int(Int64(limit))]
-    ) { try read($0) }
+    ) { try read($0) }.map { try withRefunds($0, on: connection) }
   }
 
   /// The session with the earliest deadline that is due.
@@ -163,12 +165,22 @@ enum SessionStore {
     ) { try read($0) }
   }
 
+  /// With what the ledger gave back; nothing can have been where nothing was captured.
+  private static func withRefunds(
+    _ record: SessionRecord, on connection: Connection
+  ) throws -> SessionRecord {
+    guard record.charged > 0 else { return record }
+    var record = record
+    record.refunded = try refunded(record.id, on: connection)
+    return record
+  }
+
   /// What was given back of a session's captures.
-  static func refunded(_ id: ID<SessionKind>, on connection: Connection) throws -> Int64 {
+  private static func refunded(_ id: ID<SessionKind>, on connection: Connection) throws -> Int64 {
     try connection.first(
       """
       SELECT coalesce(sum(r.amount), 0) FROM session_hold h
-      JOIN transfer c ON c.hold_id = h.hold_id AND c.kind = 'capture'
+      JOIN transfer c ON c.hold_id = h.hold_id AND c.kind <> 'hold' AND c.kind = 'capture'
       JOIN transfer r ON r.refers_to = c.id AND r.kind = 'refund' WHERE h.session_id = ?
       """, [.blob(id.bytes)]
     ) { $0.int(0) } ?? 0
@@ -198,6 +210,8 @@ enum SessionStore {
       serviceRevision: row.int(4), offerID: row.text(5), appID: row.text(6), kind: row.text(7),
       launchID: row.blob(8), unitPrice: row.int(26), feeBasisPoints: row.int(27),
       appOrigin: row.optionalText(30), held: row.int(9), charged: row.int(10), fee: row.int(28),
-      units: row.int(29), isFlagged: row.int(11) == 1, eventCount: row.int(31), state: state)
+      units: row.int(29), isFlagged: row.int(11) == 1,
+      // Whatever goes on has a next deadline.
+      isSetAside: !phase.isTerminal && row.isNull(32), eventCount: row.int(31), state: state)
   }
 }

@@ -29,9 +29,7 @@ struct SessionTokens: Sendable {
 
   /// The user's name towards the session's provider, and towards nobody else (pairwise).
   func subject(of record: SessionRecord) -> String {
-    BytesText.base64url(
-      Digest.hmac(
-        key: keys.derived(for: "pairwise"), record.userID.bytes + Array(record.providerID.utf8)))
+    PairwiseNames(keys: keys).name(of: record.userID, atProvider: record.providerID)
   }
 
   /// The session and token id that a launch token names.

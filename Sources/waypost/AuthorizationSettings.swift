@@ -16,7 +16,8 @@ enum AuthorizationSettings {
       fetcher: .live(addresses: AddressPolicy(allowsLoopback: allowsLoopback)),
       clock: DataFolder.clock, allowsLoopback: allowsLoopback)
     return AuthorizationServer(
-      database: folder.record, clock: DataFolder.clock, random: .system, keys: keys,
+      database: folder.record.writing(as: .essential), clock: DataFolder.clock, random: .system,
+      keys: keys,
       issuer: publicURL, documents: documents)
   }
 

@@ -1,5 +1,6 @@
 import Embedding
 import Foundation
+import Identity
 import Index
 import Primitives
 import SQLite
@@ -44,6 +45,9 @@ final class DataFolder: Sendable {
       path: path + "/record.db", migrations: DataFolder.migrations,
       options: Database.Options(journal: self.journal))
   }
+
+  /// The file that says how long the audit log is.
+  var auditHead: String { path + "/" + AuditHead.fileName }
 
   static var migrations: [Migration] {
     IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) }

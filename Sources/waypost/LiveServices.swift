@@ -15,6 +15,7 @@ import Delivery
 
 /// Builds every live object of a data folder: the server's, and those of a chat in the terminal.
 enum LiveServices {
+  /// - Returns: The objects; the record takes no writes before `ledger.open()` has found its ledger sound (L9, D5).
   static func build(
     _ arguments: Arguments, _ folder: DataFolder, _ encoder: Encoder?, _ publicURL: String,
     log: @escaping @Sendable (String) -> Void = { _ in }
@@ -24,7 +25,6 @@ enum LiveServices {
     let logins = RevokedLogins()
     try await logins.load(from: folder.record, at: clock.now)
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: random)
-    try await requireSoundLedger(folder, keys)
     // One by default: embedding must leave searches a processor.
     let threadCount = arguments.isSet("threads") ? arguments.integer("threads") : 1
     let indexer = try folder.indexer(encoder: encoder, threadCount: threadCount)
@@ -33,26 +33,27 @@ enum LiveServices {
     let engine = SearchEngine(
       encoder: .init(encoder: encoder), microseconds: DataFolder.microseconds)
     let idempotency = Idempotency(
-      sealer: Sealer(key: keys.derived(for: "idempotency")), random: random)
-    let sessions = try await sessions(arguments, folder, keys, idempotency, publicURL)
+      sealer: Sealer(key: keys.derived(for: "idempotency")), random: random,
+      patience: KeysInFlight.Patience(milliseconds: Int64(arguments.integer("in-flight-ms"))))
+    let sessions = sessions(arguments, folder, keys, idempotency, publicURL)
     let chat = ChatDesk(
       database: folder.record, clock: clock, random: random, index: indexer.index,
       guide: Guide(engine: engine, hasSandbox: arguments.isSet("demo")),
       agent: agent(arguments, clock, random), sessions: sessions, log: log)
-    try await chat.recover()
     let feedback = FeedbackDesk(
       database: folder.record, clock: clock, random: random, key: keys.derived(for: "feedback"),
       settings: try learning(arguments))
+    let accounts = try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log)
     return Services(
-      record: folder.record, clock: clock, random: random, keys: keys,
-      accounts: try IdentitySettings.accounts(arguments, folder, keys, logins, publicURL, log),
+      record: folder.record, ledger: gate(arguments, folder, keys, sessions, chat, log),
+      clock: clock, random: random, keys: keys, accounts: accounts,
       refreshTokens: RefreshTokens(
-        database: folder.record, clock: clock, random: random, key: keys.derived(for: "refresh"),
-        revoked: logins),
+        database: folder.record.writing(as: .essential), clock: clock, random: random,
+        key: keys.derived(for: "refresh"), revoked: logins),
       idempotency: idempotency, indexer: indexer, engine: engine, sessions: sessions, chat: chat,
       feedback: feedback, tuner: folder.tuner(indexer, gate: arguments.text("gate")),
       payments: try payments(arguments, folder, idempotency, publicURL, log),
-      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, log),
+      webhooks: try webhooks(arguments, folder, keys, idempotency, publicURL, accounts.mail, log),
       authorization: AuthorizationSettings.server(arguments, folder, keys, publicURL),
       hub: ProviderHub(database: folder.record, clock: clock, random: random, keys: keys),
       openID: try AuthorizationSettings.openID(arguments, keys, publicURL),
@@ -70,6 +71,7 @@ enum LiveServices {
     var configuration = Services.Configuration(publicURL: publicURL)
     configuration.isDemo = arguments.isSet("demo")
     configuration.backupFolder = folder.path + "/backups"
+    configuration.auditHead = folder.auditHead
     configuration.corsOrigins = (arguments.text("cors-origins") ?? "").split(separator: ",").map(
       String.init)
     configuration.limit(by: arguments)
@@ -80,31 +82,46 @@ enum LiveServices {
     return configuration
   }
 
-  /// The desk of sessions, with the trial budget posted and every deadline of the time away applied.
+  /// Before the first write: nothing may be built on a ledger that is not sound. Then the start's own come first: the
+  /// sandbox's provider, the trial budget, every deadline of the time away, the turns that a stop cut off.
+  private static func gate(
+    _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ sessions: SessionDesk,
+    _ chat: ChatDesk, _ log: @escaping @Sendable (String) -> Void
+  ) -> LedgerGate {
+    let clock = DataFolder.clock
+    let isDemo = arguments.isSet("demo")
+    let trialBudget = Int64(arguments.integer("trial-budget-tokens"))
+    return LedgerGate(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock), log: log
+    ) { record in
+      if isDemo {
+        try await record.write { connection in
+          try CatalogStore.putProvider(
+            id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: clock.now,
+            on: connection)
+        }
+      }
+      try await sessions.fundTrials(tokens: trialBudget, through: record)
+      try await sessions.sweep(through: record)
+      try await chat.recover(through: record)
+    }
+  }
+
   private static func sessions(
     _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
     _ publicURL: String
-  ) async throws -> SessionDesk {
-    let clock = DataFolder.clock
+  ) -> SessionDesk {
     var policy = TrialPolicy()
     policy.perDayMax = Int64(arguments.integer("trials-per-day"))
     policy.perProviderDayMax = Int64(arguments.integer("trials-per-provider"))
     policy.repeatsMax = Int64(arguments.integer("trial-repeats"))
     if arguments.isSet("demo") {
       policy.sandbox = Sandbox(publicURL: publicURL)
-      try await folder.record.write { connection in
-        try CatalogStore.putProvider(
-          id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: clock.now,
-          on: connection)
-      }
     }
-    let desk = SessionDesk(
-      database: folder.record, clock: clock, random: .system, keys: keys,
+    return SessionDesk(
+      database: folder.record, clock: DataFolder.clock, random: .system, keys: keys,
       idempotency: idempotency, policy: policy, publicURL: publicURL,
       feeBasisPoints: Int64(arguments.integer("fee-bps")), spending: requireSpendable)
-    try await desk.fundTrials(tokens: Int64(arguments.integer("trial-budget-tokens")))
-    try await desk.sweep()
-    return desk
   }
 
   /// What must hold before a user's units are reserved for a session: no freeze, no debt, and the user's own limits.
@@ -113,14 +130,6 @@ enum LiveServices {
   ) throws {
     try StandingStore.requireSettled(user, at: now, on: connection)
     try SpendingLimits.require(.user(user), amount, at: now, on: connection)
-  }
-
-  /// Before the first write: nothing may be built on a ledger that is not sound (L9, D5).
-  private static func requireSoundLedger(_ folder: DataFolder, _ keys: KeyRing) async throws {
-    let clock = DataFolder.clock
-    try await LedgerAuditor(
-      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
-    ).start()
   }
 
   /// Purchases; without a key of a payment processor nothing can be bought.
@@ -145,12 +154,19 @@ enum LiveServices {
 
   private static func webhooks(
     _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
-    _ publicURL: String, _ log: @escaping @Sendable (String) -> Void
+    _ publicURL: String, _ mail: MailDesk?, _ log: @escaping @Sendable (String) -> Void
   ) throws -> WebhookDesk {
-    WebhookDesk(
+    var letter: WebhookSender.Letter?
+    if let mail {
+      letter = { notice in
+        // Where too many wait this one is lost: what it says is in its reader's stream of events.
+        try? mail.submit(to: notice.recipient, isNotice: true) { notice }
+      }
+    }
+    return WebhookDesk(
       database: folder.record, clock: DataFolder.clock, random: .system,
       key: keys.derived(for: "webhooks"), idempotency: idempotency,
-      rules: try webhookRules(arguments, publicURL: publicURL), log: log)
+      rules: try webhookRules(arguments, publicURL: publicURL), letter: letter, log: log)
   }
 
   /// Receivers on loopback are for development: with `--demo`, and only where nobody outside is served.

@@ -7,6 +7,9 @@ extension Services.Configuration {
       arguments.isSet(flag) ? arguments.integer(flag) : fallback
     }
     requestsPerMinute = arguments.integer("rate-limit")
+    addressRequestsPerMinute = setting(
+      "address-limit", unlessSet: min(1_000_000, requestsPerMinute * 10))
+    modelTokensPerDay = arguments.integer("llm-tokens-per-day")
     loginsPerMinute = arguments.integer("login-limit")
     registrationsPerMinute = setting("register-limit", unlessSet: loginsPerMinute)
     searchesPerSecond = setting("search-limit", unlessSet: requestsPerMinute > 0 ? 50 : 0)

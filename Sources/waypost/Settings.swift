@@ -54,6 +54,13 @@ struct Setting: Sendable {
       "rate-limit", "WAYPOST_RATE_LIMIT", "600", .integer(0...1_000_000), commands: ["serve"],
       "requests a minute for each user, key, session token, login or address; 0 lifts it"),
     Setting(
+      "address-limit", "WAYPOST_ADDRESS_LIMIT", nil, .integer(0...1_000_000), commands: ["serve"],
+      "requests a minute from one address, however many accounts it has; unless set, ten times --rate-limit"
+    ),
+    Setting(
+      "in-flight-ms", "WAYPOST_IN_FLIGHT_MS", "2000", .integer(0...60_000), commands: ["serve"],
+      "milliseconds that a keyed request may run until its repeats are refused, not made to wait"),
+    Setting(
       "login-limit", "WAYPOST_LOGIN_LIMIT", "20", .integer(0...1_000_000), commands: ["serve"],
       "sign-ins a minute for each address; 0 lifts it"),
     Setting(
@@ -72,7 +79,8 @@ struct Setting: Sendable {
     ),
     Setting(
       "smtp-url", "WAYPOST_SMTP_URL", nil, commands: ["serve"],
-      "smtp://host:port or smtps://host:port; turns on e-mail verification and password reset"),
+      "smtp://host:port or smtps://host:port; turns on e-mail: verification, password reset, notices"
+    ),
     Setting(
       "smtp-from", "WAYPOST_SMTP_FROM", nil, commands: ["serve"], "address that e-mails come from"),
     Setting(
@@ -137,6 +145,11 @@ struct Setting: Sendable {
     Setting(
       "llm-key", "WAYPOST_LLM_KEY", nil, .secret, commands: ["serve", "chat"],
       "key for that URL; from the environment only"),
+    Setting(
+      "llm-tokens-per-day", "WAYPOST_LLM_TOKENS_PER_DAY", "200000", .integer(0...1_000_000_000),
+      commands: ["serve"],
+      "the model's tokens that each user, or address, may use in a day (UTC); then the guide answers; 0 lifts it"
+    ),
     Setting(
       "server", "WAYPOST_SERVER", nil,
       commands: ["import", "search", "chat", "reindex", "tune", "ledger", "backup", "keys"],
@@ -236,6 +249,10 @@ struct Setting: Sendable {
     Setting(
       "scopes", nil, nil, commands: ["clients"],
       "the most that a program may ask for, separated by commas; all of them unless told"),
+    Setting(
+      "key-set", nil, nil, commands: ["clients"],
+      "file of the public keys (JSON Web Key Set) that a confidential program signs with, in place of a secret"
+    ),
     Setting(
       "confidential", nil, nil, .flag, commands: ["clients"],
       "a program that keeps a secret, such as a server"),

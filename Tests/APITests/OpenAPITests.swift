@@ -60,6 +60,28 @@ internal import Testing
     #expect(known.subtracting(used).subtracting(["#/components/schemas/SearchInBatch"]) == [])
   }
 
+  @Test("an answer leads to operations that are there, with names that are theirs")
+  func links() throws {
+    let named = Dictionary(uniqueKeysWithValues: Self.operations.map { ($0.id, $0) })
+    let links = Self.values(of: "links", in: Self.document).flatMap { $0.object?.members ?? [] }
+    for link in links {
+      let target = try #require(named[link.value["operationId"]?.string ?? ""], "\(link.key)")
+      #expect(target.id == link.key)
+      let needed = RouteDocuments.named.first { OpenAPIDocument.Operation($0.value).id == link.key }
+      let path = try #require(needed).key
+      for name in link.value["parameters"]?.object?.keys ?? [] {
+        #expect(path.contains("{\(name)}"), "\(link.key)")
+      }
+    }
+    #expect(links.count > 30)
+    for document in RouteDocuments.all {
+      for lead in document.leads { #expect(RouteDocuments.named[lead.key] != nil, "\(lead.key)") }
+    }
+    let proposed = Self.document["paths"]?["/v1/proposals"]?["post"]?["responses"]?["201"]?["links"]
+    let body = proposed?["postSessions"]?["requestBody"]
+    #expect(body == ["proposalId": "$response.body#/id"])
+  }
+
   @Test("operations have names of their own")
   func names() {
     #expect(Set(Self.operations.map(\.id)).count == Self.operations.count)

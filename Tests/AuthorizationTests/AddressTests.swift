@@ -17,10 +17,43 @@ struct AddressTests {
       ("https://APP.example/cb", false), ("javascript:alert(1)", false),
       ("https://app.example/\u{00e9}", false), ("https://app.example/a b", false),
       ("http://127.0.0.1.evil.example/cb", false), ("http://localhost@evil.example/", false),
-      ("", false), ("//app.example/cb", false),
+      ("", false), ("//app.example/cb", false), ("com.example.app:/cb", false),
+      ("https://app.example/cb?code=1", false), ("https://app.example/cb?a=b&iss=x", false),
+      ("https://app.example/cb?isss=x", true), ("http://127.0.0.1/cb?state", false),
     ])
   func registered(text: String, isAcceptable: Bool) {
     #expect(RedirectURI.isAcceptable(text) == isAcceptable)
+  }
+
+  @Test(
+    "an app's scheme is a domain read backwards, with one slash after it",
+    arguments: [
+      ("com.example.app:/cb", true), ("com.example.app:/", true), ("com.example:/a/b?x=1", true),
+      ("com.ex-ample.app1:/cb", true), ("com.example.app:/cb?code=1", false),
+      ("com.example.app://cb", false), ("com.example.app:cb", false), ("com.example.app:", false),
+      ("myapp:/cb", false), ("com..app:/cb", false), (".com.app:/cb", false),
+      ("com.app.:/cb", false), ("1com.app:/cb", false), ("Com.example.app:/cb", false),
+      ("com.example.app:/a/../b", false), ("com.example.app:/cb#x", false),
+      ("com.-app:/cb", false), ("com.a_b:/cb", false), ("com.a+b:/cb", false),
+      ("javascript:/alert(1)", false), ("data:/x", false), ("file:/etc/passwd", false),
+      ("com.example.app:/a b", false), ("com.example.\u{00e9}:/cb", false),
+      ("http://app.example/cb", false), ("https://app.example/cb", true),
+    ])
+  func apps(text: String, isAcceptable: Bool) {
+    #expect(RedirectURI.isAcceptableToPublic(text) == isAcceptable)
+  }
+
+  @Test(
+    "a program that describes itself may use the scheme of its own host only",
+    arguments: [
+      ("example.tool:/cb", "tool.example", true), ("example.tool.ios:/cb", "tool.example", true),
+      ("example.toolbox:/cb", "tool.example", false), ("example.other:/cb", "tool.example", false),
+      ("com.bank:/cb", "tool.example", false), ("example.tool:/cb", "x.tool.example", false),
+      ("http://127.0.0.1/cb", "tool.example", true),
+      ("https://other.example/cb", "tool.example", true),
+    ])
+  func ownScheme(text: String, host: String, isAcceptable: Bool) {
+    #expect(RedirectURI.isAcceptableToPublic(text, host: host) == isAcceptable)
   }
 
   @Test(
@@ -43,6 +76,10 @@ struct AddressTests {
       ("https://127.0.0.1:51004/cb", "http://127.0.0.1/cb", false),
       ("http://127.0.0.1:51004@evil.example/cb", "http://127.0.0.1/cb", false),
       ("http://127.0.0.1.evil.example:80/cb", "http://127.0.0.1/cb", false),
+      ("com.example.app:/cb", "com.example.app:/cb", true),
+      ("com.example.app:/cb/", "com.example.app:/cb", false),
+      ("com.example.app:/cb?x=1", "com.example.app:/cb", false),
+      ("com.example.app2:/cb", "com.example.app:/cb", false),
     ])
   func matching(given: String, registered: String, isMatch: Bool) {
     #expect(RedirectURI.matches(given, registered: registered) == isMatch)

@@ -1,5 +1,7 @@
 import Authorization
+import HTTPClient
 import Primitives
+import Synchronization
 import Testing
 import TestSupport
 
@@ -32,7 +34,7 @@ struct DocumentTests {
   func sound() async throws {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document())
-    let client = try await desk.documents.client(DocumentTests.id)
+    let client = try await desk.documents.client(DocumentTests.id, for: "a")
     #expect(client.name == "Tool")
     #expect(client.redirectURIs == ["http://127.0.0.1/cb", "https://tool.example/cb"])
     #expect(!client.isConfidential)
@@ -43,7 +45,7 @@ struct DocumentTests {
   func name() async throws {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document(["client_name": "a\u{202E}b"]))
-    #expect(try await desk.documents.client(DocumentTests.id).name == "tool.example")
+    #expect(try await desk.documents.client(DocumentTests.id, for: "a").name == "tool.example")
   }
 
   @Test(
@@ -52,12 +54,15 @@ struct DocumentTests {
       ["client_id": "https://tool.example/other.json"], ["client_id": .null],
       ["client_secret": "x"], ["token_endpoint_auth_method": "client_secret_basic"],
       ["redirect_uris": []], ["redirect_uris": .null], ["redirect_uris": ["http://evil.example/"]],
+      ["redirect_uris": ["com.bank.app:/cb"]],
       ["redirect_uris": ["https://tool.example/cb", 7]], ["grant_types": ["implicit"]],
     ] as [[String: JSON]])
   func unsound(changes: [String: JSON]) async throws {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document(changes))
-    #expect(await refusal { try await desk.documents.client(DocumentTests.id) } == .invalidClient)
+    #expect(
+      await refusal { try await desk.documents.client(DocumentTests.id, for: "a") }
+        == .invalidClient)
   }
 
   @Test("an answer that is no document is refused, and not asked for again for a minute")
@@ -65,12 +70,14 @@ struct DocumentTests {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document(), status: 404)
     for _ in 0..<3 {
-      #expect(await refusal { try await desk.documents.client(DocumentTests.id) } == .invalidClient)
+      #expect(
+        await refusal { try await desk.documents.client(DocumentTests.id, for: "a") }
+          == .invalidClient)
     }
     #expect(desk.others.count(of: DocumentTests.id) == 1)
     desk.others.set(DocumentTests.id, DocumentTests.document())
     desk.time.move(seconds: 60)
-    #expect(await refusal { try await desk.documents.client(DocumentTests.id) } == nil)
+    #expect(await refusal { try await desk.documents.client(DocumentTests.id, for: "a") } == nil)
   }
 
   @Test("a document over 5 kB is refused")
@@ -78,7 +85,9 @@ struct DocumentTests {
     let desk = Desk()
     let long = String(repeating: "x", count: 5_200)
     desk.others.set(DocumentTests.id, DocumentTests.document(["note": .string(long)]))
-    #expect(await refusal { try await desk.documents.client(DocumentTests.id) } == .invalidClient)
+    #expect(
+      await refusal { try await desk.documents.client(DocumentTests.id, for: "a") }
+        == .invalidClient)
   }
 
   @Test(
@@ -87,13 +96,93 @@ struct DocumentTests {
   func cache(maxAge: Int64?, seconds: Int64) async throws {
     let desk = Desk()
     desk.others.set(DocumentTests.id, DocumentTests.document(), maxAge: maxAge)
-    _ = try await desk.documents.client(DocumentTests.id)
+    _ = try await desk.documents.client(DocumentTests.id, for: "a")
     desk.time.move(milliseconds: seconds * 1_000 - 1)
-    _ = try await desk.documents.client(DocumentTests.id)
+    _ = try await desk.documents.client(DocumentTests.id, for: "a")
     #expect(desk.others.count(of: DocumentTests.id) == 1)
     desk.time.move(milliseconds: 1)
-    _ = try await desk.documents.client(DocumentTests.id)
+    _ = try await desk.documents.client(DocumentTests.id, for: "a")
     #expect(desk.others.count(of: DocumentTests.id) == 2)
+  }
+
+  @Test("a server that is silent for a while puts nobody out; one that takes its word back does")
+  func late() async throws {
+    let desk = Desk()
+    func ask() async throws -> OAuthClient {
+      try await desk.documents.client(DocumentTests.id, for: "a")
+    }
+    desk.others.set(DocumentTests.id, DocumentTests.document(), maxAge: 60)
+    _ = try await ask()
+    desk.others.remove(DocumentTests.id)
+    desk.time.move(seconds: 60)
+    #expect(await refusal { try await ask() } == nil)
+    desk.time.move(seconds: 60)
+    desk.others.set(DocumentTests.id, DocumentTests.document(), status: 503)
+    #expect(await refusal { try await ask() } == nil)
+    desk.time.move(seconds: 60)
+    desk.others.set(DocumentTests.id, DocumentTests.document(), status: 404)
+    #expect(await refusal { try await ask() } == .invalidClient)
+  }
+
+  @Test("silence is granted for an hour, no longer")
+  func tooLate() async throws {
+    let desk = Desk()
+    desk.others.set(DocumentTests.id, DocumentTests.document(), maxAge: 60)
+    _ = try await desk.documents.client(DocumentTests.id, for: "a")
+    desk.others.remove(DocumentTests.id)
+    desk.time.move(seconds: 60 + ClientDocuments.lateSeconds)
+    #expect(
+      await refusal { try await desk.documents.client(DocumentTests.id, for: "a") }
+        == .invalidClient)
+  }
+
+  @Test("who holds up fetches is refused, and nobody else; what is known is served meanwhile")
+  func fairness() async throws {
+    let desk = Desk()
+    let slow = SlowServer()
+    let documents = ClientDocuments(fetcher: slow.fetcher, clock: desk.time.clock)
+    slow.open()
+    #expect(await refusal { try await documents.client(DocumentTests.id, for: "a") } == nil)
+    slow.close()
+    await withTaskGroup(of: Void.self) { group in
+      for name in ["one", "two"] {
+        let id = "https://\(name).example/client.json"
+        group.addTask { _ = try? await documents.client(id, for: "mallory") }
+      }
+      await slow.waits(for: 2)
+      let third = await refusal {
+        try await documents.client("https://three.example/client.json", for: "mallory")
+      }
+      #expect(third == .temporarilyUnavailable)
+      #expect(await refusal { try await documents.client(DocumentTests.id, for: "b") } == nil)
+      group.addTask {
+        let late = await refusal {
+          try await documents.client("https://four.example/client.json", for: "b")
+        }
+        #expect(late == .invalidClient)
+      }
+      await slow.waits(for: 3)
+      slow.open()
+    }
+  }
+
+  @Test("a document that many ask for at once is fetched once")
+  func sharing() async throws {
+    let desk = Desk()
+    let slow = SlowServer()
+    let documents = ClientDocuments(fetcher: slow.fetcher, clock: desk.time.clock)
+    let names = await withTaskGroup(of: String?.self) { group in
+      for index in 0..<20 {
+        group.addTask {
+          try? await documents.client(DocumentTests.id, for: "caller \(index)").name
+        }
+      }
+      await slow.waits(for: 1)
+      slow.open()
+      return await group.reduce(into: [String?]()) { $0.append($1) }
+    }
+    #expect(names == [String?](repeating: "Tool", count: 20))
+    #expect(slow.count == 1)
   }
 
   @Test(
@@ -105,7 +194,7 @@ struct DocumentTests {
     ])
   func addresses(id: String) async throws {
     let desk = Desk()
-    #expect(await refusal { try await desk.documents.client(id) } == .invalidClient)
+    #expect(await refusal { try await desk.documents.client(id, for: "a") } == .invalidClient)
     #expect(desk.others.asked.isEmpty)
   }
 
@@ -115,7 +204,7 @@ struct DocumentTests {
     let document = DocumentTests.document(["client_id": .string(id)])
     let desk = Desk(allowsLoopback: true)
     desk.others.set(id, document)
-    #expect(try await desk.documents.client(id).id == id)
+    #expect(try await desk.documents.client(id, for: "a").id == id)
   }
 
   @Test("such a client gets its tokens without a registration")
@@ -128,5 +217,35 @@ struct DocumentTests {
     let answer = try await world.exchange(code, client, redirect: redirect)
     #expect(await world.isTaken(answer))
     #expect(world.others.count(of: DocumentTests.id) == 1)
+  }
+}
+
+/// A web server whose answers wait until it is opened. It knows the one document of these tests.
+private final class SlowServer: Sendable {
+  private struct State {
+    var isOpen = false
+    var count = 0
+  }
+
+  private let state = Mutex(State())
+
+  /// Requests so far.
+  var count: Int { state.withLock { $0.count } }
+  func open() { state.withLock { $0.isOpen = true } }
+  func close() { state.withLock { $0 = State() } }
+
+  /// Returns once that many requests have come, or after five seconds.
+  func waits(for count: Int) async {
+    for _ in 0..<5_000 where self.count < count { try? await Task.sleep(for: .milliseconds(1)) }
+  }
+
+  var fetcher: DocumentFetcher {
+    DocumentFetcher { request in
+      self.state.withLock { $0.count += 1 }
+      while !self.state.withLock({ $0.isOpen }) { try? await Task.sleep(for: .milliseconds(1)) }
+      let isKnown = request.url == DocumentTests.id
+      return FetchedDocument(
+        status: isKnown ? 200 : 404, bytes: DocumentTests.document().bytes, maxAgeSeconds: nil)
+    }
   }
 }

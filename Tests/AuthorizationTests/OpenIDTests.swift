@@ -1,5 +1,6 @@
 import Authorization
 import Cryptography
+import Identity
 import Primitives
 import Testing
 import TestSupport
@@ -133,6 +134,53 @@ struct OpenIDTests {
     #expect(await code { try await desk.finish(attempt, changes) } == .unauthenticated)
   }
 
+  @Test(
+    "a sign-in that stands for a password asks the person anew, and believes no old one",
+    arguments: [
+      (nil, true), (1_800_000_000, true), (1_799_999_940, true), (1_800_000_060, true),
+      (1_799_999_939, false), (1_799_990_000, false), (1_800_000_061, false), ("now", false),
+      (-1, false),
+    ] as [(JSON?, Bool)])
+  func again(time: JSON?, isTaken: Bool) async throws {
+    let desk = try Desk()
+    let wish = SignInAgain(
+      user: ID(high: 1, low: 2), login: ID(high: 3, low: 4), purpose: .erase)
+    let attempt = try await desk.client.begin(returningTo: "/account", again: wish)
+    #expect(parameter("prompt", of: attempt.address) == "login")
+    #expect(parameter("max_age", of: attempt.address) == "0")
+    desk.answer(
+      desk.token(nonce: parameter("nonce", of: attempt.address) ?? "", ["auth_time": time]))
+    let form = OAuthForm([
+      (name: "code", value: "c-1"),
+      (name: "state", value: parameter("state", of: attempt.address) ?? ""),
+    ])
+    guard isTaken else {
+      #expect(
+        await code { try await desk.client.finish(form, cookie: attempt.cookie).place }
+          == .unauthenticated)
+      return
+    }
+    let found = try await desk.client.finish(form, cookie: attempt.cookie)
+    #expect(found.again == wish && found.place == "/account")
+    #expect(found.person.signedInAt?.seconds == time?.int)
+  }
+
+  @Test("a plain sign-in asks for nothing anew and takes an old one")
+  func notAgain() async throws {
+    let desk = try Desk()
+    let attempt = try await desk.client.begin(returningTo: "/")
+    #expect(parameter("prompt", of: attempt.address) == nil)
+    #expect(parameter("max_age", of: attempt.address) == nil)
+    desk.answer(
+      desk.token(nonce: parameter("nonce", of: attempt.address) ?? "", ["auth_time": 1_000]))
+    let form = OAuthForm([
+      (name: "code", value: "c-1"),
+      (name: "state", value: parameter("state", of: attempt.address) ?? ""),
+    ])
+    let found = try await desk.client.finish(form, cookie: attempt.cookie)
+    #expect(found.again == nil)
+  }
+
   @Test("a service that says it names itself must do so")
   func names() async throws {
     let desk = try Desk(namesItself: true)
@@ -204,7 +252,23 @@ struct OpenIDTests {
     desk.others.set(address, ["issuer": "https://evil.example"])
     #expect(await code { try await desk.client.begin(returningTo: "/") } == .storageUnavailable)
     desk.others.remove(address)
+    desk.time.move(seconds: 5)
     #expect(await code { try await desk.client.begin(returningTo: "/") } == .storageUnavailable)
+    #expect(desk.others.count(of: address) == 2)
+  }
+
+  @Test("a silent service is not asked again for five seconds, and its last word counts meanwhile")
+  func pause() async throws {
+    let desk = try Desk()
+    let address = OpenIDTests.issuer + "/.well-known/openid-configuration"
+    _ = try await desk.client.begin(returningTo: "/")
+    desk.others.remove(address)
+    desk.time.move(seconds: 90_000)
+    for _ in 0..<3 { _ = try await desk.client.begin(returningTo: "/") }
+    #expect(desk.others.count(of: address) == 2)
+    desk.time.move(seconds: 5)
+    _ = try await desk.client.begin(returningTo: "/")
+    #expect(desk.others.count(of: address) == 3)
   }
 
   @Test(

@@ -11,7 +11,7 @@ struct RequestTests {
   func sound() async throws {
     let world = try await World()
     let client = try await world.addClient()
-    let request = try await world.server.request(world.form(client))
+    let request = try await world.server.request(world.form(client), from: "a")
     #expect(request.client == client)
     #expect(request.scopes == [.discoveryRead, .sessionsRead])
     #expect(request.resource == World.issuer)
@@ -22,7 +22,7 @@ struct RequestTests {
   func defaultScope() async throws {
     let world = try await World()
     let client = try await world.addClient()
-    let request = try await world.server.request(world.form(client, ["scope": nil]))
+    let request = try await world.server.request(world.form(client, ["scope": nil]), from: "a")
     #expect(request.scopes == [.discoveryRead])
   }
 
@@ -36,7 +36,7 @@ struct RequestTests {
     let world = try await World()
     let client = try await world.addClient()
     do {
-      _ = try await world.server.request(world.form(client, changes))
+      _ = try await world.server.request(world.form(client, changes), from: "a")
       Issue.record("it was accepted")
     } catch let fault as AuthorizationFault {
       guard case .shown = fault else {
@@ -64,7 +64,7 @@ struct RequestTests {
     let world = try await World()
     let client = try await world.addClient()
     do {
-      _ = try await world.server.request(world.form(client, changes))
+      _ = try await world.server.request(world.form(client, changes), from: "a")
       Issue.record("it was accepted")
     } catch let fault as AuthorizationFault {
       guard case .returned(let error, let address, let state) = fault else {
@@ -81,7 +81,9 @@ struct RequestTests {
   func state() async throws {
     let world = try await World()
     let client = try await world.addClient()
-    let code = await refusal { try await world.server.request(world.form(client, ["state": nil])) }
+    let code = await refusal {
+      try await world.server.request(world.form(client, ["state": nil]), from: "a")
+    }
     #expect(code == .invalidRequest)
   }
 
@@ -89,7 +91,7 @@ struct RequestTests {
   func ceiling() async throws {
     let world = try await World()
     let client = try await world.addClient(scopes: [.discoveryRead])
-    let code = await refusal { try await world.server.request(world.form(client)) }
+    let code = await refusal { try await world.server.request(world.form(client), from: "a") }
     #expect(code == .invalidScope)
   }
 
@@ -97,8 +99,9 @@ struct RequestTests {
   func answers() async throws {
     let world = try await World()
     let client = try await world.addClient(["https://app.example/cb?tab=1"])
-    let request = try await world.server.request(world.form(client))
-    let yes = try await world.server.allow(request, by: world.user, author: .system)
+    let request = try await world.server.request(world.form(client), from: "a")
+    let yes = try await world.server.allow(
+      request, by: world.user, in: world.login, author: .system)
     #expect(yes.hasPrefix("https://app.example/cb?tab=1&code="))
     #expect(parameter("state", of: yes) == "s-1")
     #expect(parameter("iss", of: yes) == "https%3A%2F%2Fwaypost.example")
@@ -106,6 +109,29 @@ struct RequestTests {
       OAuthError(.accessDenied, "no"), to: request.redirectURI, state: "s-1")
     #expect(parameter("error", of: no) == "access_denied")
     #expect(parameter("iss", of: no) == "https%3A%2F%2Fwaypost.example")
+  }
+
+  @Test("an app's own scheme is for clients that keep no secret")
+  func appSchemes() async throws {
+    let world = try await World()
+    let app = "com.example.app:/cb"
+    let client = try await world.addClient([app])
+    let request = try await world.server.request(world.form(client), from: "a")
+    let yes = try await world.server.allow(
+      request, by: world.user, in: world.login, author: .system)
+    #expect(yes.hasPrefix("com.example.app:/cb?code="))
+    await #expect(throws: Refusal.self) { try await world.addClient([app], confidential: true) }
+  }
+
+  @Test("the description names each way of proof, and what signs it")
+  func description() async throws {
+    let metadata = try await World().server.metadata
+    for name in ["token_endpoint", "revocation_endpoint"] {
+      let methods = metadata[name + "_auth_methods_supported"]?.array ?? []
+      #expect(methods.contains("private_key_jwt") && methods.contains("none"))
+      let algorithms = metadata[name + "_auth_signing_alg_values_supported"]
+      #expect(algorithms == ["ES256", "EdDSA", "RS256"])
+    }
   }
 
   @Test("drafts of clients are refused with every field at fault")

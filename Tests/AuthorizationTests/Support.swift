@@ -62,6 +62,8 @@ struct World: Sendable {
   let server: AuthorizationServer
   let hub: ProviderHub
   let user: ID<UserKind>
+  /// A login of the user's, in which it allows what it is asked.
+  let login: ID<LoginKind>
   let ended = Ended()
 
   init() async throws {
@@ -81,13 +83,20 @@ struct World: Sendable {
     hub = ProviderHub(
       database: database, clock: time.clock, random: random, keys: keys)
     let id = ID<UserKind>(at: time.now, random: random)
+    let login = ID<LoginKind>.secret(random)
     user = id
+    self.login = login
     try await database.write { connection in
       try connection.run(
         """
         INSERT INTO user(id, email, name, password_hash, role, created_ms, verified_ms)
         VALUES (?, 'ann@example.org', 'Ann', '', 'user', 0, 1)
         """, [.blob(id.bytes)])
+      try connection.run(
+        """
+        INSERT INTO refresh_family(id, user_id, seed, generation, rotated_ms, created_ms, client)
+        VALUES (?, ?, zeroblob(32), 0, 0, 0, '')
+        """, [.blob(login.bytes), .blob(id.bytes)])
       for provider in ["alpha", "beta"] {
         try connection.run(
           "INSERT INTO provider(id, name, created_ms, updated_ms) VALUES (?, ?, 0, 0)",
@@ -105,10 +114,11 @@ struct World: Sendable {
 
   func addClient(
     _ uris: [String] = ["https://app.example/cb"], confidential: Bool = false,
-    scopes: Set<Scope> = Scope.ofPeople
+    scopes: Set<Scope> = Scope.ofPeople, keySet: JSON? = nil
   ) async throws -> OAuthClient {
     let draft = OAuthClient.Draft(
-      name: "App", redirectURIs: uris, scopes: scopes, isConfidential: confidential)
+      name: "App", redirectURIs: uris, scopes: scopes, isConfidential: confidential,
+      keySet: keySet)
     return try await database.write { connection in
       try server.clients.add(
         draft, by: .system, at: time.now, random: random, on: connection)
@@ -134,8 +144,8 @@ struct World: Sendable {
 
   /// The code of a person's yes.
   func code(_ client: OAuthClient, _ changes: [String: String?] = [:]) async throws -> String {
-    let request = try await server.request(form(client, changes))
-    let address = try await server.allow(request, by: user, author: .system)
+    let request = try await server.request(form(client, changes), from: "a")
+    let address = try await server.allow(request, by: user, in: login, author: .system)
     return parameter("code", of: address) ?? ""
   }
 

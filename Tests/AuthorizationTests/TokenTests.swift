@@ -23,6 +23,73 @@ struct TokenTests {
     #expect(credential.login == nil)
   }
 
+  /// The claims of an answer's access token.
+  private func claims(_ answer: JSON) throws -> JSONObject {
+    let parts = (answer["access_token"]?.string ?? "").split(separator: ".")
+    try #require(parts.count == 3)
+    let bytes = try #require(BytesText.bytes(base64url: parts[1]))
+    return try #require(try JSON.parse(bytes).object)
+  }
+
+  @Test("each program has its own name of the person, and no token has the person's id")
+  func pairwise() async throws {
+    let world = try await World()
+    let (one, two) = (try await world.addClient(), try await world.addClient())
+    let first = try await world.exchange(try await world.code(one), one)
+    let second = try await world.exchange(try await world.code(two), two)
+    let renewed = try await world.refresh(first["refresh_token"]?.string ?? "", one)
+    let again = try await world.exchange(try await world.code(one), one)
+    let names = try [first, second, renewed, again].map { try claims($0)["sub"]?.string }
+    let name = try #require(names[0])
+    #expect(name.utf8.count == 43)
+    #expect(names == [name, names[1], name, name])
+    #expect(names[1] != nil && names[1] != name)
+    #expect(name != world.hub.pairwiseID(of: world.user, at: one.id))
+    for answer in [first, second, renewed, again] {
+      #expect(!JSON.object(try claims(answer)).text.contains(world.user.text))
+      let bearer = answer["access_token"]?.string ?? ""
+      let credential = try await world.accounts.credential(bearer: bearer)
+      #expect(credential.principal.userID == world.user)
+    }
+  }
+
+  /// A sound program's token with some claims changed, signed by the server's own key.
+  private func forged(_ changes: JSONObject, _ world: World) async throws -> JSON {
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    var claims = try claims(answer)
+    for change in changes.members { claims[change.key] = change.value }
+    let key = world.keys.signing(at: world.time.now)
+    return ["access_token": .string(JWT.sign(type: "at+jwt", claims: claims, with: key))]
+  }
+
+  @Test("a program's token is its grant's: of another person, program or grant it is refused")
+  func mismatch() async throws {
+    let world = try await World()
+    #expect(await world.isTaken(try await forged([:], world)))
+    let other = try await world.addClient()
+    let unknown = ID<LoginKind>(at: world.time.now, random: world.random)
+    for changes in [
+      ["sub": .string(world.user.text)], ["sub": "x"], ["client_id": .string(other.id)],
+      ["sid": .string(unknown.text)], ["sid": .null],
+    ] as [JSONObject] {
+      #expect(
+        !(await world.isTaken(try await forged(changes, world))), "\(JSON.object(changes).text)")
+    }
+  }
+
+  @Test("a grant that has ended in the record is refused by a process that has not heard of it")
+  func unheard() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    let now = world.time.now
+    _ = try await world.database.write { connection in
+      try GrantStore.endAll(of: world.user, at: now, on: connection)
+    }
+    #expect(!(await world.isTaken(answer)))
+  }
+
   @Test("a code lives 60 seconds", arguments: [(59_999, true), (60_000, false)] as [(Int64, Bool)])
   func life(milliseconds: Int64, isTaken: Bool) async throws {
     let world = try await World()
@@ -64,6 +131,14 @@ struct TokenTests {
     #expect(!(await world.isTaken(first)))
     let token = first["refresh_token"]?.string ?? ""
     #expect(await refusal { try await world.refresh(token, client) } == .invalidGrant)
+    // Again and again it ends nothing more, and fills no log.
+    for _ in 0..<3 {
+      #expect(await refusal { try await world.exchange(code, client) } == .invalidGrant)
+    }
+    let rows = try await world.database.read { connection throws in
+      try AuditLog.entries(below: .max, limit: 10, on: connection)
+    }
+    #expect(rows.count { $0.action == "grant.revoked" } == 1)
   }
 
   @Test("of two exchanges at once one wins, and loses what it got")
@@ -216,7 +291,7 @@ struct TokenTests {
     #expect(code == .unsupportedGrantType)
   }
 
-  @Test("either token revoked ends both; another client's, or none at all, changes nothing")
+  @Test("either token revoked ends both; another client's is refused, none at all changes nothing")
   func revocation() async throws {
     let world = try await World()
     let client = try await world.addClient()
@@ -230,8 +305,9 @@ struct TokenTests {
     for name in ["access_token", "refresh_token"] {
       let answer = try await world.exchange(try await world.code(client), client)
       let token = answer[name]?.string ?? ""
-      try await revoke(token, other)
+      #expect(await refusal { try await revoke(token, other) } == .invalidGrant)
       try await revoke("nothing", client)
+      try await revoke(String(token.dropLast(4)) + "AAAA", other)
       #expect(await world.isTaken(answer))
       try await revoke(token, client)
       try await revoke(token, client)
@@ -239,6 +315,44 @@ struct TokenTests {
       let refresh = answer["refresh_token"]?.string ?? ""
       #expect(await refusal { try await world.refresh(refresh, client) } == .invalidGrant)
     }
+  }
+
+  @Test("a login that has ended allows nothing, nor does one of somebody else")
+  func endedLogin() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let request = try await world.server.request(world.form(client), from: "a")
+    let stranger = ID<UserKind>(at: world.time.now, random: world.random)
+    await #expect(throws: Refusal.self) {
+      try await world.server.allow(request, by: stranger, in: world.login, author: .system)
+    }
+    try await world.database.write { connection -> Void in
+      try connection.run("UPDATE refresh_family SET revoked_ms = 1")
+    }
+    await #expect(throws: Refusal.self) {
+      try await world.server.allow(request, by: world.user, in: world.login, author: .system)
+    }
+    let codes = try await world.database.read { connection in
+      try connection.first("SELECT count(*) FROM oauth_code") { $0.int(0) }
+    }
+    #expect(codes == 0)
+  }
+
+  @Test("all that a person has allowed ends together: tokens, grants and codes that wait")
+  func endAll() async throws {
+    let world = try await World()
+    let client = try await world.addClient()
+    let answer = try await world.exchange(try await world.code(client), client)
+    let waiting = try await world.code(client)
+    let now = world.time.now
+    let ended = try await world.database.write { connection in
+      try GrantStore.endAll(of: world.user, at: now, on: connection)
+    }
+    world.accounts.loginsEnded(ended)
+    #expect(!(await world.isTaken(answer)))
+    #expect(await refusal { try await world.exchange(waiting, client) } == .invalidGrant)
+    let token = answer["refresh_token"]?.string ?? ""
+    #expect(await refusal { try await world.refresh(token, client) } == .invalidGrant)
   }
 
   @Test("a frozen person's programs get nothing new")

@@ -199,6 +199,57 @@ struct ImporterTests {
     #expect(report.created == 5)
     #expect(counts.all == ["2", "4", "6"])
   }
+
+  @Test(
+    "the first batch of several and the last one can be noted, once, in their transactions",
+    arguments: [
+      ([0], []), ([1], ["end 1"]), ([2], ["begun", "end 2"]), ([3], ["begun", "end 3"]),
+      ([4], ["begun", "end 4"]), ([2, 0], ["begun", "end 2"]), ([0, 2], ["begun", "end 2"]),
+      ([3, 1, 0], ["begun", "end 4"]),
+    ] as [([Int], [String])])
+  func notes(counts: [Int], expected: [String]) async throws {
+    let record = try Record()
+    let folder = try TemporaryFolder()
+    for (index, count) in counts.enumerated() {
+      let lines = (0..<count).map { #"{"id":"s\#(index)-\#($0)","name":"S"}"# }
+      _ = try folder.file("\(index).jsonl", lines: lines)
+    }
+    let said = Lines()
+    var options = Importer.Options()
+    options.batchCount = 2
+    options.note = { report, connection in
+      let stored = try connection.first("SELECT count(*) FROM service") { $0.int(0) }
+      if let report {
+        #expect(stored == Int64(report.created), "in the last batch's transaction")
+      } else {
+        #expect(stored == 0, "before the first")
+      }
+      said.append(report.map { "end \($0.created)" } ?? "begun")
+    }
+    let importer = Importer(
+      database: record.database, clock: Clock { Moment.first }, options: options,
+      report: { _ in }, progress: { _ in })
+    _ = try await importer.run([folder.path])
+    #expect(said.all == expected)
+  }
+
+  @Test("where the note fails, its batch is not imported")
+  func noteFails() async throws {
+    let record = try Record()
+    var options = Importer.Options()
+    options.note = { _, _ in throw Refusal(.internal, "no note") }
+    let importer = Importer(
+      database: record.database, clock: Clock { Moment.first }, options: options,
+      report: { _ in }, progress: { _ in })
+    let found = try await refusal {
+      _ = try await importer.run(lines: Array(#"{"id":"a","name":"A"}"#.utf8), name: "body")
+    }
+    #expect(found?.code == ProblemCode.internal)
+    let stored = try await record.database.read {
+      try $0.first("SELECT count(*) FROM service") { $0.int(0) }
+    }
+    #expect(stored == 0)
+  }
 }
 
 @Suite("What an import leaves in the record")

@@ -63,6 +63,14 @@ final class Receiver: Sendable {
   }
 }
 
+/// Keeps the e-mails that would be sent.
+final class Letters: Sendable {
+  private let mails = Mutex<[Mail]>([])
+
+  var sent: [Mail] { mails.withLock { mails -> [Mail] in mails } }
+  func add(_ mail: Mail) { mails.withLock { mails in mails.append(mail) } }
+}
+
 /// A desk on a real record in a folder of its own.
 struct Stage: Sendable {
   static let dawn: Int64 = 1_800_000_000_000
@@ -73,6 +81,7 @@ struct Stage: Sendable {
   let random: RandomSource
   let database: Database
   let receiver: Receiver
+  let letters = Letters()
   let desk: WebhookDesk
 
   init(seed: UInt64 = 1) async throws {
@@ -97,12 +106,14 @@ struct Stage: Sendable {
     database = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) })
+    let letters = letters
     desk = WebhookDesk(
       database: database, clock: clock.clock, random: random,
       key: Digest.sha256(Array("webhooks".utf8)),
       idempotency: Idempotency(
         sealer: Sealer(key: Digest.sha256(Array("answers".utf8))), random: random),
-      rules: WebhookRules(), post: post ?? { receiver.post($0) })
+      rules: WebhookRules(), post: post ?? { receiver.post($0) },
+      letter: { letters.add($0) })
   }
 
   /// The same record under a new process, which may send in another way.

@@ -1,9 +1,11 @@
 """One server for the whole run, with the services and the first models of the demo catalog."""
 
+import json
 import types
 
 import pytest
 
+import contract
 import harness
 
 
@@ -27,6 +29,19 @@ SPECIAL = [
      "description": "An invented listing that nobody may see yet.", "categories": ["Test fixtures"],
      "tags": [], "status": "draft"},
 ]
+
+
+@pytest.fixture(scope="session")
+def document():
+    """What /openapi.json says."""
+    return json.loads(harness.cli("openapi", "--demo").stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_documented(document):
+    """No test gets an answer that the document does not know, or that is not of its shape."""
+    with contract.watched(document):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,19 @@ class Server:
         assert self.url.startswith("http://127.0.0.1:")
         self.port = int(self.url.rsplit(":", 1)[1])
         self.started = time.monotonic()
+        self.wait_for_writes()
         return self
+
+    def wait_for_writes(self, seconds=20):
+        """Until the start has verified its ledger, which a busy machine may be late with."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if self.get("/readyz").json().get("reason") != "ledger_verifying":
+                    return
+            except requests.RequestException:
+                return
+            time.sleep(0.02)
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

@@ -1,7 +1,11 @@
 """Third parties' programs and a small server that knows two of them, for the tests of sign-in for others."""
 
+import contextlib
+import http.server
+import json
 import os
 import secrets
+import threading
 import types
 import uuid
 
@@ -61,21 +65,21 @@ def address(place, oauth, verifier=None, **more):
     return url, state, verifier
 
 
-def consent(place, url, browser=None, decision="allow"):
+def consent(place, url, browser=None, decision="allow", person=EMAIL):
     """Signs in where that is asked for, and decides; gives the page that leads to the program."""
     browser = browser or Browser(place.server)
     page = browser.open(url)
     if 'name="password"' in page.text:
-        page = browser.sign_in(page, EMAIL, harness.PASSWORD)
+        page = browser.sign_in(page, person, harness.PASSWORD)
     assert page.status == 200 and 'value="allow"' in page.text, page.text
     return page.send(decision=decision)
 
 
-def granted(place, scope=SCOPES, **more):
+def granted(place, scope=SCOPES, person=EMAIL, **more):
     """A whole flow: the session with its token."""
     oauth = session(place, scope)
     url, _, verifier = address(place, oauth, **more)
-    answer = consent(place, url)
+    answer = consent(place, url, person=person)
     token = oauth.fetch_token(
         place.server.url + "/oauth/token", authorization_response=answer.location,
         code_verifier=verifier)
@@ -104,3 +108,44 @@ def refused(answer, code, status=400):
 def bearer(place, token, method, path, **more):
     headers = {"Authorization": "Bearer " + token, "Idempotency-Key": uuid.uuid4().hex}
     return requests.request(method, place.server.url + path, headers=headers, timeout=60, **more)
+
+
+@contextlib.contextmanager
+def documents(**paths):
+    """A web server on loopback with JSON documents; it notes what it is asked for, and never
+    answers what begins with slow while it is there."""
+    asked, held = [], threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if self.path.startswith("/slow"):
+                held.wait(30)
+            status, body = paths.get(self.path[1:], (404, b""))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", body.decode())
+                body = b""
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            with contextlib.suppress(ConnectionError):  # Whoever asked may have waited long enough.
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield types.SimpleNamespace(
+            url=f"http://127.0.0.1:{server.server_address[1]}", asked=asked, paths=paths)
+    finally:
+        held.set()
+        server.shutdown()
+        server.server_close()
+
+
+def described(client, **changes):
+    return json.dumps({"client_id": client, "client_name": "Described", "redirect_uris": [CALLBACK],
+                       "token_endpoint_auth_method": "none", **changes}).encode()

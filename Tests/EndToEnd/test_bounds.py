@@ -421,7 +421,7 @@ def test_a_large_body_is_answered_from_its_head(small, path, token, code, name):
             answer = wire.recv(65536)
         assert answer.startswith(b"HTTP/1.1 %d " % code) and f'"code":"{name}"'.encode() in answer
         assert b"application/problem+json" in answer and b'"detail":"' in answer
-        assert (b"\r\nWWW-Authenticate: Bearer\r\n" in answer) == (code == 401)
+        assert (b"\r\nWWW-Authenticate: Bearer resource_metadata=" in answer) == (code == 401)
 
 
 def test_all_bodies_together_have_a_bound(small):
@@ -442,6 +442,8 @@ def test_all_bodies_together_have_a_bound(small):
             wire.sendall(head("/v1/admin/import", 15_000_000, *lines))
             answer = wire.recv(65536)
         assert answer.startswith(b"HTTP/1.1 503 ") and b'"code":"too_many_bodies"' in answer and b"Retry-After: 1" in answer
+        for header in (b"X-Request-Id: ", b"Content-Security-Policy: ", b"Cross-Origin-Resource-Policy: same-origin"):
+            assert b"\r\n" + header in answer
         assert memory(server) - before < 250_000_000
         assert server.search(q="calendar")["hits"], "short bodies still have room"
         for wire in wires:

@@ -38,6 +38,7 @@ def test_a_provider_knows_what_the_person_allows_until_it_is_withdrawn(place):
     assert met.status_code == 200, met.text
     assert met.json()["providerUserId"] == launch["sub"]
     assert "email" not in met.json() and "name" not in met.json() and email not in met.text
+    assert met.json()["scopes"] == ["session_access"], "all that a start by itself allows"
     provider = launch_provider(place, view)
     path = "/v1/me/consents/providers/" + provider
     assert person.get(path).json()["asked"] == ["profile", "email", "session_access"]

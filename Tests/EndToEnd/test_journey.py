@@ -127,6 +127,10 @@ def test_the_proposal_says_who_pays_and_that_it_is_a_demo(journey):
     assert proposal["confirm"] == {
         "method": "POST", "path": "/v1/sessions", "body": {"proposalId": proposal["id"]}}
     assert proposal["text"] in journey.tried.text
+    asked = proposal["consent"]
+    assert asked["providerId"] == "waypost-sandbox" and asked["needed"] is True
+    assert [row["name"] for row in asked["scopes"]] == ["profile", "email", "session_access"]
+    assert f"{asked['providerName']} will know" in journey.tried.text, "the chat says it too"
 
 
 def test_the_session_redirects_to_the_sandbox(server, journey):

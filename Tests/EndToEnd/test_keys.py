@@ -10,13 +10,12 @@ import uuid
 
 import jwt
 import pytest
-from joserfc import jwt as joserfc_jwt
-from joserfc.jwk import KeySet
-from jwcrypto import jwk as jwcrypto_jwk, jwt as jwcrypto_jwt
+from cryptography.hazmat.primitives import serialization
 
 import harness
 from harness import SANDBOX, Account, Server, problem
 from people import catalog, house, make_key, operator, person  # noqa: F401
+from token_peers import READERS
 
 
 def key_set(server):
@@ -28,18 +27,16 @@ def key_set(server):
 
 
 def claims_of(token, keys, algorithm, audience):
-    """The claims as three verifiers read them."""
+    """The claims as five verifiers read them."""
     kid = jwt.get_unverified_header(token)["kid"]
-    one = jwt.PyJWKSet.from_dict(keys)[kid]
-    by_pyjwt = jwt.decode(token, one.key, algorithms=[algorithm], audience=audience)
-    by_joserfc = joserfc_jwt.decode(token, KeySet.import_key_set(keys), algorithms=[algorithm]).claims
-    key = jwcrypto_jwk.JWK(**next(row for row in keys["keys"] if row["kid"] == kid))
-    by_jwcrypto = json.loads(jwcrypto_jwt.JWT(jwt=token, key=key, algs=[algorithm]).claims)
-    assert by_pyjwt == by_joserfc == by_jwcrypto
-    return by_pyjwt
+    key = next(row for row in keys["keys"] if row["kid"] == kid)
+    claims = jwt.decode(token, jwt.PyJWK(key).key, algorithms=[algorithm], audience=audience)
+    for name, reader in READERS.items():
+        assert reader(token, key, algorithm) == claims, name
+    return claims
 
 
-def test_access_tokens_verify_with_three_libraries(house, person):
+def test_access_tokens_verify_with_five_libraries(house, person):
     claims = claims_of(person.account.token, key_set(house), "ES256", house.url)
     assert claims["sub"] == person.id and claims["iss"] == house.url and claims["exp"] - claims["iat"] == 900
     assert jwt.get_unverified_header(person.account.token)["typ"] == "at+jwt"
@@ -118,6 +115,71 @@ def test_keys_rotate_and_go_on_the_live_server(tmp_path):
         problem(operator.post(f"/v1/admin/signing-keys/{old}/remove", {}), 404, "not_found")
         actions = [row["action"] for row in operator.get("/v1/admin/audit").json()["entries"]]
         assert actions.count("signing_key.removed") == 1 and "signing_key.rotated" in actions
+
+
+@pytest.mark.parametrize("name, mode", [("secret", 0o644), ("signing.json", 0o640), ("", 0o777)])
+def test_keys_that_others_may_read_or_replace_stop_the_start(tmp_path, name, mode):
+    data = tmp_path / "data"
+    harness.add_user(data, "admin", "admin@example.org")
+    file = data / "keys" / name
+    good = file.stat().st_mode & 0o777
+    assert good == (0o600 if name else 0o700)
+    file.chmod(mode)
+    for command in (["serve", "--port", "0"], ["keys", "list"], ["ledger", "verify"]):
+        done = harness.cli(*command, "--data", data, check=False)
+        assert done.returncode == 1 and f"mode {mode:04o}" in done.stderr and "chmod" in done.stderr, done.stderr
+    assert file.stat().st_mode & 0o777 == mode, "only the operator can tell whether it was read"
+    file.chmod(good)
+    with Server(data):
+        pass
+
+
+PURPOSES = ["api-key", "audit-head", "browser-form", "feedback", "idempotency", "oauth-client", "oauth-refresh", "oidc",
+            "pairwise", "proposal", "redemption", "refresh", "register", "webhooks"]
+
+
+def secrets_of(data):
+    """Every secret of the key ring, in the forms that a careless program would write it in."""
+    ring = json.loads((data / "keys/signing.json").read_text())["keys"]
+    secret = (data / "keys/secret").read_bytes()
+    assert len(secret) == 32 and ring
+    raw = [secret] + [hmac.new(secret, name.encode(), "sha256").digest() for name in PURPOSES]
+    for row in ring:
+        der = base64.urlsafe_b64decode(row["der"] + "===")
+        key = serialization.load_der_private_key(der, None)
+        raw += [der, key.private_numbers().private_value.to_bytes(32, "big")]
+    forms = []
+    for value in raw:
+        forms += [value, value.hex().encode(), value.hex().upper().encode(), base64.b64encode(value).rstrip(b"="),
+                  base64.urlsafe_b64encode(value).rstrip(b"=")]
+    return forms
+
+
+def test_no_backup_and_no_log_has_a_secret_in_clear(tmp_path):
+    data, cold = catalog(tmp_path), tmp_path / "cold.db"
+    with Server(data) as server:
+        operator, account = Account.login(server, "admin@example.org"), Account.register(server)
+        key = make_key(account)["secret"]
+        provider = Account.login(server, "sandbox@example.org")
+        hook = provider.post("/v1/provider/webhooks", {"url": server.url + "/hook"}, key=uuid.uuid4().hex).json()
+        launch = account.confirm(account.propose("acuity-scheduling")["id"]).json()["redirectUrl"]
+        launch = launch.split("marketplace_session=")[1].split("&")[0]
+        signed = server.post("/v1/auth/login", {"email": "admin@example.org", "password": harness.PASSWORD})
+        cookie = signed.cookies["waypost_refresh"]
+        operator.post("/v1/admin/signing-keys/rotate", {})
+        made = operator.post("/v1/admin/backups", {})
+        assert made.status_code == 201
+        warm = data / "backups" / made.json()["name"]
+        assert warm.stat().st_mode & 0o077 == 0
+    harness.cli("backup", cold, "--data", data)
+    assert cold.stat().st_mode & 0o077 == 0
+    needles = secrets_of(data) + [
+        text.encode() for text in (key, hook["secret"], launch, cookie, account.token, harness.PASSWORD)]
+    needles.append(base64.b64decode(hook["secret"].removeprefix("whsec_") + "==="))
+    for file in (warm, cold, data / "record.db", data / "audit-head.json", server.log_path):
+        content = file.read_bytes()
+        assert content and [needle for needle in needles if needle in content] == [], file.name
+    assert any(needle in (data / "keys/signing.json").read_bytes() for needle in needles), "the scan sees them"
 
 
 # Keys and scoped tokens

@@ -233,7 +233,7 @@ def test_the_metric_says_that_the_ledger_is_sound(books):
     assert "\nwaypost_ledger_sound 1\n" in books.server.get("/metrics").text
 
 
-def test_a_file_that_was_changed_does_not_start(books, tmp_path):
+def test_a_file_that_was_changed_takes_no_writes(books, tmp_path):
     """Last: it ends the server, copies its folder, and goes on with the copy."""
     assert books.server.stop() == 0
     copy = tmp_path / "copy"
@@ -248,6 +248,12 @@ def test_a_file_that_was_changed_does_not_start(books, tmp_path):
     record.close()
     verify = cli("ledger", "verify", "--data", copy, check=False)
     assert verify.returncode == 1 and "NOT SOUND" in verify.stdout and "I7" in verify.stdout
-    started = cli("serve", "--data", copy, "--port", "0", check=False)
-    assert started.returncode == 1 and "not sound" in started.stderr
+    name = "user:" + books.user
+    granted = cli("ledger", "grant", "--account", name, "--tokens", "1", "--reason", "x", "--data", copy, check=False)
+    assert granted.returncode == 1 and "the ledger is not sound: I7" in granted.stderr
+    with Server(copy) as changed:
+        assert changed.get("/readyz").json()["reason"] == "ledger_unsound"
+        body = {"email": "late@example.org", "password": harness.PASSWORD}
+        problem(changed.post("/v1/auth/register", body, headers=harness.fresh_key()), 503, "storage_unavailable")
+        assert "THE LEDGER IS NOT SOUND: I7" in changed.log()
     books.server.start()

@@ -308,3 +308,29 @@ def test_the_breaker_opens_after_failures_and_the_guide_goes_on(small, model):
             assert turn.last.type == "done" and turn.of("card") and turn.text
             modes.append(turn.one("turn.start")["mode"])
         assert modes[0] == "agent" and modes[-1] == "guide"
+
+
+def counted(total):
+    """A whole answer whose server says what it cost."""
+    usage = {"prompt_tokens": total - 5, "completion_tokens": 5, "total_tokens": total}
+    last = b"data: " + json.dumps({"id": "x", "choices": [], "usage": usage}).encode() + b"\n\n"
+    return WHOLE[:-1] + [last, DONE]
+
+
+def test_the_models_tokens_are_bounded_by_user_and_day_and_then_the_guide_answers(small, model):
+    with Server(small, "--llm-tokens-per-day", "100", env=model_environment(model.url)) as server:
+        user, other = harness.Account.register(server), harness.Account.register(server)
+        model.play(Reply(counted(60)), Reply(counted(60)))
+        for left in (100, 40):
+            answer = Chat(server, user).send({"text": "calendar"})
+            assert Turn(answer.content).one("turn.start")["mode"] == "agent"
+            assert answer.headers["RateLimit-Policy"] == '"llm-tokens";q=100;w=86400'
+            assert answer.headers["RateLimit"].startswith(f'"llm-tokens";r={left};t=')
+        asked = len(model.requests)
+        turn = Chat(server, user).say("calendar")
+        assert turn.one("turn.start")["mode"] == "guide" and turn.of("card") and turn.last.type == "done"
+        assert len(model.requests) == asked, "nobody asked the model"
+        assert Chat(server, other).say("calendar").one("turn.start")["mode"] == "agent"
+        model.play()
+        assert Chat(server).say("calendar").one("turn.start")["mode"] == "agent", "a model that does not count is estimated"
+        assert Chat(server).say("calendar").one("turn.start")["mode"] == "guide", "by address without an account"

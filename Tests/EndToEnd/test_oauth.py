@@ -1,11 +1,8 @@
 """Third parties' programs, as Authlib drives them: codes, tokens, scopes, programs that describe themselves."""
 
-import contextlib
-import http.server
 import json
 import re
 import secrets
-import threading
 import types
 import urllib.parse
 import uuid
@@ -18,8 +15,8 @@ import harness
 from browser import Browser
 from harness import Account, problem
 from programs import (  # noqa: F401  (place is a fixture)
-    CALLBACK, EMAIL, SCOPES, SITE, address, bearer, consent, exchange, granted, place, prepare,
-    refused, renew, session)
+    CALLBACK, EMAIL, SCOPES, SITE, address, bearer, consent, described, documents, exchange, granted,
+    place, prepare, refused, renew, session)
 from test_accounts import mailbox
 
 # The descriptions.
@@ -34,6 +31,11 @@ def test_the_server_describes_itself(place):
     assert about["response_types_supported"] == ["code"]
     assert set(about["grant_types_supported"]) == {"authorization_code", "refresh_token"}
     assert about["authorization_response_iss_parameter_supported"] is True
+    for endpoint in ["token", "revocation"]:
+        assert set(about[endpoint + "_endpoint_auth_methods_supported"]) == {
+            "none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
+        assert set(about[endpoint + "_endpoint_auth_signing_alg_values_supported"]) == {
+            "ES256", "EdDSA", "RS256"}
     assert about["client_id_metadata_document_supported"] is True
     for part in ["", "/mcp"]:
         resource = requests.get(url + "/.well-known/oauth-protected-resource" + part, timeout=60)
@@ -46,6 +48,10 @@ def test_a_401_says_where_to_ask(place):
     assert answer.status_code == 401
     where = re.search(r'resource_metadata="([^"]+)"', answer.headers["WWW-Authenticate"]).group(1)
     assert requests.get(where, timeout=60).json()["resource"] == place.server.url
+    assert 'scope="sessions:read"' in answer.headers["WWW-Authenticate"]
+    assert "error=" not in answer.headers["WWW-Authenticate"]
+    stale = bearer(place, "nothing", "GET", "/v1/sessions")
+    assert 'error="invalid_token"' in stale.headers["WWW-Authenticate"]
 
 
 # The whole flow.
@@ -73,6 +79,55 @@ def test_authlib_gets_uses_renews_and_revokes_a_token(place):
     refused(renew(place, fresh["refresh_token"]), "invalid_grant")
 
 
+def test_each_program_has_a_name_of_the_person_that_is_its_own(place):
+    def claims(token):
+        return jwt.decode(token["access_token"], options={"verify_signature": False})
+
+    oauth, token = granted(place)
+    first = claims(token)
+    renewed = claims(oauth.refresh_token(place.server.url + "/oauth/token", token["refresh_token"]))
+    again = claims(granted(place)[1])
+    other = session(place, "discovery:read", SITE, place.closed, client_secret=place.secret,
+                    method="client_secret_basic")
+    url, _, verifier = address(place, other)
+    theirs = other.fetch_token(
+        place.server.url + "/oauth/token", authorization_response=consent(place, url).location,
+        code_verifier=verifier)
+    person = Account.login(place.server, EMAIL).get("/v1/me").json()["id"]
+    assert len(first["sub"]) == 43 and first["sub"] == renewed["sub"] == again["sub"]
+    assert claims(theirs)["sub"] not in (first["sub"], person)
+    for one in (first, renewed, again, claims(theirs)):
+        assert person not in json.dumps(one) and EMAIL not in json.dumps(one)
+    # We still know who it is: the program's sessions are the person's.
+    mine = Account.login(place.server, EMAIL).get("/v1/sessions").json()["sessions"]
+    seen = bearer(place, oauth.token["access_token"], "GET", "/v1/sessions").json()["sessions"]
+    assert [row["id"] for row in seen] == [row["id"] for row in mine]
+
+
+def test_a_program_allows_a_provider_no_more_than_a_session_needs(place):
+    oauth, token = granted(place)
+    proposal = bearer(place, token["access_token"], "POST", "/v1/proposals",
+                      json={"serviceId": free_trial(place, token)}).json()
+    assert proposal["consent"]["scopes"][-1]["required"] is True
+    more = {"proposalId": proposal["id"], "consentScopes": ["email", "session_access"]}
+    problem(bearer(place, token["access_token"], "POST", "/v1/sessions", json=more), 403, "forbidden")
+    body = {"proposalId": proposal["id"], "consentScopes": ["session_access"]}
+    started = bearer(place, token["access_token"], "POST", "/v1/sessions", json=body)
+    assert started.status_code == 201, started.text
+    person = Account.login(place.server, EMAIL)
+    assert person.get("/v1/me/consents/providers/waypost-sandbox").json()["scopes"] == ["session_access"]
+    assert person.delete("/v1/sessions/" + started.json()["id"]).status_code == 200
+
+
+def free_trial(place, token):
+    """A service of which the person has no trial open."""
+    for row in harness.read_rows(harness.SERVICES, 60)[20:]:
+        answer = bearer(place, token["access_token"], "POST", "/v1/proposals", json={"serviceId": row["id"]})
+        if answer.status_code == 201:
+            return row["id"]
+    raise AssertionError(answer.text)
+
+
 def test_a_confidential_program_needs_its_secret(place):
     oauth = session(
         place, "discovery:read", SITE, place.closed, client_secret=place.secret,
@@ -93,7 +148,10 @@ def test_the_answer_has_state_and_issuer(place):
     oauth = session(place)
     url, state, _ = address(place, oauth)
     answer = consent(place, url)
-    assert answer.status == 303
+    # A page of ours, so that its form needs leave for nobody else's address.
+    assert answer.status == 200 and "Location" not in answer.answer.headers
+    assert answer.answer.headers["Cache-Control"] == "no-store"
+    assert answer.answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.location.startswith("http://127.0.0.1:51004/cb?")
     parameters = answer.parameters()
     assert parameters["state"] == state and parameters["iss"] == place.server.url
@@ -135,6 +193,29 @@ def test_a_frozen_persons_programs_stop_at_once(place):
     refused(renew(place, token["refresh_token"]), "invalid_grant")
 
 
+def test_a_new_password_puts_programs_out(place):
+    person = Account.register(place.server)
+    email = person.get("/v1/me").json()["email"]
+    _, token = granted(place, person=email)
+    waiting, _, verifier = address(place, session(place))
+    code = consent(place, waiting, person=email).parameters()["code"]
+    body = {"currentPassword": harness.PASSWORD, "newPassword": "seven owls in the barn"}
+    assert person.post("/v1/me/password", body).status_code == 204
+    problem(bearer(place, token["access_token"], "GET", "/v1/sessions"), 401, "token_expired")
+    refused(renew(place, token["refresh_token"]), "invalid_grant")
+    refused(exchange(place, code, verifier), "invalid_grant")
+
+
+def test_a_form_of_a_login_that_has_ended_lets_nobody_in(place):
+    person = Account.register(place.server)
+    email = person.get("/v1/me").json()["email"]
+    browser = Browser(place.server)
+    url, _, _ = address(place, session(place))
+    page = browser.sign_in(browser.open(url), email, harness.PASSWORD)
+    assert person.delete("/v1/auth/sessions").status_code in (200, 204)
+    problem(page.send(decision="allow").answer, 401, "unauthenticated")
+
+
 def test_a_new_password_by_e_mail_puts_programs_out(tmp_path):
     with mailbox() as (post, flags):
         server = prepare(tmp_path, *flags)
@@ -163,7 +244,9 @@ def test_the_page_is_safe_and_says_who_asks(place):
     page = browser.sign_in(page, EMAIL, harness.PASSWORD)
     assert EMAIL in page.text and "start them" in page.text
     policy = page.answer.headers["Content-Security-Policy"]
-    assert policy.endswith("form-action 'self' http://127.0.0.1:51004")
+    assert policy.endswith("form-action 'self'")
+    policy = page.send(decision="allow").answer.headers["Content-Security-Policy"]
+    assert policy.endswith("form-action 'self'")
     css = requests.get(place.server.url + "/oauth/page.css", timeout=60)
     assert css.headers["Content-Type"].startswith("text/css")
 
@@ -204,7 +287,7 @@ def test_forms_are_taken_from_our_own_page_and_browser_only(place):
     problem(Browser(place.server).post("/oauth/authorize", fields).answer, 401, "unauthenticated")
     changed = {**fields, "request": fields["request"][:-4] + "AAAA"}
     problem(browser.post("/oauth/authorize", changed).answer, 403, "forbidden")
-    assert browser.post("/oauth/authorize", fields).status == 303
+    assert "code" in browser.post("/oauth/authorize", fields).parameters()
 
 
 # Refusals.
@@ -279,6 +362,29 @@ def test_an_old_refresh_token_ends_the_grant(place):
     refused(renew(place, token["refresh_token"]), "invalid_grant")
     refused(renew(place, two["refresh_token"]), "invalid_grant")
     assert bearer(place, two["access_token"], "GET", "/v1/sessions").status_code == 401
+
+
+def test_a_program_ends_its_own_tokens_only(place):
+    def revoke(token, **fields):
+        return requests.post(
+            place.server.url + "/oauth/revoke", data={"token": token, **fields}, timeout=60)
+
+    _, token = granted(place)
+    for kind in ["access_token", "refresh_token"]:
+        refused(revoke(token[kind], client_id=place.closed, client_secret=place.secret),
+                "invalid_grant")
+        refused(revoke(token[kind], client_id=place.closed), "invalid_client", 401)
+        refused(revoke(token[kind], client_id="nobody"), "invalid_client", 401)
+        refused(revoke(token[kind]), "invalid_client", 401)
+    refused(revoke("", client_id=place.native), "invalid_request")
+    for nothing in ["x", token["access_token"][:-4] + "AAAA", token["refresh_token"][:-4] + "AAAA"]:
+        assert revoke(nothing, client_id=place.native).status_code == 200
+    assert bearer(place, token["access_token"], "GET", "/v1/sessions").status_code == 200
+    # A hint that is wrong, or of a kind nobody knows, changes nothing (RFC 7009 section 2.1).
+    for _ in range(2):
+        ended = revoke(token["refresh_token"], client_id=place.native, token_type_hint="pat")
+        assert ended.status_code == 200 and ended.content == b""
+    assert bearer(place, token["access_token"], "GET", "/v1/sessions").status_code == 401
 
 
 @pytest.mark.parametrize("grant", ["password", "client_credentials", "implicit", "urn:x"])
@@ -368,6 +474,7 @@ def test_a_missing_scope_is_named(place):
     answer = bearer(place, token["access_token"], "GET", "/v1/sessions")
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
     assert 'scope="sessions:read"' in answer.headers["WWW-Authenticate"]
+    assert "resource_metadata=" in answer.headers["WWW-Authenticate"]
 
 
 def test_a_token_for_one_resource_is_worth_nothing_at_another(place):
@@ -390,42 +497,6 @@ def test_an_admins_program_is_no_admin(place):
 
 
 # Programs that describe themselves.
-
-
-@contextlib.contextmanager
-def documents(**paths):
-    """A web server on loopback with JSON documents; it counts what it is asked for."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            status, body = paths.get(self.path[1:], (404, b""))
-            self.send_response(status)
-            if status == 302:
-                self.send_header("Location", body.decode())
-                body = b""
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield types.SimpleNamespace(
-            url=f"http://127.0.0.1:{server.server_address[1]}", asked=asked, paths=paths)
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def described(client, **changes):
-    return json.dumps({"client_id": client, "client_name": "Described", "redirect_uris": [CALLBACK],
-                       "token_endpoint_auth_method": "none", **changes}).encode()
 
 
 def test_a_program_describes_itself(place):

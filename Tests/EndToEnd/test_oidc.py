@@ -140,3 +140,88 @@ def test_a_sign_in_ends_at_a_path_of_ours(federated, to):
 
 def test_without_a_provider_there_is_no_such_sign_in(place):
     problem(Browser(place.server).open("/v1/auth/oidc/start").answer, 404, "not_found")
+
+
+# A fresh sign-in in place of a password
+
+def newcomer(place, sub, **claims):
+    """An account that the other service has made: its browser, its API client, its address."""
+    mail = f"{sub}@example.org"
+    known(place, sub, email=mail, email_verified=True, **claims)
+    browser = Browser(place.server)
+    assert browser.open(through(place, sub, browser)[0]).status == 303
+    answer = browser.http.post(place.server.url + "/v1/auth/refresh", timeout=60)
+    return browser, harness.Account(place.server, answer.json()["accessToken"]), mail
+
+
+def again(place, browser, account, sub, purpose, to="/account"):
+    """Signs in again at the other service; gives the page that the browser comes back to."""
+    body = {"purpose": purpose, "returnTo": to}
+    asked = browser.http.post(
+        place.server.url + "/v1/me/reauth", json=body, timeout=60,
+        headers={"Authorization": "Bearer " + account.token})
+    assert asked.status_code == 200, asked.text
+    address = asked.json()["address"]
+    sent = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query))
+    assert sent["prompt"] == "login" and sent["max_age"] == "0"
+    answer = requests.post(address, data={"sub": sub}, allow_redirects=False, timeout=60)
+    assert answer.status_code == 302, answer.text
+    return browser.open(answer.headers["Location"])
+
+
+def test_an_account_without_a_password_erases_itself_after_a_fresh_sign_in(federated):
+    browser, account, mail = newcomer(federated, "dora")
+    refused = problem(account.call("DELETE", "/v1/me", {}), 403, "reauth_required")
+    assert refused["methods"] == ["oidc"] and refused["purpose"] == "erase"
+    for password in ("", "decoy", harness.PASSWORD):
+        problem(account.call("DELETE", "/v1/me", {"password": password}), 403, "reauth_required")
+    page = again(federated, browser, account, "dora", "erase")
+    assert page.status == 303 and page.location == "/account", page.text
+    problem(account.post("/v1/me/password", {"newPassword": harness.PASSWORD}), 403, "reauth_required")
+    other = Browser(federated.server)
+    assert other.open(through(federated, "dora", other)[0]).status == 303
+    token = other.http.post(federated.server.url + "/v1/auth/refresh", timeout=60).json()["accessToken"]
+    problem(harness.Account(federated.server, token).call("DELETE", "/v1/me", {}), 403, "reauth_required")
+    assert account.call("DELETE", "/v1/me", {}).status_code == 204
+    problem(account.get("/v1/me"), 401, "token_expired")
+    fresh = Browser(federated.server)
+    assert fresh.open(through(federated, "dora", fresh)[0]).status == 303
+    assert who(federated, fresh)["email"] == mail, "a new account"
+
+
+def test_a_fresh_sign_in_sets_a_first_password_once(federated):
+    browser, account, mail = newcomer(federated, "emil")
+    refused = problem(account.post("/v1/me/password", {"newPassword": harness.PASSWORD}), 403, "reauth_required")
+    assert refused["methods"] == ["oidc"]
+    assert again(federated, browser, account, "emil", "password").status == 303
+    problem(account.post("/v1/me/password", {"newPassword": "password1"}), 422, "validation_failed")
+    assert account.post("/v1/me/password", {"newPassword": harness.PASSWORD}).status_code == 204
+    harness.Account.login(federated.server, mail)
+    refused = problem(account.post("/v1/me/password", {"newPassword": "another one of mine"}), 403, "reauth_required")
+    assert refused["methods"] == ["password", "oidc"], "spent"
+    body = {"currentPassword": harness.PASSWORD, "newPassword": "another one of mine"}
+    assert account.post("/v1/me/password", body).status_code == 204
+
+
+def test_a_sign_in_there_as_somebody_else_or_long_ago_proves_nothing(federated):
+    browser, account, _ = newcomer(federated, "fritz")
+    known(federated, "gerd", email="gerd@example.org", email_verified=True)
+    problem(again(federated, browser, account, "gerd", "erase").answer, 403, "forbidden")
+    known(federated, "fritz", email="fritz@example.org", email_verified=True, auth_time=1_700_000_000)
+    problem(again(federated, browser, account, "fritz", "erase").answer, 401, "unauthenticated")
+    problem(account.call("DELETE", "/v1/me", {}), 403, "reauth_required")
+    mine, mail = Browser(federated.server), "gerd@example.org"
+    body = {"purpose": "erase", "returnTo": "//evil.example"}
+    problem(account.post("/v1/me/reauth", body), 422, "validation_failed")
+    problem(account.post("/v1/me/reauth", {"purpose": "everything"}), 422, "validation_failed")
+    asked = account.post("/v1/me/reauth", {"purpose": "erase"})
+    answer = requests.post(asked.json()["address"], data={"sub": "fritz"}, allow_redirects=False, timeout=60)
+    problem(mine.open(answer.headers["Location"]).answer, 401, "unauthenticated")
+    assert mail not in account.get("/v1/me").text
+
+
+def test_an_account_of_its_own_password_has_nothing_to_sign_in_again_through(federated):
+    account = harness.Account.register(federated.server)
+    problem(account.post("/v1/me/reauth", {"purpose": "erase"}), 404, "not_found")
+    refused = problem(account.call("DELETE", "/v1/me", {}), 403, "reauth_required")
+    assert refused["methods"] == ["password"]

@@ -10,8 +10,10 @@ import pytest
 
 import harness
 import processor
+from browser import Browser, signed_in
 from harness import Account, problem
 from processor import deliver, event, signed
+from test_user_events import Stream
 
 TOKEN = 1_000_000
 HOURLY = {
@@ -110,6 +112,76 @@ def test_tokens_are_bought_and_paid_for(shop, buyer):
     moves = buyer.get("/v1/tokens/transactions").json()["transactions"]
     assert [(move["amountMicrotokens"], move["reason"]) for move in moves] == [(250 * TOKEN, "tokens bought")]
     sound(shop)
+
+
+def shown(browser, purchase, query=""):
+    page = browser.open(f"/purchases/{purchase}{query}")
+    assert page.answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<script" not in page.text and "style=" not in page.text
+    assert "default-src 'none'" in page.answer.headers["Content-Security-Policy"]
+    return page
+
+
+def test_the_page_after_the_checkout_says_how_it_stands(shop):
+    mail = f"page{uuid.uuid4().hex[:8]}@example.org"
+    buyer = Account.register(shop.server, mail)
+    purchase = buy(buyer, 250)
+    name = purchase["purchaseId"]
+    browser = signed_in(Browser(shop.server), mail)
+    page = shown(browser, name)
+    assert page.status == 200 and "Nothing has been paid yet" in page.text and "5.00 EUR" in page.text
+    assert f'href="{purchase["checkoutUrl"]}"' in page.text.replace("&amp;", "&")
+    cancelled = shown(browser, name, "?checkout=cancelled")
+    assert "Nothing was paid" in cancelled.text and "http-equiv" not in cancelled.text
+    waiting = shown(browser, name, "?checkout=done")
+    assert f'content="5; url=/purchases/{name}?checkout=done&amp;look=2"' in waiting.text
+    assert "checkout.example" not in waiting.text, "who has paid is not asked to pay again"
+    assert "http-equiv" not in shown(browser, name, "?checkout=done&look=60").text
+    for look in ("9223372036854775807", "0", "61", "x"):
+        problem(browser.open(f"/purchases/{name}?checkout=done&look={look}").answer, 422, "validation_failed")
+    assert "in your account" not in waiting.text, "the address alone proves no payment"
+    assert tell(shop, "checkout.session.completed", shop.till.pay(name)) == "applied"
+    thanks = shown(browser, name, "?checkout=done")
+    assert "You paid 5.00 EUR, and the 250 tokens are in your account." in thanks.text
+    assert "http-equiv" not in thanks.text and "Pay now" not in thanks.text
+    charge = shop.till.charge(name)
+    assert tell(shop, "charge.refunded", {**charge, "amount_refunded": 200}) == "applied"
+    assert "2.00 EUR went back to you" in shown(browser, name).text
+    assert tell(shop, "charge.refunded", {**charge, "amount_refunded": 500}) == "applied"
+    assert "Your money went back" in shown(browser, name).text
+    left = buy(buyer)["purchaseId"]
+    assert tell(shop, "checkout.session.expired", shop.till.session(left)) == "applied"
+    assert "Nobody paid in time" in shown(browser, left, "?checkout=done").text
+
+
+def test_the_page_of_a_purchase_is_its_buyers_alone(shop, buyer):
+    name = paid(shop, buyer)
+    for strange in (name, "0" * 26, "nothing", "%3Cscript%3E"):
+        nobody = shown(Browser(shop.server), strange, "?checkout=done")
+        assert nobody.status == 401 and "Sign in to see this" in nobody.text
+        assert "EUR" not in nobody.text and "tokens" not in nobody.text
+    mail = f"other{uuid.uuid4().hex[:8]}@example.org"
+    Account.register(shop.server, mail)
+    other = signed_in(Browser(shop.server), mail)
+    missing = shown(other, "0" * 26)
+    assert missing.status == 404 and shown(other, name).text == missing.text == shown(other, "nothing").text
+    # The till is another site: the cookie comes along only from a page of our own.
+    back = Browser(shop.server).open(f"/purchases/{name}?checkout=done", Sec_Fetch_Site="cross-site")
+    assert f"url=/purchases/{name}?checkout=done&amp;again=1" in back.text and back.status == 200
+    # A bearer is no browser.
+    assert buyer.get("/purchases/" + name).status_code == 401
+
+
+def test_a_purchase_is_in_the_export_and_its_tokens_in_the_stream(shop, buyer):
+    stream = Stream(buyer)
+    assert stream.next("balance")[0]["availableMicrotokens"] == 0
+    name = paid(shop, buyer)
+    assert stream.next("balance")[0]["availableMicrotokens"] == 100 * TOKEN
+    stream.close()
+    export = buyer.get("/v1/me/export").json()["purchases"]
+    assert [(row["purchaseId"], row["state"], row["tokenAmount"]) for row in export] == [(name, "paid", 100)]
+    assert buyer.get("/v1/tokens/purchases").json()["purchases"] == export
+    assert Account.register(shop.server).get("/v1/me/export").json()["purchases"] == []
 
 
 def test_one_key_is_one_purchase(shop, buyer):

@@ -54,6 +54,8 @@ def test_an_export_is_one_document_with_everything(house):
     assert document["profile"]["email"] == mail and document["profile"]["name"] == WORDS[1]
     assert [row["id"] for row in document["sessions"]] == [session["id"]]
     assert [row["state"] for row in document["proposals"]] == ["consumed"]
+    assert document["purchases"] == []
+    assert [row["scopes"] for row in document["consentsToProviders"]] == [["session_access"]]
     assert WORDS[2] in json.dumps(document["conversations"]) and document["conversations"][0]["id"] == chat.id
     assert document["consents"][0]["purpose"] == "analytics" and len(document["devices"]) == 1
     assert document["apiKeys"][0]["name"].startswith(WORDS[1]) and "transfers" in document
@@ -199,3 +201,70 @@ def test_a_log_that_was_changed_is_found_by_the_ledgers_verification(tmp_path):
     record.close()
     done = harness.cli("ledger", "verify", "--data", data, check=False)
     assert done.returncode == 1 and "audit row 1 was changed" in done.stdout
+
+
+def rows_of_audit(data, sql):
+    """Does to the record what the triggers forbid."""
+    with sqlite3.connect(data / "record.db") as record:
+        for name in ("audit", "audit_checkpoint"):
+            for kind in ("update", "delete"):
+                record.execute(f"DROP TRIGGER {name}_no_{kind}")
+        record.executescript(sql)
+    record.close()
+
+
+def test_a_tail_that_was_cut_off_with_its_checkpoints_is_found_everywhere(tmp_path):
+    data = tmp_path / "data"
+    harness.add_user(data, "admin", "admin@example.org")
+    with Server(data) as server:
+        operator = Account.login(server, "admin@example.org")
+        Account.register(server)
+        Account.register(server)
+        sound = operator.get("/v1/admin/audit/verify").json()
+        last = sound["rows"]
+        assert sound["sound"] and sound["head"]["sequence"] == last >= 3
+    head = data / "audit-head.json"
+    assert head.stat().st_mode & 0o777 == 0o600
+    assert json.loads(head.read_text())["seq"] == last, "brought up to date by the end"
+    assert f"sound up to row {last}, {sound['head']['rowHash']}" in server.log()
+    harness.cli("backup", tmp_path / "good.db", "--data", data)
+    rows_of_audit(data, "DELETE FROM audit WHERE seq > 1; DELETE FROM audit_checkpoint;")
+    done = harness.cli("ledger", "verify", "--data", data, check=False)
+    assert done.returncode == 1 and "is gone: audit-head.json names it" in done.stdout
+    with Server(data) as server:
+        operator = Account.login(server, "admin@example.org")
+        for _ in range(last):
+            Account.register(server)
+        cut = operator.get("/v1/admin/audit/verify").json()
+        assert cut["sound"] is False and "is not the one that audit-head.json names" in cut["faults"][0]
+        assert operator.get("/v1/ledger/verify").json()["sound"] is False
+        assert "waypost_audit_sound 0" in server.get("/metrics").text
+    assert "THE AUDIT LOG IS NOT SOUND: audit row " in server.log()
+    harness.cli("restore", tmp_path / "good.db", "--data", data)
+    with Server(data) as server:
+        operator = Account.login(server, "admin@example.org")
+        assert operator.get("/v1/admin/audit/verify").json()["sound"] is True
+        assert operator.get("/v1/admin/audit").json()["entries"][0]["action"] == "record.restored"
+        assert "waypost_audit_sound 1" in server.get("/metrics").text
+
+
+def test_work_on_files_is_noted_before_and_after(tmp_path):
+    data = catalog(tmp_path)
+    with Server(data) as server:
+        operator = Account.login(server, "admin@example.org")
+        assert operator.post("/v1/admin/signing-keys/rotate", {}).status_code == 200
+        assert operator.post("/v1/admin/backups", {}).status_code == 201
+        assert operator.post("/v1/admin/index/rebuild", {}).status_code == 200
+        problem(operator.post("/v1/admin/signing-keys/none/remove", {}), 404, "not_found")
+        lines = "".join(json.dumps({"id": f"zz-{n}", "name": "Z"}) + "\n" for n in range(70))
+        taken = requests.post(
+            server.url + "/v1/admin/import", data=lines, timeout=60,
+            headers={"Authorization": "Bearer " + operator.token, "Content-Type": "application/x-ndjson"})
+        assert taken.status_code == 200, taken.text
+        rows = [(row["action"], row["detail"]) for row in reversed(operator.get("/v1/admin/audit").json()["entries"])]
+    rows = rows[[action for action, _ in rows].index("signing_key.rotate"):]
+    created = taken.json()["created"]
+    assert rows == [
+        ("signing_key.rotate", "begun"), ("signing_key.rotated", "ES256"), ("backup.make", "begun"),
+        ("backup.made", ""), ("index.rebuild", "begun"), ("index.rebuilt", ""), ("catalog.import", "begun"),
+        ("catalog.imported", f"created={created} changed=0 same=0 refused={70 - created}")]

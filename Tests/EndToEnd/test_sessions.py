@@ -18,13 +18,10 @@ import uuid
 import jwt
 import pytest
 import requests
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jwt as joserfc_jwt
-from joserfc.jwk import import_key
-from jwcrypto import jwk as jwcrypto_jwk, jwt as jwcrypto_jwt
 
 import harness
+from browser import Browser, signed_in
 from harness import Account, Server, problem
 
 SCRIPT = pathlib.Path(__file__).with_name("provider_integration.py")
@@ -92,6 +89,150 @@ def paid(place, account, service="alpha-hours", **more):
     redeemed = place.provider.post("/v1/sessions/validate", {"token": launch_token(session)})
     assert redeemed.status_code == 200, redeemed.text
     return proposal, session, redeemed.json()
+
+
+# What the provider may know
+
+def scopes(proposal):
+    return {row["name"]: (row["required"], row["granted"]) for row in proposal["consent"]["scopes"]}
+
+
+def consented(user, provider="alpha"):
+    answer = user.get("/v1/me/consents/providers/" + provider).json()
+    return answer["scopes"], answer["givenAt"] is not None, answer["withdrawnAt"] is not None
+
+
+def test_the_first_session_with_a_provider_asks_what_it_may_know(place):
+    user = Account.register(place.server)
+    proposal = propose(user, "alpha-browser")
+    asked = proposal["consent"]
+    assert asked["providerId"] == "alpha" and asked["needed"] is True and asked["givenAt"] is None
+    assert scopes(proposal) == {"profile": (False, False), "email": (False, False), "session_access": (True, False)}
+    assert all(len(row["description"]) > 10 for row in asked["scopes"])
+    assert user.get("/v1/proposals/" + proposal["id"]).json()["consent"] == asked
+    assert consented(user) == ([], False, False), "to be asked is not to have said yes"
+    for wrong in (["profile"], [], ["session_access", "everything"], "session_access", [1], {"session_access": True}, None):
+        answer = user.post("/v1/sessions", {"proposalId": proposal["id"], "consentScopes": wrong}, key=uuid.uuid4().hex)
+        assert problem(answer, 422, "validation_failed")["errors"][0]["pointer"] == "/consentScopes", wrong
+    body = {"proposalId": proposal["id"], "consentScopes": ["session_access", "email"]}
+    key = uuid.uuid4().hex
+    started = user.post("/v1/sessions", body, key=key)
+    assert started.status_code == 201, started.text
+    assert user.post("/v1/sessions", body, key=key).content == started.content
+    problem(user.post("/v1/sessions", {**body, "consentScopes": ["session_access"]}, key=key), 422, "idempotency_conflict")
+    assert consented(user) == (["email", "session_access"], True, False)
+    view = place.provider.post("/v1/sessions/validate", {"token": launch_token(started.json())}).json()
+    met = Account(place.server, view["token"]).post("/v1/sso/provision", {}).json()
+    assert met["email"] == user.get("/v1/me").json()["email"] and "name" not in met
+    again = propose(user, "alpha-trial")
+    assert again["consent"]["needed"] is False and again["consent"]["givenAt"]
+    assert scopes(again) == {"profile": (False, False), "email": (False, True), "session_access": (True, True)}
+    assert user.confirm(again["id"]).status_code == 201
+    assert consented(user)[0] == ["email", "session_access"], "nothing said leaves it as it was"
+    rows = place.admin.get("/v1/admin/audit?subject=user:" + user.get("/v1/me").json()["id"]).json()["entries"]
+    given = [row for row in rows if row["action"] == "consent.given"]
+    assert [row["detail"] for row in given] == ["provider=alpha scopes=email,session_access"] and given[0]["requestId"]
+
+
+def test_nothing_said_is_what_a_session_needs_and_a_withdrawal_is_asked_again(place):
+    user = buyer(place)
+    terms = {"serviceId": "alpha-hours", "offerId": "main", "durationMinutes": 5, "maxTokens": 300}
+    stale = user.post("/v1/sessions", {**terms, "termsHash": "0"}, key=uuid.uuid4().hex)
+    facts = problem(stale, 409, "proposal_stale")
+    assert facts["consent"]["needed"] is True and facts["terms"]["paidTo"] == "alpha"
+    body = {**terms, "termsHash": facts["terms"]["termsHash"]}
+    assert user.post("/v1/sessions", body, key=uuid.uuid4().hex).status_code == 201
+    assert consented(user) == (["session_access"], True, False)
+    assert user.delete("/v1/me/consents/providers/alpha").status_code == 204
+    proposal = propose(user, "alpha-trial")
+    assert proposal["consent"]["needed"] is True and scopes(proposal)["session_access"] == (True, False)
+    assert consented(user) == ([], True, True)
+    assert user.confirm(proposal["id"]).status_code == 201
+    assert consented(user) == (["session_access"], True, False)
+
+
+def test_a_persons_key_cannot_allow_more_than_a_session_needs(place):
+    user = Account.register(place.server)
+    made = user.post("/v1/me/keys", {"name": "script", "scopes": ["trials:start"]}, key=uuid.uuid4().hex)
+    script = Account(place.server, made.json()["secret"])
+    proposal = propose(script, "alpha-trial")
+    more = {"proposalId": proposal["id"], "consentScopes": ["email", "session_access"]}
+    problem(script.post("/v1/sessions", more, key=uuid.uuid4().hex), 403, "forbidden")
+    assert script.confirm(proposal["id"]).status_code == 201
+    assert consented(user) == (["session_access"], True, False)
+    assert user.delete("/v1/me/consents/providers/alpha").status_code == 204
+    again = propose(script, "alpha-browser")
+    problem(script.confirm(again["id"]), 403, "forbidden")
+    assert user.confirm(again["id"]).status_code == 201, "the person itself can"
+
+
+def test_a_persons_key_spends_nothing(place):
+    user = buyer(place)
+    made = user.post("/v1/me/keys", {"name": "agent"}, key=uuid.uuid4().hex)
+    script = Account(place.server, made.json()["secret"])
+    proposal = propose(script, "alpha-hours", kind="paid", durationMinutes=10)
+    problem(script.confirm(proposal["id"]), 403, "forbidden")
+    direct = {"offerId": proposal["offerId"], "serviceId": "alpha-hours", "termsHash": "0" * 64,
+              "durationMinutes": 10, "maxTokens": 100}
+    problem(script.post("/v1/sessions", direct, key=uuid.uuid4().hex), 403, "forbidden")
+    session = user.confirm(proposal["id"])
+    assert session.status_code == 201, "the person itself can"
+    path = f"/v1/sessions/{session.json()['id']}/extend"
+    problem(script.post(path, {"minutes": 5}, key=uuid.uuid4().hex), 403, "forbidden")
+
+
+def test_a_provider_says_what_it_asks_for(place):
+    path = "/v1/provider/consent-scopes"
+    owner, user = Account.login(place.server, "alpha@example.org"), Account.register(place.server)
+    every = ["profile", "email", "session_access"]
+    assert owner.get(path).json() == {"scopes": every}
+    for wrong in ({}, {"scopes": ["email"]}, {"scopes": ["session_access", "x"]}, {"scopes": "email"}):
+        assert problem(owner.put(path, wrong), 422, "validation_failed")["errors"][0]["pointer"] == "/scopes"
+    problem(user.put(path, {"scopes": ["session_access"]}), 403, "forbidden")
+    before = propose(user, "alpha-browser")
+    try:
+        assert owner.put(path, {"scopes": ["session_access"]}).json() == {"scopes": ["session_access"]}
+        after = propose(user, "alpha-browser")
+        assert list(scopes(after)) == ["session_access"]
+        more = {"proposalId": after["id"], "consentScopes": ["email", "session_access"]}
+        problem(user.post("/v1/sessions", more, key=uuid.uuid4().hex), 422, "validation_failed")
+        assert user.get("/v1/me/consents/providers/alpha").json()["asked"] == ["session_access"]
+        shown = {"proposalId": before["id"], "consentScopes": ["profile", "session_access"]}
+        assert user.post("/v1/sessions", shown, key=uuid.uuid4().hex).status_code == 201, "as it was shown"
+        later = propose(user, "alpha-trial")
+        assert scopes(later)["profile"] == (False, True), "what was allowed is shown though it is not asked for"
+    finally:
+        assert owner.put(path, {"scopes": every}).status_code == 200
+
+
+def test_the_page_after_a_session_says_what_it_took(place):
+    mail = f"page{uuid.uuid4().hex[:8]}@example.org"
+    user = Account.register(place.server, mail)
+    session = user.confirm(propose(user, "alpha-trial")["id"]).json()
+    path = "/sessions/" + session["id"]
+    browser = Browser(place.server)
+    nobody = browser.open(path)
+    assert nobody.status == 401 and "Sign in" in nobody.text and session["id"] not in nobody.text
+    signed_in(browser, mail)
+    page = browser.open(path)
+    assert page.status == 200 and "has not begun" in page.text and "you paid 0 tokens" in page.text
+    assert "<script" not in page.text and "default-src 'none'" in page.answer.headers["Content-Security-Policy"]
+    place.provider.post("/v1/sessions/validate", {"token": launch_token(session)})
+    done = user.post(f"/v1/sessions/{session['id']}/complete", {}, key=uuid.uuid4().hex)
+    assert done.status_code == 200, done.text
+    page = browser.open(path)
+    assert "Your session is over" in page.text and "You ended it." in page.text and "to the platform" in page.text
+    other = Browser(place.server)
+    elsewhere = f"page{uuid.uuid4().hex[:8]}@example.org"
+    Account.register(place.server, elsewhere)
+    signed_in(other, elsewhere)
+    for address in (path, "/sessions/" + "0" * 26, "/sessions/nothing"):
+        page = other.open(address)
+        assert page.status == 404 and "nothing of yours" in page.text and "alpha" not in page.text
+    twice = other.open(path, Sec_Fetch_Site="cross-site")
+    assert twice.status == 404, "this browser brought its cookie along"
+    again = Browser(place.server).open(path, Sec_Fetch_Site="cross-site")
+    assert again.status == 200 and f"url={path}?again=1" in again.text
 
 
 # The provider's own integration
@@ -186,6 +327,17 @@ def test_a_revoked_sessions_token_is_refused_at_once(place):
 
 
 # The redirect and the form
+
+def test_an_admin_who_ends_anothers_session_answers_for_it(place):
+    user = Account.register(place.server)
+    session = user.confirm(propose(user, "alpha-trial")["id"]).json()
+    for _ in range(2):
+        answer = place.admin.delete("/v1/sessions/" + session["id"])
+        assert (answer.status_code, answer.json()["reason"]) == (200, "revoked"), answer.text
+    rows = place.admin.get("/v1/admin/audit?subject=session:" + session["id"]).json()["entries"]
+    assert [row["action"] for row in rows] == ["session.revoked"]
+    assert rows[0]["actor"].endswith(place.admin.get("/v1/me").json()["id"]) and rows[0]["requestId"]
+
 
 def test_a_confirmation_can_answer_with_the_redirect_itself(place):
     user = Account.register(place.server)
@@ -327,6 +479,21 @@ def test_use_is_paid_by_report_until_the_hold_is_used_up(place):
     assert user.get("/v1/tokens/balance").json()["availableMicrotokens"] == 990_000_000
 
 
+def test_a_key_is_its_callers_own(place):
+    user = Account.register(place.server)
+    session = user.confirm(propose(user, "alpha-trial")["id"]).json()
+    redeemed = place.provider.post("/v1/sessions/validate", {"token": launch_token(session)}).json()
+    path = "/v1/sessions/" + session["id"]
+    for caller in [user, place.provider, Account(place.server, redeemed["token"])]:
+        for step, key, state in [("/pause", "one", "paused"), ("/resume", "two", "active")]:
+            answer = caller.post(path + step, key=key)
+            assert (answer.status_code, answer.json()["state"]) == (200, state), answer.text
+            assert "Idempotent-Replayed" not in answer.headers, "the same word from another caller is another request"
+            assert user.get(path).json()["state"] == state
+        again = caller.post(path + "/pause", key="one")
+        assert again.headers["Idempotent-Replayed"] == "true" and user.get(path).json()["state"] == "active"
+
+
 # Assertions in place of the API key
 
 def test_an_assertion_by_pyjwt_stands_for_the_key(place):
@@ -354,44 +521,3 @@ def test_an_assertion_by_pyjwt_stands_for_the_key(place):
     assert first.status_code == 200 and first.json()["state"] == "active", first.text
     again = place.provider.post("/v1/sessions/validate", {"token": launch})
     assert again.content == first.content, "the key and the assertion are the same caller"
-
-
-def by_pyjwt(key, header, claims):
-    private = serialization.load_pem_private_key(key.export_to_pem(private_key=True, password=None), None)
-    return jwt.encode(claims, private, algorithm=header["alg"], headers=header)
-
-
-def by_joserfc(key, header, claims):
-    return joserfc_jwt.encode(header, claims, import_key(key.export(as_dict=True)), algorithms=[header["alg"]])
-
-
-def by_jwcrypto(key, header, claims):
-    token = jwcrypto_jwt.JWT(header=header, claims=claims)
-    token.make_signed_token(key)
-    return token.serialize()
-
-
-@pytest.mark.parametrize("sign", [by_pyjwt, by_joserfc, by_jwcrypto])
-@pytest.mark.parametrize("algorithm, kind", [
-    ("ES256", {"kty": "EC", "crv": "P-256"}), ("EdDSA", {"kty": "OKP", "crv": "Ed25519"}),
-    ("RS256", {"kty": "RSA", "size": 2048})])
-def test_ours_verifies_what_other_libraries_sign(place, algorithm, kind, sign):
-    key = jwcrypto_jwk.JWK.generate(**kind)
-    public = {**key.export_public(as_dict=True), "kid": "theirs", "alg": algorithm}
-    assert place.provider.put("/v1/provider/key-set", {"keys": [public]}).status_code == 200
-    user = Account.register(place.server)
-    launch = launch_token(user.confirm(propose(user, "alpha-trial")["id"]).json())
-    now = int(time.time())
-    claims = {"iss": "alpha", "sub": "alpha", "aud": place.server.url, "iat": now, "exp": now + 60,
-              "jti": uuid.uuid4().hex}
-    good = sign(key, {"alg": algorithm, "kid": "theirs", "typ": "JWT"}, claims)
-    other = sign(jwcrypto_jwk.JWK.generate(**kind), {"alg": algorithm, "kid": "theirs", "typ": "JWT"}, claims)
-
-    def validate(assertion):
-        return requests.post(place.server.url + "/v1/sessions/validate", timeout=30, json={
-            "token": launch, "clientAssertion": assertion,
-            "clientAssertionType": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"})
-
-    problem(validate(other), 401, "token_invalid")
-    answer = validate(good)
-    assert answer.status_code == 200 and answer.json()["state"] == "active", answer.text

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import uuid
 
+import apsw
 import pytest
 
 import audit
@@ -69,6 +70,7 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
     email = f"{uuid.uuid4().hex}@example.org"
     user = Account.register(server, email)
     proposal = user.propose(ONE)["id"]
+    begun = user.confirm(user.propose(OTHER)["id"]).json()["id"]
     assert metric(server, "waypost_record_writable") == 1
     faults.set(mode)
     key = uuid.uuid4().hex
@@ -77,8 +79,11 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
     for _ in range(3):
         problem(user.confirm(proposal, key=key), 503, "storage_unavailable")
     assert user.get("/v1/me").status_code == 200
+    assert sessions(user) == [begun]
+    assert user.get("/v1/sessions/" + begun).json()["state"] == "pending"
     assert server.get("/v1/services/" + ONE).status_code == 200
-    assert server.get("/readyz").json()["writable"] is False
+    ready = server.get("/readyz").json()
+    assert (ready["writable"], ready["reason"]) == (False, "write_failed")
     assert metric(server, "waypost_record_writable") == 0
     server.kill()
     with Server(small, *PUBLIC, env=faults.environment) as server:
@@ -92,6 +97,62 @@ def test_a_failed_write_or_sync_ends_writing_until_the_restart_and_reads_go_on(s
 
 def journal_of(data):
     return {1: "truncate", 2: "wal"}[(data / "record.db").read_bytes()[18]]
+
+
+# The protocol of the files: how often a commit waits for the disk (D1, D4)
+
+class Watch(apsw.VFS):
+    """Passes everything on to the system's own files, and counts their syncs."""
+
+    def __init__(self, name):
+        self.name, self.syncs = name, 0
+        super().__init__(name, base="")
+
+    def xOpen(self, name, flags):
+        return WatchedFile(self, name, flags)
+
+
+class WatchedFile(apsw.VFSFile):
+    def __init__(self, watch, name, flags):
+        self.watch = watch
+        super().__init__("", name, flags)
+
+    def xSync(self, flags):
+        self.watch.syncs += 1
+        super().xSync(flags)
+
+
+@pytest.mark.parametrize("journal, synchronous, least, most", [
+    ("WAL", "FULL", 1.0, 1.02), ("WAL", "NORMAL", 0.0, 0.1), ("TRUNCATE", "EXTRA", 4.0, 4.0)])
+def test_sqlite_syncs_as_often_as_the_choice_of_journals_counts_on(tmp_path, journal, synchronous, least, most):
+    watch = Watch(f"watch-{journal}-{synchronous}")
+    database = apsw.Connection(str(tmp_path / "watched.db"), vfs=watch.name)
+    pages = 0 if synchronous == "FULL" else 100  # the record's own connection checkpoints by itself (D3)
+    for sql in (f"PRAGMA journal_mode = {journal}", f"PRAGMA synchronous = {synchronous}",
+                f"PRAGMA wal_autocheckpoint = {pages}", "CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT) STRICT"):
+        database.execute(sql).fetchall()
+    before, count = watch.syncs, 500
+    for number in range(count):
+        database.execute("BEGIN IMMEDIATE; INSERT INTO t(body) VALUES (?); COMMIT", ("x" * 200,)).fetchall()
+    rate = (watch.syncs - before) / count
+    database.close()
+    print(f"\n{journal}/{synchronous}: {rate:.3f} syncs a commit with SQLite {apsw.sqlite_lib_version()}")
+    assert least <= rate <= most, rate
+
+
+@pytest.mark.parametrize("journal, syncs", [("wal", 1), ("truncate", 4)])
+def test_the_server_syncs_once_a_commit_in_wal_and_four_times_in_truncate(small, faults, journal, syncs):
+    with Server(small, "--journal", journal, env=faults.environment) as server:
+        user = Account.register(server)
+        for _ in range(20):  # a checkpoint syncs too: until there is a stretch without one
+            commits, done = metric(server, "waypost_record_commits"), faults.syncs
+            for number in range(25):
+                assert user.put("/v1/tokens/limits", {"dayMicrotokens": number}).status_code == 200
+            commits, done = metric(server, "waypost_record_commits") - commits, faults.syncs - done
+            assert commits >= 25 and done >= commits * syncs, f"{done} syncs of {commits} commits"
+            if done == commits * syncs:
+                return
+    raise AssertionError(f"{done} syncs of {commits} commits in {journal}")
 
 
 def test_a_record_keeps_its_journal_until_another_is_named(small):

@@ -11,7 +11,8 @@ import uuid
 import pytest
 
 import harness
-from harness import Account, Server, problem
+from harness import SANDBOX, Account, Server, problem
+from test_accounts import mailbox
 
 PATH = "/v1/me/events"
 
@@ -207,3 +208,53 @@ def test_a_server_that_ends_ends_its_streams_first(small):
     stream.next("balance")
     assert server.stop(9) == 0, "it did not wait for the stream"
     assert stream.ended()
+
+
+@pytest.mark.parametrize("has_mail", [True, False])
+def test_a_providers_people_hear_of_a_payout(tmp_path, has_mail):
+    data = tmp_path / "data"
+    harness.cli("import", harness.write_rows(tmp_path / "few.jsonl", harness.read_rows(harness.SERVICES, 5)), "--data", data,
+                "--no-embed")
+    key = harness.add_key(data)
+    harness.add_user(data, "admin", "admin@example.org")
+    harness.add_user(data, "provider", "owner@example.org", SANDBOX)
+    harness.add_user(data, "provider", "other@example.org", "other")
+    with mailbox() as (post, flags), Server(data, *(flags if has_mail else [])) as server:
+        owner, other, admin = (Account.login(server, name + "@example.org") for name in ("owner", "other", "admin"))
+        mine, theirs = Stream(owner), Stream(other)
+        theirs.next("balance")
+        earn(admin, Account(server, key))
+        earned = owner.get("/v1/tokens/balance").json()["availableMicrotokens"]
+        body = {"providerId": SANDBOX, "amountMicrotokens": earned, "reference": "bank-7", "reason": "a test"}
+        booked = admin.post("/v1/admin/payouts", body, key=uuid.uuid4().hex)
+        assert booked.status_code == 201, booked.text
+        notice, id = mine.next("notice.payout")
+        assert id and notice["data"]["reference"] == "bank-7" and notice["data"]["amountMicrotokens"] == earned
+        assert notice["data"]["transferId"] == booked.json()["transferId"]
+        assert admin.post("/v1/admin/payouts", body, key=uuid.uuid4().hex).status_code == 200, "booked before"
+        if has_mail:
+            sender, recipients, message = post.wait(1)
+            assert recipients == ["owner@example.org"] and "payout" in message["Subject"]
+            assert "bank-7" in message.get_payload()
+        with pytest.raises(queue.Empty):
+            theirs.events.get(timeout=1)
+        with pytest.raises(queue.Empty):
+            mine.next("notice.payout", seconds=1)
+        assert has_mail == (len(post.mails) == 1) and "notice.payout" in server.log()
+        events = owner.get("/v1/provider/events").json()["events"]
+        assert "notice.payout" not in [event["type"] for event in events], "no webhook carries it"
+        mine.close()
+        theirs.close()
+
+
+def earn(person, provider):
+    """A trial in the sandbox with a moment of use."""
+    session = person.confirm(person.propose(harness.read_rows(harness.SERVICES, 1)[0]["id"])["id"]).json()
+    launch = session["redirectUrl"].split("marketplace_session=")[1].split("&")[0]
+    token = provider.post("/v1/sessions/validate", {"token": launch}).json()["token"]
+    live = Account(person.server, token)
+    time.sleep(0.05)
+    path = "/v1/sessions/" + session["id"]
+    assert live.post(path + "/heartbeat", {"seq": 1, "active": True}).status_code == 200
+    done = live.post(path + "/complete", {"outcome": "completed"}, key=uuid.uuid4().hex)
+    assert done.status_code == 200 and done.json()["chargedMicrotokens"] > 0, done.text

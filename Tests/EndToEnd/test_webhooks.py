@@ -19,6 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 import harness
 from harness import Account, Server, problem
 from receiver import Receiver
+from test_user_events import Stream
 
 HOOKS = "/v1/provider/webhooks"
 
@@ -167,12 +168,16 @@ def test_410_disables_and_the_owner_is_told(maker):
     with Receiver((410, {}, b"")) as receiver, Receiver() as other:
         hook = add(maker, receiver.url)
         add(maker, other.url, types=["webhook.disabled"])
+        stream = Stream(maker)
         send_test(maker, hook)
         path = f"{HOOKS}/{hook['id']}"
         view = until(lambda: (lambda v: v if not v["enabled"] else None)(maker.get(path).json()))
         assert view["disabledReason"] == "gone" and view["disabledAt"]
         told = other.wait(type="webhook.disabled")[0]
         assert told.json["data"]["webhookId"] == hook["id"]
+        notice = stream.next("notice.webhook_disabled")[0]["data"]
+        stream.close()
+        assert (notice["webhookId"], notice["reason"], notice["provider"]) == (hook["id"], "gone", "alpha")
         newest = maker.get("/v1/provider/events?limit=1").json()
         assert newest["events"][0]["type"] == "webhook.disabled" and newest["events"][0]["id"] == told.id
         older = maker.get("/v1/provider/events?limit=1&before=" + newest["next"]).json()["events"]

@@ -182,6 +182,65 @@ struct AccountsTests {
     #expect(later.id == user.id)
   }
 
+  @Test("many guesses at once are no more than as many one after the other")
+  func throttlesAtOnce() async throws {
+    _ = try await accounts.register(email: "a@b.c", password: password, name: nil)
+    let codes = await withTaskGroup(of: ProblemCode?.self) { group in
+      for number in 0..<40 {
+        group.addTask {
+          await refusal {
+            try await accounts.signIn(
+              email: "a@b.c", password: "guess \(number)", from: "192.0.2.1")
+          }?.code
+        }
+      }
+      return await group.reduce(into: [ProblemCode?]()) { $0.append($1) }
+    }
+    let looked = codes.filter { $0 == .unauthenticated }.count
+    #expect((1...10).contains(looked), "\(looked) passwords were looked at")
+    #expect(codes.allSatisfy { $0 == .unauthenticated || $0 == .rateLimited })
+    // Those that were refused at once used nothing up: the rest of the ten is still there.
+    for number in looked..<10 {
+      let wrong = await refusal {
+        try await accounts.signIn(email: "a@b.c", password: "more \(number)", from: "192.0.2.1")
+      }
+      #expect(wrong?.code == .unauthenticated)
+    }
+    let last = await refusal {
+      try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.1")
+    }
+    #expect(last?.code == .rateLimited)
+  }
+
+  @Test("right passwords at once all get in, and leave the failures of others alone")
+  func rightAtOnce() async throws {
+    _ = try await accounts.register(email: "a@b.c", password: password, name: nil)
+    for number in 0..<9 {
+      _ = await refusal {
+        try await accounts.signIn(email: "a@b.c", password: "guess \(number)", from: "192.0.2.9")
+      }
+    }
+    let codes = await withTaskGroup(of: ProblemCode?.self) { group in
+      for _ in 0..<10 {
+        group.addTask {
+          await refusal {
+            try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.1")
+          }?.code
+        }
+      }
+      return await group.reduce(into: [ProblemCode?]()) { $0.append($1) }
+    }
+    #expect(codes.allSatisfy { $0 == nil }, "\(codes)")
+    let tenth = await refusal {
+      try await accounts.signIn(email: "a@b.c", password: "guess", from: "192.0.2.9")
+    }
+    #expect(tenth?.code == .unauthenticated)
+    let eleventh = await refusal {
+      try await accounts.signIn(email: "a@b.c", password: password, from: "192.0.2.9")
+    }
+    #expect(eleventh?.code == .rateLimited)
+  }
+
   @Test("a password that nobody can have is not hashed, only refused")
   func longPassword() async throws {
     let long = String(repeating: "x", count: 1_025)

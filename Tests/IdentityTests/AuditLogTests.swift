@@ -1,6 +1,7 @@
 import Identity
 import Primitives
 import SQLite
+import Synchronization
 import Testing
 import TestSupport
 
@@ -94,6 +95,56 @@ struct AuditLogTests {
     let found = try await report()
     #expect(!found.isSound)
     #expect(found.faults.contains { $0.contains(fault) }, "\(sql): \(found.faults)")
+  }
+
+  private func rows() async throws -> [String] {
+    try await place.database.read {
+      try AuditLog.entries(below: .max, limit: 9, on: $0).reversed()
+        .map { "\($0.action) \($0.subject) \($0.detail)" }
+    }
+  }
+
+  private let rebuild = AuditLog.Work("index.rebuild", done: "index.rebuilt", on: "index")
+
+  @Test("work on files stands between two rows")
+  func around() async throws {
+    let name = try await AuditLog.around(
+      rebuild, in: place.database, clock: place.time.clock, by: author,
+      outcome: { ("index:" + $0, "count=3") }
+    ) {
+      let before = try await rows()
+      #expect(before == ["index.rebuild index begun"])
+      return "g7"
+    }
+    #expect(name == "g7")
+    let all = try await rows()
+    #expect(all == ["index.rebuild index begun", "index.rebuilt index:g7 count=3"])
+  }
+
+  @Test("work that failed is said to have failed")
+  func aroundFailure() async throws {
+    let refused = await refusal {
+      try await AuditLog.around(
+        rebuild, in: place.database, clock: place.time.clock, by: author
+      ) { () throws -> Int in throw Refusal(.notFound, "no") }
+    }
+    #expect(refused?.code == .notFound)
+    let all = try await rows()
+    #expect(all == ["index.rebuild index begun", "index.rebuild index failed"])
+  }
+
+  @Test("what cannot be noted is not done, but for what is urgent", arguments: [false, true])
+  func unnoted(isUrgent: Bool) async throws {
+    try await place.database.finish()
+    let work = AuditLog.Work("key.remove", done: "key.removed", on: "key:1", isUrgent: isUrgent)
+    let done = Mutex(false)
+    let refused = await refusal {
+      try await AuditLog.around(
+        work, in: place.database, clock: place.time.clock, by: author
+      ) { done.withLock { $0 = true } }
+    }
+    #expect(refused?.code == .shuttingDown, "the caller is told that it is not noted")
+    #expect(done.withLock { $0 } == isUrgent)
   }
 
   @Test("an effect that is undone leaves no row")

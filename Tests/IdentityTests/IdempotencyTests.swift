@@ -253,7 +253,7 @@ struct IdempotencyTests {
   private func prune() async throws {
     let idempotency = self.idempotency
     let now = place.time.now
-    try await place.database.write { connection in
+    _ = try await place.database.write { connection in
       try idempotency.prune(at: now, on: connection)
     }
   }

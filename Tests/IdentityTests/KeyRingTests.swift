@@ -5,6 +5,10 @@ import Primitives
 import Testing
 import TestSupport
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 private let start = Timestamp(milliseconds: 1_800_000_000_000)
 
 private let damagedFiles: [String] = [
@@ -63,6 +67,23 @@ struct KeyRingTests {
     #expect(fileMode(path + "/signing.json") == 0o600)
     let names = try FileManager.default.contentsOfDirectory(atPath: path)
     #expect(names.sorted() == ["secret", "signing.json"])
+  }
+
+  @Test(
+    "keys that others may read or change are refused and left as they were",
+    arguments: [
+      ("/secret", 0o640), ("/secret", 0o604), ("/signing.json", 0o644), ("/signing.json", 0o620),
+      ("", 0o770), ("", 0o702),
+    ] as [(String, UInt32)])
+  func openModes(file: String, mode: UInt32) throws {
+    _ = try openRing()
+    chmod(path + file, mode)
+    let refused = #expect(throws: Refusal.self) { try openRing() }
+    #expect(refused?.code == .storageUnavailable)
+    #expect(refused?.detail.contains(file.isEmpty ? "chmod 700" : "chmod 600") == true)
+    #expect(fileMode(path + file) == mode)
+    chmod(path + file, file.isEmpty ? 0o700 : 0o600)
+    #expect(throws: Never.self) { try openRing() }
   }
 
   @Test("a new key is published at once and signs after two max-ages, to the millisecond")
@@ -205,18 +226,18 @@ struct KeyRingTests {
     let ring = try openRing()
     let first = ring.entries[0].id
     let due = start + (KeyRing.rotationMilliseconds - KeyRing.noticeMilliseconds)
-    let early = try ring.tend(at: due + -1)
+    let early = ring.due(at: due + -1)
     #expect(early.isEmpty)
-    let made = try ring.tend(at: due)
-    #expect(made.count == 1)
-    #expect(made.first?.activeFrom == start + KeyRing.rotationMilliseconds)
-    let repeated = try ring.tend(at: due + 1)
+    #expect(ring.due(at: due) == [.es256])
+    let made = try ring.rotate(.es256, at: due)
+    #expect(made.activeFrom == start + KeyRing.rotationMilliseconds)
+    let repeated = ring.due(at: due + 1)
     #expect(repeated.isEmpty)
     let keep = (KeyRing.tokenLifeSeconds + 2 * KeyRing.maxAgeSeconds) * 1_000
     let end = start + KeyRing.rotationMilliseconds + keep
-    _ = try ring.tend(at: end + -1)
+    try ring.forget(at: end + -1)
     #expect(ring.entries.map(\.id).contains(first))
-    _ = try ring.tend(at: end)
+    try ring.forget(at: end)
     #expect(!ring.entries.map(\.id).contains(first))
     let again = try openRing(at: end)
     #expect(again.entries.map(\.id) == ring.entries.map(\.id))

@@ -17,10 +17,13 @@ struct Place: Sendable {
   let random = RandomSource.seeded(11)
   let database: Database
 
+  static var migrations: [Migration] {
+    IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) }
+  }
+
   init() throws {
     folder = try TemporaryFolder()
-    let migrations = IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) }
-    database = try Database(path: folder.path + "/record.db", migrations: migrations)
+    database = try Database(path: folder.path + "/record.db", migrations: Place.migrations)
   }
 
   /// Adds a provider.

@@ -90,6 +90,10 @@ struct VerifierTests {
       "UPDATE account SET debits_posted = debits_posted + 1 WHERE kind = 'external_payments'", "I1:"
     ),
     ("UPDATE account SET debits_pending = 0", "I7"),
+    ("UPDATE account SET last_transfer = last_transfer - 1 WHERE kind = 'external_payments'", "I7"),
+    ("UPDATE account SET last_transfer = NULL WHERE kind = 'provider_earned'", "I7"),
+    ("UPDATE transfer SET debit_before = NULL WHERE debit_before IS NOT NULL", "I7"),
+    ("UPDATE transfer SET credit_before = credit_before - 1 WHERE credit_before > 1", "I7"),
     ("UPDATE hold SET captured = captured - 1 WHERE captured = 300", "I3"),
     ("UPDATE hold SET amount = amount + 1 WHERE amount = 120", "I3"),
     ("UPDATE hold SET state = 'voided' WHERE amount = 120", "I4"),

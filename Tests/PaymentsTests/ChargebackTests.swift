@@ -182,6 +182,37 @@ struct ChargebackTests {
     #expect(try await till.balance(.losses) == 0)
     #expect(try await till.faults().isEmpty)
   }
+
+  @Test("and is settled under a key whose answer is not kept any more is settled anew")
+  func oldKey() async throws {
+    let till = try Till()
+    for round in 1...2 as ClosedRange<UInt64> {
+      let bought = try await till.buy(100, key: "purchase \(round)")
+      try await till.receive(bought.paid)
+      let now = till.clock.now
+      try await till.database.write { connection throws in
+        _ = try LedgerStore.hold(
+          ID(high: 6, low: round), reference: [1], from: .user(ID<UserKind>.anna),
+          to: .provider("shop"), Microtokens(40_000_000), expiresAt: now + 60_000,
+          reason: "session", at: now, on: connection)
+      }
+      try await till.receive(bought.dispute("funds_withdrawn"))
+      try await till.database.write { connection throws in
+        _ = try LedgerStore.void(
+          ID(high: 7, low: round), hold: ID(high: 6, low: round), reason: "unused", at: now,
+          on: connection)
+      }
+      let body = try JSON.parse(await till.settle(.anna, key: "one").body)
+      #expect(body["collectedMicrotokens"] == 40_000_000)
+      #expect(try await till.available() == 0, "round \(round)")
+      #expect(try await till.balance(.losses) == 0, "round \(round)")
+      till.clock.move(seconds: 49 * 3_600)
+      try await till.database.write { connection throws in
+        _ = try connection.run("DELETE FROM idempotency")
+      }
+    }
+    #expect(try await till.faults().isEmpty)
+  }
 }
 
 @Suite("a refund by an admin")

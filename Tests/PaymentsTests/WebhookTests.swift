@@ -168,6 +168,9 @@ struct WebhookTests {
     #expect(try await till.available() == 100_000_000)
     #expect(try await till.purchase(second.id)["flag"]?.string?.contains("account_closed") == true)
     #expect(till.notes.all.count == 1)
+    #expect(try await till.refund(second.id, nil, key: "back").status == 201)
+    #expect(till.processor.asked.last?.form["amount"] == "300")
+    #expect(try code(await till.refund(second.id, nil, key: "again")) == "exceeds_capture")
     #expect(try await till.faults().isEmpty)
   }
 

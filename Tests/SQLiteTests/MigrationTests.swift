@@ -83,6 +83,35 @@ struct MigrationTests {
     #expect(notes == ["whole"])
   }
 
+  @Test(
+    "a step may make a table anew that others refer to, but leave no row without what it refers to")
+  func references() async throws {
+    let child = Migration(
+      name: "m0002-create-child.sql",
+      sql: """
+        CREATE TABLE child(note INTEGER NOT NULL REFERENCES note(id)) STRICT;
+        INSERT INTO note VALUES (1, 'kept'); INSERT INTO child VALUES (1);
+        """)
+    let anew = Migration(
+      name: "m0003-note-anew.sql",
+      sql: """
+        CREATE TABLE fresh(id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+        INSERT INTO fresh SELECT id, text FROM note;
+        DROP TABLE note; ALTER TABLE fresh RENAME TO note;
+        """)
+    let orphan = Migration(name: "m0004-orphan.sql", sql: "DELETE FROM note;")
+    try openAndClose([first, child, anew])
+    #expect(throws: MigrationError.orphans(name: orphan.name, table: "child")) {
+      try openAndClose([first, child, anew, orphan])
+    }
+    let database = try Database(path: path, migrations: [first, child, anew])
+    let notes = try await database.read { connection in try connection.notes() }
+    #expect(notes == ["kept"])
+    await #expect(throws: SQLiteError.self) {
+      try await database.write { connection in try connection.run("DELETE FROM note") }
+    }
+  }
+
   @Test("a file that is no database is refused and left as it was")
   func noDatabase() throws {
     let bytes = Array(String(repeating: "this is no database. ", count: 100).utf8)

@@ -352,6 +352,24 @@ struct LearningEventTests {
     #expect(try await world.desk.prune() == 0)
   }
 
+  @Test("whoever signs in on the way is forgotten with the words that it searched for before")
+  func forgetsWords() async throws {
+    let world = try await FeedbackWorld()
+    let search = try world.search(visitor)
+    #expect(try await world.send(search, .opened, "a", from: visitor) == .recorded)
+    #expect(try await world.send(search, .opened, "b", from: anna) == .recorded)
+    let other = try world.search(bert)
+    #expect(try await world.send(other, .opened, "a", from: bert) == .recorded)
+    let gone = try await world.record.write { try FeedbackStore.forget(user: user(1), on: $0) }
+    #expect(gone == 1)
+    let left = try await world.record.read { connection in
+      try ["feedback_search", "feedback_event"].map { table in
+        try connection.first("SELECT count(*) FROM \(table)") { $0.int(0) } ?? -1
+      }
+    }
+    #expect(left == [1, 1], "the other person's")
+  }
+
   @Test("events are read from JSON, and what is wrong is named")
   func json() throws {
     let item = try FeedbackItem.read(

@@ -37,7 +37,7 @@ struct ExtensionTests {
     #expect(done.int("chargedMicrotokens") == 300_000_000)
     #expect(done.int("releasedMicrotokens") == 200_000_000)
     #expect(done.int("feeMicrotokens") == 60_000_000)
-    let captured = try await stage.texts("SELECT printf('%d', captured) FROM hold ORDER BY rowid")
+    let captured = try await stage.texts("SELECT printf('%d', captured) FROM hold ORDER BY id")
     #expect(captured == ["250000000", "50000000"])
     #expect(try await stage.balance(.anna).available == Microtokens(700_000_000))
     #expect(try await stage.balance(.acme).balance == Microtokens(240_000_000))

@@ -80,6 +80,8 @@ struct FeeTests {
     #expect(more == ProblemCode.exceedsCapture)
     let list = try await stage.desk.sessions(of: .user(.anna), before: nil, limit: 5)
     #expect(list.first?.int("refundedMicrotokens") == charged)
+    let again = try await stage.finish(session.id)
+    #expect(again.int("refundedMicrotokens") == charged, "whoever ends it again is told too")
     #expect(try await stage.faults() == [])
   }
 

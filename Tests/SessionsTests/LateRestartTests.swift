@@ -81,6 +81,27 @@ struct LateRestartTests {
     #expect(try await late.faults() == [])
   }
 
+  @Test("while nothing may be written a session's deadlines are shown, and settled later")
+  func held() async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    try await stage.beat(session.id, times: 1)
+    stage.clock.move(seconds: 100_000)
+    stage.database.hold(Refusal(.storageUnavailable, "Not now."))
+    #expect(try await stage.view(session.id).text("state") == "expired")
+    #expect(try await stage.texts("SELECT state FROM session") == ["active"])
+    let own = try await stage.desk.sessions(of: .user(.anna), before: nil, limit: 10)
+    #expect(own.map { $0.text("id") } == [session.id.text])
+    #expect(try await awaitedRefusal { try await stage.desk.sweep() } == .storageUnavailable)
+    #expect(try await stage.texts("SELECT state FROM hold") == ["open"])
+    try await stage.desk.sweep(through: stage.database.writing(as: .opening))
+    #expect(try await stage.view(session.id).text("reason") == "abandoned")
+    stage.database.release()
+    let ended = try await stage.number("SELECT at_ms FROM transfer WHERE kind = 'capture'")
+    #expect(ended == Stage.dawn + 60_000 + 1_800_000)
+    #expect(try await stage.faults() == [])
+  }
+
   @Test("what a request depends on is settled before it is answered")
   func settlesFirst() async throws {
     var policy = TrialPolicy()
@@ -105,7 +126,9 @@ struct LateRestartTests {
     policy.perProviderDayMax = 1_000
     let stage = try await Stage.open(policy: policy, budget: 100_000)
     for index in UInt64(0)..<260 {
-      _ = try await stage.start(by: ID(high: 100, low: index))
+      let person = ID<UserKind>(high: 100, low: index)
+      try await stage.join(person)
+      _ = try await stage.start(by: person)
     }
     stage.clock.move(seconds: 90_000)
     let late = try stage.restarted()

@@ -59,20 +59,53 @@ struct LiveSessionTests {
     #expect(from.int("remainingMs") == 300_000)
   }
 
-  @Test("a repeated number changes nothing and gets the same state")
+  @Test("a repeated number changes nothing and gets the same reply")
   func repeated() async throws {
     let stage = try await Stage.open()
     let (session, _) = try await stage.startActive()
     stage.clock.move(seconds: 30)
-    let first = try await stage.desk.heartbeat(
-      session.id, by: .bearer(session.id), seq: 4, isActive: true)
+    func beat(_ seq: Int64) async throws -> JSON {
+      .object(
+        try await stage.desk.heartbeat(
+          session.id, by: .bearer(session.id, .ageing), seq: seq, isActive: true))
+    }
+    let first = try await beat(4)
+    #expect(first["token"] != nil, "it comes again, too: no second one is made")
     let columns = "SELECT last_activity_ms || ' ' || active_ms || ' ' || last_seq FROM session"
     let before = try await stage.texts(columns)
     stage.clock.move(seconds: 30)
-    let second = try await stage.desk.heartbeat(
-      session.id, by: .bearer(session.id), seq: 4, isActive: true)
-    #expect(second.text("state") == first.text("state"))
+    #expect(try await beat(4).bytes == first.bytes)
     #expect(try await stage.texts(columns) == before)
+    let older = try await beat(3)
+    #expect(older["remainingMs"] == 1_740_000, "an older number gets the session as it is")
+    #expect(try await stage.texts(columns) == before)
+    #expect(try await beat(5).bytes != first.bytes)
+  }
+
+  static let changes: [(String, @Sendable (Stage, ID<SessionKind>) async throws -> Void)] = [
+    ("a deadline", { stage, _ in stage.clock.move(seconds: 121) }),
+    (
+      "a pause",
+      { stage, id in _ = try await stage.desk.transition(id, by: .provider("acme"), .pause) }
+    ),
+  ]
+
+  @Test("a repeated number gets the session as it is after a change", arguments: [0, 1])
+  func repeatedLater(change: Int) async throws {
+    let stage = try await Stage.open()
+    let (session, _) = try await stage.startActive()
+    stage.clock.move(seconds: 30)
+    let beat: @Sendable () async throws -> JSONObject = {
+      try await stage.desk.heartbeat(
+        session.id, by: .bearer(session.id), seq: 1, isActive: true)
+    }
+    #expect(try await beat().text("state") == "active")
+    let (name, act) = LiveSessionTests.changes[change]
+    try await act(stage, session.id)
+    #expect(try await beat().text("state") == "paused", "after \(name)")
+    _ = try await stage.desk.transition(
+      session.id, by: .provider("acme"), .complete(by: "provider"))
+    #expect(try await stage.number("SELECT count(*) FROM heartbeat_reply") == 0)
   }
 
   @Test("an idle session pauses by itself and a late heartbeat resumes it at no cost")

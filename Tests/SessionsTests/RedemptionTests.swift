@@ -58,6 +58,19 @@ struct RedemptionTests {
     #expect(try await stage.number("SELECT count(*) FROM launch") == 1)
   }
 
+  @Test("a redemption is forgotten a day later, when its token has long expired")
+  func forgotten() async throws {
+    let stage = try await Stage.open()
+    _ = try await stage.startActive()
+    stage.clock.move(seconds: 86_400)
+    try await stage.desk.prune()
+    #expect(try await stage.number("SELECT count(*) FROM launch") == 1)
+    stage.clock.move(milliseconds: 1)
+    try await stage.desk.prune()
+    #expect(try await stage.number("SELECT count(*) FROM launch") == 0)
+    #expect(try await stage.number("SELECT count(*) FROM session") == 1)
+  }
+
   @Test("another provider with a used token is refused, and the session is flagged and paused")
   func otherProvider() async throws {
     let stage = try await Stage.open()

@@ -141,6 +141,13 @@ struct Stage: Sendable {
   ) async throws -> Stage {
     let stage = try Stage(policy: policy, money: money, seed: seed)
     try await stage.list(listing)
+    try await stage.join(.anna)
+    try await stage.join(.bert)
+    let now = stage.clock.now
+    try await stage.database.write { connection throws in
+      try CatalogStore.putProvider(
+        id: Sandbox.providerID, name: "Waypost sandbox", verified: true, at: now, on: connection)
+    }
     try await stage.desk.fundTrials(tokens: budget)
     return stage
   }
@@ -160,13 +167,15 @@ struct Stage: Sendable {
   }
 
   func confirm(
-    _ proposal: ID<ProposalKind>, by user: ID<UserKind> = .anna, key: String
+    _ proposal: ID<ProposalKind>, by user: ID<UserKind> = .anna,
+    consent: ConsentAnswer = ConsentAnswer(), key: String
   ) async throws -> Idempotency.Answer {
     let keyed = try Idempotency.Key(
       principal: .user(user, .user, providerID: nil), route: "POST /v1/sessions", key: key,
       body: ["proposalId": .string(proposal.text)])
     return try await desk.confirm(
-      proposal, by: user, key: keyed, refused: { refusal in Stage.answer(refusal) })
+      proposal, by: user, consent: consent, key: keyed,
+      refused: { refusal in Stage.answer(refusal) })
   }
 
   static func answer(_ refusal: Refusal) -> Idempotency.Answer {
@@ -174,16 +183,24 @@ struct Stage: Sendable {
     return Idempotency.Answer(status: refusal.code.status, body: body.bytes)
   }
 
-  /// Makes a person one of a provider's.
-  func employ(_ user: ID<UserKind>, at provider: String) async throws {
+  /// Makes a person an account, where it has none.
+  func join(_ user: ID<UserKind>) async throws {
     let now = clock.now
     try await database.write { connection throws in
       _ = try connection.run(
         """
-        INSERT INTO user(id, email, password_hash, role, provider_id, created_ms)
-        VALUES (?, ?, '', 'provider', ?, ?)
-        """,
-        [.blob(user.bytes), .text(user.text), .text(provider), .int(now.milliseconds)])
+        INSERT INTO user(id, email, password_hash, role, created_ms) VALUES (?, ?, '', 'user', ?)
+        ON CONFLICT(id) DO NOTHING
+        """, [.blob(user.bytes), .text(user.text), .int(now.milliseconds)])
+    }
+  }
+
+  /// Makes a person one of a provider's.
+  func employ(_ user: ID<UserKind>, at provider: String) async throws {
+    try await database.write { connection throws in
+      _ = try connection.run(
+        "UPDATE user SET role = 'provider', provider_id = ? WHERE id = ?",
+        [.text(provider), .blob(user.bytes)])
     }
   }
 

@@ -115,7 +115,7 @@ struct UsageTests {
     let longer = try await stage.extend(session.id, minutes: 5, maxTokens: 10)
     #expect(longer.status == 200)
     _ = try await stage.report(session.id, 2, units: 5)
-    let captured = try await stage.texts("SELECT printf('%d', captured) FROM hold ORDER BY rowid")
+    let captured = try await stage.texts("SELECT printf('%d', captured) FROM hold ORDER BY id")
     #expect(captured == ["10000000", "3000000"])
     let done = try await stage.finish(session.id)
     #expect(done.int("chargedMicrotokens") == 13_000_000)

@@ -67,9 +67,10 @@ enum AccountDocuments {
   private static let account: [RouteDocument] = [
     RouteDocument("GET /v1/me", .accounts, [.user], answers: [.json(.ref("User"), "The account.")]),
     RouteDocument(
-      "POST /v1/me/password", .accounts, [.user], words: "Ends every other login.",
+      "POST /v1/me/password", .accounts, [.user],
+      words: "Ends every other login. The present one may be left out after POST /v1/me/reauth.",
       body: .json(
-        .closed(["currentPassword": password, "newPassword": password])),
+        .closed(["currentPassword?": password, "newPassword": password])),
       answers: [.empty("The password is the new one.")],
       problems: [.reauthRequired, .unauthenticated], repeats: .again),
     RouteDocument(

@@ -24,6 +24,8 @@ enum AuthorizationDocuments {
             "issuer": .string, "authorization_endpoint": .string, "token_endpoint": .string,
             "revocation_endpoint": .string, "jwks_uri": .string,
             "scopes_supported": .list(.string),
+            "token_endpoint_auth_methods_supported": .list(.string),
+            "token_endpoint_auth_signing_alg_values_supported": .list(.string),
           ]), "The authorization server (RFC 8414).")
       ]),
     resource("", "What tokens are for (RFC 9728)."),
@@ -73,11 +75,13 @@ enum AuthorizationDocuments {
           "decision?": .string,
         ])),
       answers: [
-        .empty("On to the decision, or back to the program with the code.", status: 303),
+        .empty("Signed in, and on to the decision.", status: 303),
+        .other(page, "A page that leads back to the program, with the code or a no."),
         .other(page, "The form is not sound.", status: 400),
         .other(page, "The e-mail or the password is not right.", status: 401),
         .other(page, "The account may not sign in.", status: 403),
         .other(page, "Too many tries.", status: 429),
+        .other(page, "The program's document cannot be asked for now.", status: 503),
       ], problems: [.originNotAllowed, .forbidden, .unauthenticated], repeats: .again),
     RouteDocument(
       "POST /oauth/token", .signIn, [.client],
@@ -87,6 +91,7 @@ enum AuthorizationDocuments {
           "grant_type?": .string, "code?": .string, "code_verifier?": .string,
           "redirect_uri?": .string, "refresh_token?": .string, "scope?": .string,
           "resource?": .string, "client_id?": .string, "client_secret?": .string,
+          "client_assertion_type?": .string, "client_assertion?": .string,
         ])),
       answers: [
         .json(
@@ -97,11 +102,13 @@ enum AuthorizationDocuments {
       ] + mistakes, repeats: .once(by: "the code or the refresh token")),
     RouteDocument(
       "POST /oauth/revoke", .signIn, [.client],
-      words: "Ends what either token belongs to; what is no token is no mistake (RFC 7009).",
+      words:
+        "Ends what either token belongs to; what is no token is no mistake (RFC 7009), another client's is.",
       body: .form(
         .object([
           "token?": .string, "token_type_hint?": .string, "client_id?": .string,
-          "client_secret?": .string,
+          "client_secret?": .string, "client_assertion_type?": .string,
+          "client_assertion?": .string,
         ])),
       answers: [.empty("It has ended.", status: 200)] + mistakes),
   ]
@@ -192,7 +199,17 @@ enum AuthorizationDocuments {
     "givenAt": Schema.moment.orNull, "withdrawnAt": Schema.moment.orNull,
   ])
 
+  private static let scopes = Schema.list(.one(of: "profile", "email", "session_access"))
+
   private static let consents: [RouteDocument] = [
+    RouteDocument(
+      "GET /v1/provider/consent-scopes", .providers, [.provider], scopes: ["provider:manage"],
+      answers: [.json(.object(["scopes": scopes]), "What people are asked for.")]),
+    RouteDocument(
+      "PUT /v1/provider/consent-scopes", .providers, [.provider], scopes: ["provider:manage"],
+      words: "`session_access` is always among them. What was allowed before stays.",
+      body: .json(.closed(["scopes": scopes])),
+      answers: [.json(.object(["scopes": scopes]), "As it is now.")], problems: [.notFound]),
     RouteDocument(
       "GET /v1/me/consents/providers", .accounts, [.user],
       answers: [
@@ -205,7 +222,7 @@ enum AuthorizationDocuments {
     RouteDocument(
       "PUT /v1/me/consents/providers/{id}", .accounts, [.user],
       body: .json(
-        .closed(["scopes": .list(.one(of: "profile", "email", "session_access"))])),
+        .closed(["scopes": scopes])),
       answers: [.json(.ref("ProviderConsent"), "As it is now.")]),
     RouteDocument(
       "DELETE /v1/me/consents/providers/{id}", .accounts, [.user],
@@ -218,6 +235,7 @@ enum AuthorizationDocuments {
   private static let client = Schema.object([
     "id": .string, "name": .string, "redirectUris": .list(.string), "scopes": .list(.string),
     "confidential": .boolean, "createdAt": Schema.moment.orNull, "secret?": .string,
+    "keySet?": .document,
   ])
 
   private static let clients: [RouteDocument] = [
@@ -233,12 +251,18 @@ enum AuthorizationDocuments {
         .closed([
           "name": .text(1...100), "redirectUris": .list(.string, 1...20),
           "scopes?": Schema.list(.string).orNull, "confidential?": .boolean,
+          "keySet?": Schema.document.orNull,
         ])),
       answers: [
         .json(
           .ref("OAuthClient"), "Registered; the `secret` of a confidential one is in this answer.",
           status: 201)
       ], repeats: .key),
+    RouteDocument(
+      "PUT /v1/admin/oauth-clients/{id}/key-set", .admin, [.admin],
+      words: "From then on the program's secret is worth nothing.",
+      body: .json(.closed(["keys": .list(.document, 1...10)])),
+      answers: [.json(.ref("OAuthClient"), "As it is now.")]),
     RouteDocument(
       "DELETE /v1/admin/oauth-clients/{id}", .admin, [.admin],
       answers: [.empty("It is gone, and so is what people let it do.")]),

@@ -76,7 +76,16 @@ enum LedgerDocuments {
       answers: [
         .json(
           .object(["sound": .boolean, "transfers": .count, "faults": .list(.string)]),
-          "Balances, invariants and chain, computed anew.")
+          "Balances, invariants and chain, computed anew. A fault of the ledger ends writing.")
+      ]),
+    RouteDocument(
+      "POST /v1/admin/ledger/reopen", .admin, [.admin],
+      words: "After the ledger was found unsound, only this or a restart opens it.",
+      answers: [
+        .json(
+          .object([
+            "sound": .boolean, "transfers": .count, "faults": .list(.string), "open": .boolean,
+          ]), "What the verification of the whole found, and whether writes are taken.")
       ]),
     RouteDocument(
       "GET /v1/admin/ledger/balance", .admin, [.admin], parameters: [anyAccount, at],

@@ -55,6 +55,8 @@ package struct OpenAPIDocument: Sendable {
         + parts.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
     }
 
+    var key: String { method + " " + path }
+
     /// The names in braces, in order.
     var names: [String] {
       path.split(separator: "/").filter { $0.hasPrefix("{") }.map {
@@ -78,7 +80,7 @@ package struct OpenAPIDocument: Sendable {
     for operation in operations {
       var item = paths[operation.path]?.object ?? [:]
       item[operation.method.lowercased()] = .object(
-        OperationShape(operation, makes: made(by: operation)).json)
+        OperationShape(operation, leads: leads(of: operation)).json)
       paths[operation.path] = .object(item)
     }
     return [
@@ -97,12 +99,21 @@ package struct OpenAPIDocument: Sendable {
     ]
   }
 
-  /// The operations on what a `POST` makes, whose id its answer has.
-  private func made(by operation: Operation) -> [Operation] {
-    guard operation.method == "POST" else { return [] }
-    let place = operation.path + "/{id}"
-    return operations.filter {
-      ($0.path == place || $0.path.hasPrefix(place + "/")) && $0.names == ["id"]
+  /// Where the answer of an operation leads: to what a `POST` makes, by the id in its answer; to what a `PUT`
+  /// writes, by the id in its path; and where its document says.
+  private func leads(of operation: Operation) -> [(to: Operation, lead: RouteDocument.Lead)] {
+    let place = operation.method == "POST" ? operation.path + "/{id}" : operation.path
+    let id = operation.method == "POST" ? "$response.body#/id" : "$request.path.id"
+    var leads: [RouteDocument.Lead] = []
+    if ["POST", "PUT"].contains(operation.method) {
+      leads = operations.filter {
+        ($0.path == place || $0.path.hasPrefix(place + "/")) && $0.names == ["id"]
+          && $0.key != operation.key
+      }.map { .to($0.key, path: ["id": id]) }
+    }
+    leads += operation.document?.leads ?? []
+    return leads.compactMap { lead in
+      operations.first { $0.key == lead.key }.map { (to: $0, lead: lead) }
     }
   }
 

@@ -3,12 +3,15 @@ internal import Primitives
 /// One operation of the document.
 struct OperationShape {
   private let operation: OpenAPIDocument.Operation
-  private let children: [OpenAPIDocument.Operation]
+  private let leads: [(to: OpenAPIDocument.Operation, lead: RouteDocument.Lead)]
 
-  /// - Parameter children: The operations on what this one makes.
-  init(_ operation: OpenAPIDocument.Operation, makes children: [OpenAPIDocument.Operation]) {
+  /// - Parameter leads: The operations that its answer leads to.
+  init(
+    _ operation: OpenAPIDocument.Operation,
+    leads: [(to: OpenAPIDocument.Operation, lead: RouteDocument.Lead)]
+  ) {
     self.operation = operation
-    self.children = children
+    self.leads = leads
   }
 
   var json: JSONObject {
@@ -107,7 +110,7 @@ struct OperationShape {
         for content in answer.contents { contents[content.type] = ["schema": content.schema.json] }
         object["content"] = .object(contents)
       }
-      if answer.status == 201, !children.isEmpty { object["links"] = .object(links) }
+      if !leads.isEmpty, isLeading(answer, of: document) { object["links"] = .object(links) }
       responses[String(answer.status)] = .object(object)
     }
     let problems = problems(document)
@@ -129,12 +132,24 @@ struct OperationShape {
     return responses
   }
 
+  /// An answer that has what its links name: a `PUT` both where it makes and where it replaces.
+  private func isLeading(_ answer: RouteDocument.Answer, of document: RouteDocument) -> Bool {
+    let makes = document.answers.contains { $0.status == 201 }
+    return answer.status == (makes ? 201 : 200) || operation.method == "PUT" && answer.status == 200
+  }
+
   private var links: JSONObject {
+    func values(_ values: [String: String]) -> JSON {
+      var object = JSONObject()
+      for name in values.keys.sorted() { object[name] = .string(values[name] ?? "") }
+      return .object(object)
+    }
     var links = JSONObject()
-    for child in children {
-      links[child.id] = [
-        "operationId": .string(child.id), "parameters": ["id": "$response.body#/id"],
-      ]
+    for (target, lead) in leads {
+      var link: JSONObject = ["operationId": .string(target.id)]
+      if !lead.path.isEmpty { link["parameters"] = values(lead.path) }
+      if !lead.body.isEmpty { link["requestBody"] = values(lead.body) }
+      links[target.id] = .object(link)
     }
     return links
   }

@@ -2,7 +2,7 @@ internal import Primitives
 
 /// Buying tokens, the processor's events, and what an operator does about them.
 enum PaymentDocuments {
-  static let all: [RouteDocument] = buyers + admin
+  static let all: [RouteDocument] = buyers + pages + admin
 
   static let schemas: [(String, Schema)] = [
     ("Purchase", purchase), ("PurchaseForAdmins", .all(of: .ref("Purchase"), more)),
@@ -34,9 +34,33 @@ enum PaymentDocuments {
       ],
       problems: [
         .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
-        .paymentsUnavailable,
       ],
       repeats: .once(by: "the event's id")),
+  ]
+
+  private static let page = "text/html; charset=utf-8"
+
+  private static let pages: [RouteDocument] = [
+    RouteDocument(
+      "GET /purchases/{purchaseId}", .payments,
+      words: "Where the payment processor sends the browser back to; known by the refresh cookie.",
+      parameters: [
+        .query("checkout", .string),
+        .query("look", .integer(1...Int64(ReturnRoutes.looksMax))),
+      ],
+      answers: [
+        .other(page, "How the purchase stands."),
+        .other(page, "Nobody is signed in in this browser.", status: 401),
+        .other(page, "This account has no such purchase.", status: 404),
+      ]),
+    RouteDocument(
+      "GET /sessions/{sessionId}", .sessions,
+      words: "Where a provider's app sends the browser back to; known by the refresh cookie.",
+      answers: [
+        .other(page, "What the session used, and who paid."),
+        .other(page, "Nobody is signed in in this browser.", status: 401),
+        .other(page, "This account has no such session.", status: 404),
+      ]),
   ]
 
   private static let admin: [RouteDocument] = [
@@ -62,13 +86,13 @@ enum PaymentDocuments {
       answers: [
         .json(
           .object([
-            "id": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
-            "state": .string,
+            "refundId": .id, "purchaseId": .id, "amountMinor": .count, "currency": .string,
+            "reason": .string, "state": .one(of: "accepted"), "processorId": Schema.string.orNull,
+            "adminId": .id, "createdAt": .moment,
           ]), "The processor has it.", status: 201)
       ],
       problems: [
-        .invalidTransition, .exceedsCapture, .amountOutOfRange, .purchasesNotOffered,
-        .paymentsUnavailable,
+        .invalidTransition, .exceedsCapture, .purchasesNotOffered, .paymentsUnavailable,
       ], repeats: .key),
     RouteDocument(
       "POST /v1/admin/purchases/{id}/unflag", .admin, [.admin], body: .optional(.closed([:])),
@@ -97,13 +121,14 @@ enum PaymentDocuments {
       answers: [
         .json(
           .object([
-            "collectedMicrotokens?": .microtokens, "forgivenMicrotokens?": .microtokens,
+            "userId": .id, "collectedMicrotokens": .microtokens,
+            "forgivenMicrotokens": .microtokens,
           ]), "The debt is settled.")
       ], repeats: .key),
   ]
 
   private static let purchase = Schema.object([
-    "id": .id, "state": .string, "tokenAmount": .count, "amountMinor": .count,
+    "purchaseId": .id, "state": .string, "tokenAmount": .count, "amountMinor": .count,
     "currency": .string, "checkoutUrl": .string.orNull, "refundedMinor": .count,
     "createdAt": .moment, "updatedAt": .moment,
   ])

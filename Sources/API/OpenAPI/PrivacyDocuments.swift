@@ -16,10 +16,24 @@ enum PrivacyDocuments {
       "GET /v1/me/export", .accounts, [.user],
       answers: [.json(.document, "Everything known of the account, as one document.")]),
     RouteDocument(
-      "DELETE /v1/me", .accounts, [.user], words: "Erases the account for good.",
-      body: .json(.closed(["password": .string, "forfeitBalance?": .boolean])),
+      "DELETE /v1/me", .accounts, [.user],
+      words: "Erases the account for good. The password may be left out after POST /v1/me/reauth.",
+      body: .json(.closed(["password?": .string, "forfeitBalance?": .boolean])),
       answers: [.empty("It is gone.")],
       problems: [.reauthRequired, .balanceNotEmpty, .unauthenticated]),
+    RouteDocument(
+      "POST /v1/me/reauth", .accounts, [.user],
+      words: "Begins a sign-in through the other service that stands for the password, once.",
+      body: .json(
+        .closed([
+          "purpose": .one(of: "erase", "password"),
+          "returnTo?": Schema.string.about("A path of this server."),
+        ])),
+      answers: [
+        .json(
+          .object(["address": .string, "expiresInSeconds": .count]),
+          "Where the browser goes; a cookie is set for its return.")
+      ], problems: [.notFound], repeats: .again),
     RouteDocument(
       "GET /v1/me/consents", .accounts, [.user],
       answers: [
@@ -115,8 +129,11 @@ enum PrivacyDocuments {
       "GET /v1/admin/audit/verify", .admin, [.admin],
       answers: [
         .json(
-          .object(["sound": .boolean, "rows": .count, "faults": .list(.string)]),
-          "The chain, computed anew.")
+          .object([
+            "sound": .boolean, "rows": .count,
+            "head": .object(["sequence": .count, "rowHash": .string]),
+            "faults": .list(.string),
+          ]), "The chain, computed anew.")
       ]),
   ]
 }

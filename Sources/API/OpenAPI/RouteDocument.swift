@@ -113,6 +113,23 @@ package struct RouteDocument: Sendable {
     }
   }
 
+  /// Where an answer leads: another route, with values out of the answer (OpenAPI's runtime expressions).
+  package struct Lead: Sendable {
+    /// Method and path of that route.
+    package let key: String
+    let path: [String: String]
+    let body: [String: String]
+
+    /// - Parameters:
+    ///   - path: Values of the path's names, such as `$response.body#/id`.
+    ///   - body: Values of fields of its body.
+    static func to(
+      _ key: String, path: [String: String] = [:], body: [String: String] = [:]
+    ) -> Lead {
+      Lead(key: key, path: path, body: body)
+    }
+  }
+
   /// Method and path: `GET /v1/services/{id}`.
   package let key: String
   package let chapter: Chapter
@@ -129,6 +146,8 @@ package struct RouteDocument: Sendable {
   /// Codes that are no `ProblemCode` of this build, by status: a document may come before its route.
   let further: [(status: Int, code: String)]
   package let repeats: Repeats
+  /// Where its answer leads, beside the routes of what a `POST` or `PUT` makes.
+  package let leads: [Lead]
 
   /// - Parameters:
   ///   - key: Method and path as the route table has them.
@@ -139,7 +158,8 @@ package struct RouteDocument: Sendable {
     _ key: String, _ chapter: Chapter, _ callers: [Caller] = [.anyone], scopes: [String] = [],
     words: String = "", path: [String: Schema] = [:], parameters: [Parameter] = [],
     body: Body? = nil, answers: [Answer], problems: [ProblemCode] = [],
-    further: [(status: Int, code: String)] = [], repeats: Repeats = .harmless
+    further: [(status: Int, code: String)] = [], repeats: Repeats = .harmless,
+    leads: [Lead] = []
   ) {
     self.key = key
     self.chapter = chapter
@@ -153,6 +173,7 @@ package struct RouteDocument: Sendable {
     self.problems = problems
     self.further = further
     self.repeats = repeats
+    self.leads = leads
   }
 
   /// Whether somebody must have said who they are before anything else is looked at.

@@ -8,18 +8,23 @@ enum SearchDocuments {
   private static let learn = RouteDocument.Parameter.header(
     "X-Waypost-Learn", Schema.string.about("`no` keeps the search out of what is learnt from."))
   private static let asOf: Schema = .count
+  private static let firstHit: [RouteDocument.Lead] = [
+    .to("GET /v1/services/{id}", path: ["id": "$response.body#/hits/0/id"]),
+    .to("GET /v1/services/{id}/similar", path: ["id": "$response.body#/hits/0/id"]),
+    .to("POST /v1/proposals", body: ["serviceId": "$response.body#/hits/0/id"]),
+  ]
 
   private static let searches: [RouteDocument] = [
     RouteDocument(
       "POST /v1/providers/search", .search, scopes: read, parameters: [learn],
       body: .optional(.ref("SearchRequest")),
       answers: [.json(.ref("SearchAnswer"), "One page of hits, with totals and facets.")],
-      problems: [.filterInvalid, .cursorInvalid, .notSearchableYet]),
+      problems: [.filterInvalid, .cursorInvalid, .notSearchableYet], leads: firstHit),
     RouteDocument(
       "GET /v1/providers/search", .search, scopes: read,
       parameters: SearchSchemas.parameters + [learn],
       answers: [.json(.ref("SearchAnswer"), "One page of hits, with totals and facets.")],
-      problems: [.filterInvalid, .cursorInvalid, .notSearchableYet]),
+      problems: [.filterInvalid, .cursorInvalid, .notSearchableYet], leads: firstHit),
     RouteDocument(
       "POST /v1/search:batch", .search, scopes: read, parameters: [learn],
       body: .json(

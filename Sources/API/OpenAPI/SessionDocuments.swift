@@ -9,12 +9,16 @@ enum SessionDocuments {
   private static let end = ["sessions:end"]
   private static let run = ["sessions:run"]
 
-  /// What may stand against a start, by proposal or directly.
-  private static let startProblems: [ProblemCode] = [
-    .notFound, .trialNotOffered, .trialAlreadyOpen, .trialLimitReached, .trialBudgetExhausted,
-    .insufficientFunds, .spendingLimitReached, .accountClosed, .accountFrozen,
-    .amountOutOfRange, .forbidden,
+  /// What may stand against a proposal.
+  private static let offerProblems: [ProblemCode] = [
+    .notFound, .trialNotOffered, .trialAlreadyOpen, .trialLimitReached, .forbidden,
   ]
+  /// What may stand against a start, by proposal or directly.
+  private static let startProblems: [ProblemCode] =
+    offerProblems + [
+      .trialBudgetExhausted, .insufficientFunds, .spendingLimitReached, .accountClosed,
+      .accountFrozen, .amountOutOfRange,
+    ]
 
   private static let proposals: [RouteDocument] = [
     RouteDocument(
@@ -26,10 +30,11 @@ enum SessionDocuments {
           "durationMinutes?": minutes, "maxTokens?": tokens, "redirectUri?": .string,
         ])),
       answers: [.json(.ref("Proposal"), "What the user is asked to agree to.", status: 201)],
-      problems: startProblems + [.invalidTransition], repeats: .key),
+      problems: offerProblems, repeats: .key,
+      leads: [.to("POST /v1/sessions", body: ["proposalId": "$response.body#/id"])]),
     RouteDocument(
       "GET /v1/proposals/{id}", .sessions, [.user], scopes: start,
-      answers: [.json(.ref("Proposal"), "One own proposal.")], problems: [.proposalExpired]),
+      answers: [.json(.ref("Proposal"), "One own proposal.")]),
     RouteDocument(
       "POST /v1/proposals/{id}/decline", .sessions, [.user], scopes: start,
       answers: [.empty("It cannot be confirmed any more.")],
@@ -49,6 +54,7 @@ enum SessionDocuments {
           "proposalId?": .string, "searchId?": .string, "serviceId?": .string,
           "offerId?": .string, "kind?": .one(of: "trial", "paid"), "durationMinutes?": minutes,
           "maxTokens?": tokens, "termsHash?": .string, "redirectUri?": .string,
+          "consentScopes?": .list(.one(of: "profile", "email", "session_access")),
         ])),
       answers: [
         .json(.ref("Session"), "The session, with `redirectUrl`.", status: 201),
@@ -138,17 +144,15 @@ enum SessionDocuments {
           "sessionId": .string, "reportNo": .integer(1...Int64.max),
           "units": .integer(1...1_000_000_000_000),
         ])),
-      answers: [
-        .json(.document, "What was captured."), .json(.document, "What was captured.", status: 201),
-      ],
-      problems: [
-        .notFound, .invalidTransition, .idExistsDifferent, .exceedsHold, .amountOutOfRange,
-      ], repeats: .key),
+      answers: [.json(.document, "What was captured.")],
+      problems: [.notFound, .invalidTransition, .idExistsDifferent, .amountOutOfRange],
+      repeats: .key),
     RouteDocument(
       "GET /v1/provider/key-set", .providers, [.provider], scopes: ["provider:manage"],
       answers: [.json(keySet, "The keys that sign its assertions (RFC 7523).")]),
     RouteDocument(
-      "PUT /v1/provider/key-set", .providers, [.provider], scopes: ["provider:manage"],
+      "PUT /v1/provider/key-set", .providers, [.provider],
+      words: "By a person, or a key with all scopes: these keys prove all that a provider may.",
       body: .json(.closed(["keys": .list(.document)])),
       answers: [.json(keySet, "Registered.")]),
   ]

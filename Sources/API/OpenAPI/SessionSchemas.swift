@@ -15,6 +15,15 @@ enum SessionSchemas {
     "text": Schema.string.about("What the user agrees to, in words."),
     "termsHash": Schema.string.about("Names exactly these terms."),
     "confirm": .object(["method": .string, "path": .string, "body": .document]),
+    "consent?": .object([
+      "providerId": .string, "providerName": .string,
+      "needed": Schema.boolean.about("Whether something has to be allowed for a session to start."),
+      "scopes": .list(
+        .object([
+          "name": .one(of: "profile", "email", "session_access"), "description": .string,
+          "required": .boolean, "granted": .boolean,
+        ])), "givenAt": Schema.moment.orNull,
+    ]),
     "createdAt": .moment, "expiresAt": .moment,
   ])
 

@@ -13,7 +13,8 @@ enum SystemDocuments {
           .object([
             "status": .one(of: "ready"), "revision": .count, "asOf": .count, "services": .count,
             "vectors": .boolean, "version": .string, "writable": .boolean,
-          ]), "Searches and writes work.")
+            "reason?": .one(of: "ledger_verifying", "ledger_unsound", "write_failed"),
+          ]), "Searches work; writes too where `writable` says so.")
       ]),
     RouteDocument(
       "GET /metrics", .system,

@@ -24,16 +24,16 @@ enum WebhookDocuments {
           "secret?": Schema.string.orNull,
         ])),
       answers: [.json(.ref("Webhook"), "It is there, with its secret.", status: 201)],
-      problems: [.invalidTransition], repeats: .key),
+      repeats: .key),
     RouteDocument(
       "GET /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
       answers: [.json(.ref("Webhook"), "One own webhook.")]),
     RouteDocument(
       "PATCH /v1/provider/webhooks/{id}", .providers, [.provider], scopes: manage,
-      body: .json(
+      body: .optional(
         .closed([
-          "url?": .text(1...2_000), "types?": types.orNull, "description?": .text(0...200),
-          "enabled?": .boolean,
+          "url?": Schema.text(1...2_000).orNull, "types?": types.orNull,
+          "description?": Schema.text(0...200).orNull, "enabled?": Schema.boolean.orNull,
         ])),
       answers: [.json(.ref("Webhook"), "As it is now.")]),
     RouteDocument(

@@ -27,7 +27,12 @@ struct AccountRoutes: Sendable {
         "POST", "/v1/me/password", "change the password", budget: .login, handler: changePassword),
       Route("POST", "/v1/me/verify", "prove the account's address", handler: requestProof),
       Route("GET", "/v1/me/keys", "API keys", handler: keys),
-      Route("POST", "/v1/me/keys", "make an API key", handler: makeKey),
+      services.keyed(
+        "POST", "/v1/me/keys", "make an API key", admit: keyOwner,
+        scope: { context, owner, body in
+          KeyScope(
+            principal: context.principal, body: body, part: owner.map(AccountRoutes.word) ?? "")
+        }, perform: makeKey, present: withSecret),
       Route("GET", "/v1/me/keys/{id}", "one API key", handler: key),
       Route("DELETE", "/v1/me/keys/{id}", "revoke an API key", handler: revokeKey),
       Route(
@@ -74,9 +79,13 @@ struct AccountRoutes: Sendable {
     let user = try context.user()
     let body = try context.json()
     try context.known(body, ["currentPassword", "newPassword"])
-    try await services.accounts.changePassword(
-      of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
-      keeping: context.login, address: context.address, by: context.author)
+    let now = services.clock.now
+    try await services.telling(.password, context) {
+      try await services.accounts.changePassword(
+        of: user, from: body["currentPassword"]?.string, to: body["newPassword"]?.string ?? "",
+        keeping: context.login, address: context.address, by: context.author
+      ) { try GrantStore.endAll(of: user, at: now, on: $0) }
+    }
     return .noContent
   }
 
@@ -135,16 +144,23 @@ struct AccountRoutes: Sendable {
 
   /// A provider's person has the provider's keys here, or with `?owner=user` its own.
   private func owner(_ context: Context) throws(Refusal) -> APIKeyOwner {
-    let user = try context.user()
-    let wanted = context.request.query("owner")
-    guard wanted == nil || wanted == "user" || wanted == "provider" else {
+    guard let owner = try keyOwner(context) else {
       throw Refusal(
         .validationFailed, "A query parameter is not valid.",
         fields: [.init("/owner", "must be user or provider")])
     }
-    if wanted == "provider" { return .provider(try context.provider()) }
-    if wanted == nil, let id = context.principal.providerID { return .provider(id) }
-    return .user(user)
+    return owner
+  }
+
+  /// The same; nil for a word that names neither.
+  private func keyOwner(_ context: Context) throws(Refusal) -> APIKeyOwner? {
+    let user = try context.user()
+    switch context.request.query("owner") {
+    case "provider": return .provider(try context.provider())
+    case "user": return .user(user)
+    case nil: return context.principal.providerID.map { .provider($0) } ?? .user(user)
+    default: return nil
+    }
   }
 
   func keys(_ context: Context) async throws -> Response {
@@ -166,17 +182,17 @@ struct AccountRoutes: Sendable {
     return .json(.object(AccountRoutes.view(key)))
   }
 
-  func makeKey(_ context: Context) async throws -> Response {
-    let owner = try owner(context)
-    let body = try context.json()
-    let key = try context.key("POST /v1/me/keys " + AccountRoutes.word(owner), body)
-    try context.known(body, ["name", "scopes", "filter", "maxPerMinute", "expiresAt"])
-    let draft = try AccountRoutes.draft(body)
-    let (store, now, refused) = (
-      services.accounts.apiKeyStore, services.clock.now, context.keptRefusal
-    )
-    let answer = try await services.record.write { connection in
-      try services.idempotency.once(key, at: now, on: connection, refused: refused) {
+  private func makeKey(
+    _ request: KeyedRequest<APIKeyOwner?>
+  ) async throws -> Idempotency.Answer {
+    let (context, owner) = (request.context, try owner(request.context))
+    try context.known(request.body, ["name", "scopes", "filter", "maxPerMinute", "expiresAt"])
+    let draft = try AccountRoutes.draft(request.body)
+    let (store, now) = (services.accounts.apiKeyStore, services.clock.now)
+    return try await services.record.write { connection in
+      try services.idempotency.once(
+        request.key, at: now, on: connection, refused: request.refused
+      ) {
         let id = try store.make(
           draft, for: owner, by: context.author, at: now, random: services.random, on: connection)
         let made = try store.keys(of: owner, limit: 1, on: connection).first { $0.id == id }
@@ -184,15 +200,17 @@ struct AccountRoutes: Sendable {
         return Idempotency.Answer(status: 201, body: JSON.object(view).bytes)
       }
     }
+  }
+
+  /// The stored answer has no secret: it is made again from the key's id.
+  private func withSecret(_ context: Context, _ answer: Idempotency.Answer) throws -> Response {
     guard answer.status == 201, let id = AccountRoutes.id(in: answer.body) else {
       return Response(answer)
     }
-    // The stored answer has no secret: it is made again from the key's id.
     var view = (try? JSON.parse(answer.body))?.object ?? [:]
-    view["secret"] = .string(store.secret(of: id, owner: owner))
-    var response = Response.json(.object(view), status: 201)
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
+    view["secret"] = .string(
+      services.accounts.apiKeyStore.secret(of: id, owner: try owner(context)))
+    return Response(answer, body: .object(view))
   }
 
   func revokeKey(_ context: Context) async throws -> Response {

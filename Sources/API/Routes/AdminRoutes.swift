@@ -13,9 +13,12 @@ struct AdminRoutes: Sendable {
     [
       Route("GET", "/v1/admin/users", "accounts", handler: users),
       Route("GET", "/v1/admin/users/{id}", "one account", handler: user),
-      Route("POST", "/v1/admin/users/{id}/freeze", "stop its sign-in", handler: freeze),
-      Route("POST", "/v1/admin/users/{id}/unfreeze", "allow its sign-in", handler: unfreeze),
-      Route("PUT", "/v1/admin/users/{id}/role", "give it a role", handler: setRole),
+      Route(
+        "POST", "/v1/admin/users/{id}/freeze", "stop its sign-in", named: other, handler: freeze),
+      Route(
+        "POST", "/v1/admin/users/{id}/unfreeze", "allow its sign-in", named: known,
+        handler: unfreeze),
+      Route("PUT", "/v1/admin/users/{id}/role", "give it a role", named: other, handler: setRole),
       Route("GET", "/v1/admin/keys", "API keys", handler: keys),
       Route("DELETE", "/v1/admin/keys/{id}", "revoke an API key", handler: revokeKey),
       Route("GET", "/v1/admin/signing-keys", "keys that sign tokens", handler: signingKeys),
@@ -55,6 +58,21 @@ struct AdminRoutes: Sendable {
     guard case .object(var object) = view(user) else { return .json(view(user)) }
     object["devices"] = .number(devices.count)
     return .json(.object(object))
+  }
+
+  /// The account that the address names.
+  private func known(_ context: Context) async throws {
+    guard try await services.accounts.user(try userID(context)) != nil else {
+      throw AdminRoutes.noUser
+    }
+  }
+
+  /// The same, and not the admin's own.
+  private func other(_ context: Context) async throws {
+    try await known(context)
+    guard try userID(context) != context.principal.userID else {
+      throw Refusal(.forbidden, "An admin cannot do this to its own account.")
+    }
   }
 
   func freeze(_ context: Context) async throws -> Response { try await setFrozen(true, context) }
@@ -165,9 +183,10 @@ struct AdminRoutes: Sendable {
         fields: [.init("/algorithm", "must be ES256, EdDSA or RS256")])
     }
     let now = services.clock.now
-    let entry = try services.keys.rotate(algorithm, at: now)
-    // Keys are files: the note follows the change, which must not wait where there is an emergency.
-    try await services.note("signing_key.rotated", on: "signing_key:" + entry.id, by: context)
+    let entry = try await services.noted(
+      .init("signing_key.rotate", done: "signing_key.rotated", on: "signing_key:" + word),
+      by: context, outcome: { ("signing_key:" + $0.id, word) }
+    ) { try services.keys.rotate(algorithm, at: now) }
     return .json([
       "kid": .string(entry.id), "algorithm": .string(algorithm.rawValue),
       "activeFrom": .string(entry.activeFrom.rfc3339),
@@ -178,8 +197,14 @@ struct AdminRoutes: Sendable {
     try context.admin()
     try context.known(try context.json(), [])
     let id = context.parameter("id")
-    try services.keys.remove(id, at: services.clock.now)
-    try await services.note("signing_key.removed", on: "signing_key:" + id, by: context)
+    guard services.keys.entries.contains(where: { $0.id == id }) else {
+      throw Refusal(.notFound, "There is no such signing key.")
+    }
+    try await services.noted(
+      .init(
+        "signing_key.remove", done: "signing_key.removed", on: "signing_key:" + id, isUrgent: true),
+      by: context
+    ) { try services.keys.remove(id, at: services.clock.now) }
     return .json(["kid": .string(id)])
   }
 
@@ -211,16 +236,19 @@ struct AdminRoutes: Sendable {
 
   func verifyAudit(_ context: Context) async throws -> Response {
     try context.admin()
-    let report = try await services.record.read { try AuditLog.verify($0) }
+    let report = try await services.audit.audit()
     return .json([
       "sound": .bool(report.isSound), "rows": .number(report.rowCount),
+      "head": [
+        "sequence": .int(report.sequence), "rowHash": .string(BytesText.hex(report.rowHash)),
+      ],
       "faults": .strings(report.faults),
     ])
   }
 }
 
 extension Services {
-  /// Notes in the audit log what has been done outside a transaction, such as work on files.
+  /// Notes in the audit log what could not be noted in the transaction of its effect.
   func note(
     _ action: String, on subject: String, detail: String = "", by context: Context
   ) async throws {
@@ -229,5 +257,15 @@ extension Services {
       try AuditLog.record(
         action, on: subject, detail: detail, by: context.author, at: now, on: connection)
     }
+  }
+
+  /// Does work outside of the record, such as on files, between two rows of the audit log.
+  func noted<T: Sendable>(
+    _ work: AuditLog.Work, by context: Context,
+    outcome: (T) -> (subject: String?, detail: String) = { _ in (nil, "") },
+    _ effect: () async throws -> T
+  ) async throws -> T {
+    try await AuditLog.around(
+      work, in: record, clock: clock, by: context.author, outcome: outcome, effect)
   }
 }

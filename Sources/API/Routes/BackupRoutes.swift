@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HTTPServer
+internal import Identity
 internal import Primitives
 internal import SQLite
 
@@ -24,7 +25,9 @@ struct BackupRoutes: Sendable {
     }
     let now = services.clock.now
     let name = "record-\(now.milliseconds)-\(BytesText.hex(services.random.bytes(4))).db"
-    try await services.record.backup(to: folder + "/" + name)
+    try await services.noted(
+      .init("backup.make", done: "backup.made", on: "backup:" + name), by: context
+    ) { try await services.record.backup(to: folder + "/" + name) }
     var status = stat()
     guard stat(folder + "/" + name, &status) == 0 else { throw BackupRoutes.noRoom }
     return .json(

@@ -1,5 +1,6 @@
 internal import Catalog
 internal import HTTPServer
+internal import Identity
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -141,6 +142,10 @@ struct CatalogRoutes: Sendable {
     var options = Importer.Options()
     options.isAtomic = try context.flag("atomic")
     options.isDryRun = try context.flag("dryRun")
+    let (author, clock) = (context.author, services.clock)
+    options.note = { report, connection in
+      try AuditLog.noteImport(report?.detail, by: author, at: clock.now, on: connection)
+    }
     let refusals = RefusedLines()
     let importer = Importer(
       database: services.record, clock: services.clock, options: options,
@@ -154,7 +159,6 @@ struct CatalogRoutes: Sendable {
       Task { try await indexer.catchUp() }
       throw error
     }
-    if !options.isDryRun { try await services.note("catalog.imported", on: "catalog", by: context) }
     try await services.indexer.catchUp()
     var json = report.json.object ?? [:]
     json["refusedLines"] = .strings(refusals.lines)
@@ -163,15 +167,19 @@ struct CatalogRoutes: Sendable {
 
   func rebuild(_ context: Context) async throws -> Response {
     try context.admin()
-    let name = try await services.indexer.reindex { _ in }
-    try await services.note("index.rebuilt", on: "index:" + name, by: context)
+    let name = try await services.noted(
+      .init("index.rebuild", done: "index.rebuilt", on: "index"), by: context,
+      outcome: { ("index:" + $0, "") }
+    ) { try await services.indexer.reindex { _ in } }
     return .json(["generation": .string(name)])
   }
 
   func rollBack(_ context: Context) async throws -> Response {
     try context.admin()
-    let name = try await services.indexer.rollBack()
-    try await services.note("index.rolled_back", on: "index:" + name, by: context)
+    let name = try await services.noted(
+      .init("index.roll_back", done: "index.rolled_back", on: "index"), by: context,
+      outcome: { ("index:" + $0, "") }
+    ) { try await services.indexer.rollBack() }
     return .json(["generation": .string(name)])
   }
 }

@@ -6,22 +6,51 @@ internal import Primitives
 /// Conversations over server-sent events.
 struct ChatRoutes: Sendable {
   let services: Services
+  /// Bytes that an address stores without signing in.
   private let anonymous: DailyBudget
+  /// The model's tokens.
+  private let tokens: DailyBudget
 
   init(services: Services) {
     self.services = services
-    anonymous = DailyBudget(byteCountMax: services.configuration.anonymousBytesPerDay)
+    let configuration = services.configuration
+    anonymous = DailyBudget(name: "stored", countMax: configuration.anonymousBytesPerDay)
+    tokens = DailyBudget(name: "llm-tokens", countMax: configuration.modelTokensPerDay)
   }
 
   func turn(_ context: Context) async throws -> Response {
-    let request = try TurnRequest.read(try context.json())
     let user = context.principal.userID
-    let (budget, address, clock) = (anonymous, context.address, services.clock)
-    if user == nil { try budget.require(address, at: clock.now) }
-    let live = try await services.chat.start(request, user: user, secret: secret(context)) {
-      if user == nil { budget.add($0, for: address, at: clock.now) }
+    let (address, clock) = (context.address, services.clock)
+    if user == nil { try requireRoom(context) }
+    let request = try TurnRequest.read(try context.json())
+    let live = try await services.chat.start(
+      request, user: user, secret: secret(context), model: allowance(context)
+    ) { [anonymous] in
+      if user == nil { anonymous.add($0, for: address, at: clock.now) }
     }
     return stream(conversation: live.conversationID, kept: [], live: live, after: 0)
+  }
+
+  /// - Throws: `Refusal` `rate_limited` until the next day, where the address has stored its bytes.
+  private func requireRoom(_ context: Context) throws(Refusal) {
+    guard let verdict = anonymous.verdict(context.address, at: services.clock.now) else { return }
+    context.count.note(verdict)
+    guard verdict.isAllowed else {
+      throw Refusal(
+        .rateLimited, "This address has stored enough for a day; sign in to go on.",
+        retryAfterSeconds: Int(verdict.resetSeconds))
+    }
+  }
+
+  /// What the model may still say to the caller today; without any of it the guide answers.
+  private func allowance(_ context: Context) -> ModelAllowance {
+    let (caller, clock) = (context.principal.key, services.clock)
+    let verdict = services.chat.hasModel ? tokens.verdict(caller, at: clock.now) : nil
+    // With nothing left the request is answered all the same, so only what is left of it is told.
+    if let verdict, verdict.isAllowed { context.count.note(verdict) }
+    return ModelAllowance(isOpen: verdict?.isAllowed ?? true) { [tokens] in
+      tokens.add($0, for: caller, at: clock.now)
+    }
   }
 
   func stream(_ context: Context) async throws -> Response {

@@ -3,6 +3,7 @@ internal import Chat
 internal import HTTPServer
 internal import Identity
 internal import Ledger
+internal import Payments
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -96,6 +97,11 @@ private struct Export: Sendable {
       return (rows.map { JSON.object($0.json) }, next)
     }
     try await list("transfers") { (below: Int64?) in try await transfers(below: below) }
+    try await list("purchases") { (last: ID<PurchaseKind>?) in
+      let rows = try await services.payments.purchases(of: user, before: last, limit: Export.page)
+      let next = rows.count == Export.page ? rows.last?.id : nil
+      return (rows.map { JSON.object($0.json) }, next)
+    }
     try await list("conversations") { (last: ID<ConversationKind>?) in
       try await conversations(before: last)
     }

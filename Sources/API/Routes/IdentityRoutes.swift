@@ -7,30 +7,43 @@ internal import Primitives
 struct IdentityRoutes: Sendable {
   let services: Services
 
-  func register(_ context: Context) async throws -> Response {
-    let body = try context.json()
-    let form = Registration(
+  /// Kept is an HMAC of the body: a plain hash would let the record's reader guess e-mail and password.
+  func proof(_ context: Context, _: Void, _ body: JSON) -> KeyScope {
+    let proof = Digest.hmac(key: services.keys.derived(for: "register"), body.canonicalBytes)
+    return KeyScope(
+      principal: context.principal, body: ["proof": .string(BytesText.base64url(proof))])
+  }
+
+  private static func form(_ body: JSON) -> Registration {
+    Registration(
       email: body["email"]?.string ?? "", password: body["password"]?.string ?? "",
       name: body["name"]?.string)
-    // Kept is an HMAC of the body: a plain hash would let the record's reader guess e-mail and password.
-    let proof = Digest.hmac(key: services.keys.derived(for: "register"), body.canonicalBytes)
-    let key = try context.key(
-      "POST /v1/auth/register", ["proof": .string(BytesText.base64url(proof))])
-    try context.known(body, ["email", "password", "name"])
+  }
+
+  func register(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let body = request.body
+    try request.context.known(body, ["email", "password", "name"])
     if let name = body["name"], name != .null, name.string == nil {
       throw Refusal(
         .validationFailed, "The account is not valid.", fields: [.init("/name", "must be text")])
     }
-    let refused = context.keptRefusal
+    let form = IdentityRoutes.form(body)
     if services.accounts.mail != nil {
-      let answer = try await services.accounts.requestRegistration(
-        form, key: key, services.idempotency, refused: refused)
-      return Response(answer)
+      return try await services.accounts.requestRegistration(
+        form, key: request.key, services.idempotency, from: request.context.address,
+        refused: request.refused)
     }
-    let answer = try await services.accounts.register(
-      form, key: key, services.idempotency, by: context.author, refused: refused)
+    return try await services.accounts.register(
+      form, key: request.key, services.idempotency, by: request.context.author,
+      refused: request.refused)
+  }
+
+  /// A new account is signed in; where an e-mail must be answered first there is none yet.
+  func registered(_ context: Context, _ answer: Idempotency.Answer) async throws -> Response {
     guard answer.status == 201 else { return Response(answer) }
-    if answer.isReplayed { return try await again(form, context) }
+    if answer.isReplayed {
+      return try await again(IdentityRoutes.form(try context.json()), context)
+    }
     let id = (try? JSON.parse(answer.body))?["userId"]?.string.flatMap { ID<UserKind>($0) }
     guard let id, let user = try await services.accounts.user(id) else {
       throw Refusal(.tokenInvalid, "The account is gone.")

@@ -1,4 +1,5 @@
 internal import Catalog
+internal import Delivery
 internal import HTTPServer
 internal import Identity
 internal import Ledger
@@ -13,13 +14,23 @@ struct LedgerAdminRoutes: Sendable {
     [
       Route("GET", "/v1/admin/ledger/balance", "any account's balance", handler: balance),
       Route("GET", "/v1/admin/ledger/statement", "any account's period", handler: statement),
-      Route("POST", "/v1/admin/grants", "give a user tokens", handler: grant),
-      Route("POST", "/v1/admin/payouts", "book a provider's payout", handler: payOut),
-      Route("POST", "/v1/admin/refunds", "refund a capture", handler: refund),
       Route(
-        "POST", "/v1/admin/accounts/{userId}/freeze", "stop a user's spending", handler: freeze),
+        "POST", "/v1/admin/ledger/reopen", "take writes again over a sound ledger",
+        handler: reopen),
+      services.keyed(
+        "POST", "/v1/admin/grants", "give a user tokens", admit: { try $0.admin() },
+        perform: grant),
+      services.keyed(
+        "POST", "/v1/admin/payouts", "book a provider's payout", admit: { try $0.admin() },
+        perform: payOut),
+      services.keyed(
+        "POST", "/v1/admin/refunds", "refund a capture", admit: { try $0.admin() },
+        perform: refund),
       Route(
-        "POST", "/v1/admin/accounts/{userId}/unfreeze", "let a user spend again",
+        "POST", "/v1/admin/accounts/{userId}/freeze", "stop a user's spending", named: holder,
+        handler: freeze),
+      Route(
+        "POST", "/v1/admin/accounts/{userId}/unfreeze", "let a user spend again", named: holder,
         handler: unfreeze),
     ]
   }
@@ -35,6 +46,23 @@ struct LedgerAdminRoutes: Sendable {
     return try await LedgerQuery.statement(of: try account(context), context, services)
   }
 
+  /// Verifies the whole ledger and, where it is sound, lets writes in again.
+  func reopen(_ context: Context) async throws -> Response {
+    try context.admin()
+    var wasUnsound = false
+    if case .unsound = services.ledger.state { wasUnsound = true }
+    let report = try await services.ledger.reopen()
+    let isOpen = services.ledger.state == .open
+    if wasUnsound, isOpen {
+      // After it: nothing could be noted before.
+      try await services.note("ledger.reopened", on: "ledger", by: context)
+    }
+    return .json([
+      "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
+      "faults": .strings(report.faults), "open": .bool(isOpen),
+    ])
+  }
+
   private func account(_ context: Context) throws(Refusal) -> AccountName {
     guard let account = AccountName(context.request.query("account") ?? "") else {
       throw Refusal(
@@ -46,60 +74,83 @@ struct LedgerAdminRoutes: Sendable {
     return account
   }
 
-  func grant(_ context: Context) async throws -> Response {
-    let (body, key) = try order(
-      context, "POST /v1/admin/grants", ["userId", "amountMicrotokens", "reason", "via"])
+  func grant(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
     let via = body["via"]?.string ?? "straight"
-    guard via == "straight" || via == "grants" else {
-      throw Refusal(
-        .validationFailed, "The way of the grant is not valid.",
-        fields: [.init("/via", "must be straight or grants")])
+    let order = try await request.valid { () throws -> (String, Microtokens, String) in
+      try context.known(body, ["userId", "amountMicrotokens", "reason", "via"])
+      guard via == "straight" || via == "grants" else {
+        throw Refusal(
+          .validationFailed, "The way of the grant is not valid.",
+          fields: [.init("/via", "must be straight or grants")])
+      }
+      guard let named = body["userId"]?.string else { throw LedgerAdminRoutes.missing("userId") }
+      return (named, try self.amount(body), try self.reason(body))
+    } elseMissing: {
+      if let named = body["userId"]?.string { _ = try await user(named) }
     }
-    let user = try await user(body["userId"]?.string ?? "")
-    let amount = try amount(body)
-    let reason = try reason(body)
-    return try await keyed(context, key) { connection, now in
+    let (named, amount, reason) = order
+    let receiver = try await user(named)
+    return try await keyed(request) { connection, now in
       let id = ID<TransferKind>(at: now, random: services.random)
       try LedgerStore.grant(
-        id, to: .user(user), amount, throughGrants: via == "grants",
+        id, to: .user(receiver), amount, throughGrants: via == "grants",
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      try note("grant", "user:" + user.text, amount, context, now, connection)
-      let balance = try LedgerStore.balance(.user(user), on: connection)
+      try note("grant", "user:" + receiver.text, amount, context, now, connection)
+      let balance = try LedgerStore.balance(.user(receiver), on: connection)
       return answer(201, id, amount, balance)
     }
   }
 
-  func payOut(_ context: Context) async throws -> Response {
-    let (body, key) = try order(
-      context, "POST /v1/admin/payouts",
-      ["providerId", "amountMicrotokens", "reference", "reason"])
-    let provider = body["providerId"]?.string ?? ""
-    guard try await services.record.read({ try CatalogStore.provider(id: provider, on: $0) }) != nil
-    else { throw Refusal(.notFound, "There is no such provider.") }
-    guard let reference = body["reference"]?.string else {
-      throw LedgerAdminRoutes.missing("reference")
+  func payOut(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
+    let order = try await request.valid { () throws -> (String, String, Microtokens, String) in
+      try context.known(body, ["providerId", "amountMicrotokens", "reference", "reason"])
+      guard let provider = body["providerId"]?.string else {
+        throw LedgerAdminRoutes.missing("providerId")
+      }
+      guard let reference = body["reference"]?.string else {
+        throw LedgerAdminRoutes.missing("reference")
+      }
+      return (provider, reference, try self.amount(body), try self.reason(body))
+    } elseMissing: {
+      if let named = body["providerId"]?.string { try await requireProvider(named) }
     }
-    let amount = try amount(body)
-    let reason = try reason(body)
-    return try await keyed(context, key) { connection, now in
+    let (provider, reference, amount, reason) = order
+    try await requireProvider(provider)
+    return try await keyed(request) { connection, now in
       let (id, isNew) = try LedgerStore.payOut(
         to: provider, amount, reference: reference,
         LedgerOrder(actor: actor(context), reason: reason), at: now, on: connection)
-      if isNew { try note("payout", "provider:" + provider, amount, context, now, connection) }
+      if isNew {
+        try note("payout", "provider:" + provider, amount, context, now, connection)
+        try OwnerNotice.payout(amount, reference: reference, transfer: id.text).tell(
+          ownersOf: provider, at: now, random: services.random, on: connection)
+      }
       let balance = try LedgerStore.balance(.provider(provider), on: connection)
       return answer(isNew ? 201 : 200, id, amount, balance)
     }
   }
 
-  func refund(_ context: Context) async throws -> Response {
-    let (body, key) = try order(
-      context, "POST /v1/admin/refunds", ["captureId", "amountMicrotokens", "reason"])
-    guard let capture = body["captureId"]?.string.flatMap({ ID<TransferKind>($0) }) else {
-      throw LedgerAdminRoutes.missing("captureId")
+  private func requireProvider(_ id: String) async throws {
+    guard try await services.record.read({ try CatalogStore.provider(id: id, on: $0) }) != nil
+    else { throw Refusal(.notFound, "There is no such provider.") }
+  }
+
+  func refund(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
+    let named = body["captureId"]?.string.flatMap { ID<TransferKind>($0) }
+    let order = try await request.valid {
+      () throws -> (ID<TransferKind>, Microtokens, String) in
+      try context.known(body, ["captureId", "amountMicrotokens", "reason"])
+      guard let named else { throw LedgerAdminRoutes.missing("captureId") }
+      return (named, try self.amount(body), try self.reason(body))
+    } elseMissing: {
+      guard let named else { return }
+      try await services.record.read { try LedgerStore.requireCapture(named, on: $0) }
     }
-    let amount = try amount(body)
-    let reason = try reason(body)
-    return try await keyed(context, key) { connection, now in
+    let (capture, amount, reason) = order
+    return try await keyed(request) { connection, now in
       let id = ID<TransferKind>(at: now, random: services.random)
       try LedgerStore.refund(
         id, capture: capture, amount, LedgerOrder(actor: actor(context), reason: reason), at: now,
@@ -107,6 +158,10 @@ struct LedgerAdminRoutes: Sendable {
       try note("refund", "transfer:" + capture.text, amount, context, now, connection)
       return answer(201, id, amount, nil)
     }
+  }
+
+  private func holder(_ context: Context) async throws {
+    _ = try await user(context.parameter("userId"))
   }
 
   func freeze(_ context: Context) async throws -> Response {
@@ -142,17 +197,6 @@ struct LedgerAdminRoutes: Sendable {
   }
 
   // MARK: Parts of an order
-
-  /// The body of an order, and its key: a missing key is told before anything of the body (8.1).
-  private func order(
-    _ context: Context, _ route: String, _ fields: Set<String>
-  ) throws(Refusal) -> (body: JSON, key: Idempotency.Key) {
-    try context.admin()
-    let body = try context.json()
-    let key = try context.key(route, body)
-    try context.known(body, fields)
-    return (body, key)
-  }
 
   private func user(_ text: String) async throws -> ID<UserKind> {
     guard let id = ID<UserKind>(text), try await services.accounts.user(id) != nil else {
@@ -210,16 +254,16 @@ struct LedgerAdminRoutes: Sendable {
 
   /// Runs an order once for the request's Idempotency-Key, in one transaction with the answer.
   private func keyed(
-    _ context: Context, _ key: Idempotency.Key,
+    _ request: KeyedRequest<Void>,
     _ effect: @Sendable (Connection, Timestamp) throws -> Idempotency.Answer
-  ) async throws -> Response {
+  ) async throws -> Idempotency.Answer {
     let now = services.clock.now
-    let refused = context.keptRefusal
-    let answer = try await services.record.write { connection in
-      try services.idempotency.once(key, at: now, on: connection, refused: refused) {
+    return try await services.record.write { connection in
+      try services.idempotency.once(
+        request.key, at: now, on: connection, refused: request.refused
+      ) {
         try effect(connection, now)
       }
     }
-    return Response(answer)
   }
 }

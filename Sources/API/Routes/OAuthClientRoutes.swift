@@ -11,8 +11,13 @@ struct OAuthClientRoutes: Sendable {
   var routes: [Route] {
     [
       Route("GET", "/v1/admin/oauth-clients", "registered programs", handler: list),
-      Route("POST", "/v1/admin/oauth-clients", "register a program", handler: add),
+      services.keyed(
+        "POST", "/v1/admin/oauth-clients", "register a program", admit: { try $0.admin() },
+        perform: add, present: withSecret),
       Route("DELETE", "/v1/admin/oauth-clients/{id}", "remove a program", handler: remove),
+      Route(
+        "PUT", "/v1/admin/oauth-clients/{id}/key-set", "the keys that a program signs with",
+        handler: setKeys),
       Route("GET", "/v1/me/apps", "programs that may act for me", handler: apps),
       Route("DELETE", "/v1/me/apps/{id}", "take that back", handler: endApp),
     ]
@@ -35,16 +40,15 @@ struct OAuthClientRoutes: Sendable {
     ])
   }
 
-  func add(_ context: Context) async throws -> Response {
-    try context.admin()
-    let body = try context.json()
-    let key = try context.key("POST /v1/admin/oauth-clients", body)
-    try context.known(body, ["name", "redirectUris", "scopes", "confidential"])
-    let draft = try OAuthClientRoutes.draft(body)
+  func add(_ request: KeyedRequest<Void>) async throws -> Idempotency.Answer {
+    let context = request.context
+    try context.known(
+      request.body, ["name", "redirectUris", "scopes", "confidential", "keySet"])
+    let draft = try OAuthClientRoutes.draft(request.body)
     let (clients, now, random) = (clients, services.clock.now, services.random)
-    let answer = try await services.record.write { connection in
+    return try await services.record.write { connection in
       try services.idempotency.once(
-        key, at: now, on: connection, refused: context.keptRefusal
+        request.key, at: now, on: connection, refused: request.refused
       ) {
         let made = try clients.add(
           draft, by: context.author, at: now, random: random, on: connection)
@@ -52,14 +56,15 @@ struct OAuthClientRoutes: Sendable {
           status: 201, body: JSON.object(OAuthClientRoutes.view(made)).bytes)
       }
     }
-    guard answer.status == 201, draft.isConfidential,
-      var view = (try? JSON.parse(answer.body))?.object, let id = view["id"]?.string
+  }
+
+  /// The stored answer has no secret: it is made again from the id.
+  private func withSecret(_: Context, _ answer: Idempotency.Answer) -> Response {
+    guard answer.status == 201, var view = (try? JSON.parse(answer.body))?.object,
+      view["confidential"] == true, view["keySet"] == nil, let id = view["id"]?.string
     else { return Response(answer) }
-    // The stored answer has no secret: it is made again from the id.
     view["secret"] = .string(clients.secret(of: id))
-    var response = Response.json(.object(view), status: 201)
-    if answer.isReplayed { response.headers.append((name: "Idempotent-Replayed", value: "true")) }
-    return response
+    return Response(answer, body: .object(view))
   }
 
   func remove(_ context: Context) async throws -> Response {
@@ -71,6 +76,17 @@ struct OAuthClientRoutes: Sendable {
     }
     services.accounts.loginsEnded(ended)
     return .noContent
+  }
+
+  func setKeys(_ context: Context) async throws -> Response {
+    try context.admin()
+    let body = try context.json()
+    try context.known(body, ["keys"])
+    let (clients, now, id) = (clients, services.clock.now, context.parameter("id"))
+    let client = try await services.record.write {
+      try clients.setKeys(body, of: id, by: context.author, at: now, on: $0)
+    }
+    return .json(.object(OAuthClientRoutes.view(client)))
   }
 
   private static func draft(_ body: JSON) throws(Refusal) -> OAuthClient.Draft {
@@ -96,17 +112,20 @@ struct OAuthClientRoutes: Sendable {
     }
     return OAuthClient.Draft(
       name: body["name"]?.string ?? "", redirectURIs: uris, scopes: Set(scopes),
-      isConfidential: isConfidential.bool ?? false)
+      isConfidential: isConfidential.bool ?? false,
+      keySet: body["keySet"].flatMap { $0 == .null ? nil : $0 })
   }
 
   private static func view(_ client: OAuthClient) -> JSONObject {
-    [
+    var view: JSONObject = [
       "id": .string(client.id), "name": .string(client.name),
       "redirectUris": .strings(client.redirectURIs),
       "scopes": .strings(client.scopes.map(\.rawValue).sorted()),
       "confidential": .bool(client.isConfidential),
       "createdAt": .optional(client.createdAt?.rfc3339),
     ]
+    if let keySet = client.keySet { view["keySet"] = keySet }
+    return view
   }
 
   // MARK: People

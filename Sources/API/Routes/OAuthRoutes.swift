@@ -65,28 +65,21 @@ struct OAuthRoutes: Sendable {
     let form = OAuthForm(context.request.query.filter { $0.name != "again" })
     let request: AuthorizationRequest
     do {
-      request = try await server.request(form)
+      request = try await server.request(form, from: context.address)
     } catch let fault as AuthorizationFault {
-      return answer(fault)
+      return answer(fault, to: form, isForm: false)
     }
     let browser = BrowserForm(services, context.request)
-    if let person = try await person(context) {
+    if let person = try await BrowserLogin.read(context.request, services) {
       return browser.mark(
         OAuthPages.consent(
           request, email: person.user.email,
           sealed: browser.seal(["query": .string(form.encoded)], for: consent(of: person.login))))
     }
-    if let address = again(form, context.request) { return OAuthPages.again(address) }
+    if BrowserLogin.needsSecondLook(context.request) {
+      return Page.again(OAuthForm([("again", "1")]).added(to: "/oauth/authorize?" + form.encoded))
+    }
     return browser.mark(signIn(request, form.encoded, browser))
-  }
-
-  /// The address of this page for a second look: a login's cookie does not come along from another site's link,
-  /// but does from a page of ours. Nil where that would change nothing.
-  private func again(_ form: OAuthForm, _ request: Request) -> String? {
-    guard let site = request.header("sec-fetch-site"), ["cross-site", "same-site"].contains(site),
-      request.query("again") == nil
-    else { return nil }
-    return OAuthForm([("again", "1")]).added(to: "/oauth/authorize?" + form.encoded)
   }
 
   private func signIn(
@@ -94,8 +87,9 @@ struct OAuthRoutes: Sendable {
     warning: String? = nil, status: Int = 200
   ) -> Response {
     let sealed = browser.seal(["query": .string(query)], for: "signin")
+    let elsewhere = OpenIDRoutes.start(returningTo: "/oauth/authorize?" + query)
     return OAuthPages.signIn(
-      request, sealed: sealed, openID: services.openID == nil ? nil : OpenIDRoutes.start(query),
+      request, sealed: sealed, openID: services.openID == nil ? nil : elsewhere,
       warning: warning, status: status)
   }
 
@@ -106,10 +100,8 @@ struct OAuthRoutes: Sendable {
       let form = try BrowserForm.parameters(context.request)
       if try form.one("step") == "signin" { return try await signIn(form, browser, context) }
       return try await decide(form, browser, context)
-    } catch let fault as AuthorizationFault {
-      return answer(fault)
     } catch let error as OAuthError {
-      return answer(.shown(error))
+      return OAuthPages.fault(error)
     }
   }
 
@@ -125,9 +117,14 @@ struct OAuthRoutes: Sendable {
     } catch let refusal as Refusal
       where [.unauthenticated, .rateLimited, .forbidden].contains(refusal.code)
     {
-      let request = try await server.request(OAuthRoutes.form(of: query))
-      return signIn(
-        request, query, browser, warning: refusal.detail, status: refusal.code.status)
+      let asked = OAuthRoutes.form(of: query)
+      do {
+        let request = try await server.request(asked, from: context.address)
+        return signIn(
+          request, query, browser, warning: refusal.detail, status: refusal.code.status)
+      } catch let fault as AuthorizationFault {
+        return answer(fault, to: asked, isForm: true)
+      }
     }
     // The decision is asked on a page of its own: a reload must not send the password again.
     return try await IdentityRoutes(services: services).entered(
@@ -137,30 +134,27 @@ struct OAuthRoutes: Sendable {
   private func decide(
     _ form: OAuthForm, _ browser: BrowserForm, _ context: Context
   ) async throws -> Response {
-    guard let person = try await person(context) else {
+    guard let person = try await BrowserLogin.read(context.request, services) else {
       throw Refusal(.unauthenticated, "Sign in first.")
     }
     let kept = try browser.open(try form.one("request"), for: consent(of: person.login))
-    let request = try await server.request(OAuthRoutes.form(of: kept["query"]?.string ?? ""))
+    let asked = OAuthRoutes.form(of: kept["query"]?.string ?? "")
+    let request: AuthorizationRequest
+    do {
+      request = try await server.request(asked, from: context.address)
+    } catch let fault as AuthorizationFault {
+      return answer(fault, to: asked, isForm: true)
+    }
     guard try form.one("decision") == "allow" else {
       let error = OAuthError(.accessDenied, "The person said no.")
-      return OAuthRoutes.redirect(
-        server.refusal(error, to: request.redirectURI, state: request.state))
+      return OAuthPages.leave(
+        to: server.refusal(error, to: request.redirectURI, state: request.state))
     }
     let author = AuditLog.Author(
       .user(person.user.id, person.user.role, providerID: person.user.providerID),
       requestID: context.requestID)
-    return OAuthRoutes.redirect(
-      try await server.allow(request, by: person.user.id, author: author))
-  }
-
-  /// The login of this browser, from its refresh token's cookie; it is not used up.
-  private func person(_ context: Context) async throws -> (user: User, login: ID<LoginKind>)? {
-    guard let token = RefreshCookie.value(in: context.request, services.configuration),
-      let owner = try await services.refreshTokens.owner(of: token),
-      let user = try await services.accounts.user(owner.user), user.frozenAt == nil
-    else { return nil }
-    return (user, owner.login)
+    return OAuthPages.leave(
+      to: try await server.allow(request, by: person.user.id, in: person.login, author: author))
   }
 
   private func consent(of login: ID<LoginKind>) -> String { "consent:" + login.text }
@@ -169,11 +163,18 @@ struct OAuthRoutes: Sendable {
     OAuthForm(Request(method: "GET", target: "/?" + query).query)
   }
 
-  private func answer(_ fault: AuthorizationFault) -> Response {
+  /// - Parameter isForm: Whether a form is answered, which may lead to pages of ours alone.
+  private func answer(
+    _ fault: AuthorizationFault, to form: OAuthForm, isForm: Bool
+  ) -> Response {
     switch fault {
-    case .shown(let error): OAuthPages.fault(error)
-    case .returned(let error, let address, let state):
-      OAuthRoutes.redirect(server.refusal(error, to: address, state: state))
+    case .shown(let error): return OAuthPages.fault(error)
+    case .returned(let error, let redirect, let state):
+      let address = server.refusal(error, to: redirect, state: state)
+      if OAuthClient.isDocument((try? form.one("client_id")) ?? "") {
+        return OAuthPages.fault(error, returningTo: address)
+      }
+      return isForm ? OAuthPages.leave(to: address) : OAuthRoutes.redirect(address)
     }
   }
 
@@ -216,6 +217,9 @@ struct OAuthRoutes: Sendable {
         status: error.status)
       if error.code == .invalidClient {
         response.headers.append((name: "WWW-Authenticate", value: "Basic realm=\"oauth\""))
+      }
+      if let seconds = error.retryAfterSeconds {
+        response.headers.append((name: "Retry-After", value: String(seconds)))
       }
       return response
     }

@@ -23,9 +23,9 @@ struct OpenIDRoutes: Sendable {
     ]
   }
 
-  /// Where a sign-in begins that ends at the page of a program's request.
-  static func start(_ query: String) -> String {
-    OAuthForm([("returnTo", "/oauth/authorize?" + query)]).added(to: "/v1/auth/oidc/start")
+  /// Where a sign-in begins that ends at a page of ours.
+  static func start(returningTo address: String) -> String {
+    OAuthForm([("returnTo", address)]).added(to: "/v1/auth/oidc/start")
   }
 
   private func client() throws(Refusal) -> OpenIDClient {
@@ -46,7 +46,7 @@ struct OpenIDRoutes: Sendable {
   }
 
   /// A path of our own, so that nobody can make a sign-in here end somewhere else.
-  private static func place(_ text: String?) throws(Refusal) -> String {
+  static func place(_ text: String?) throws(Refusal) -> String {
     let place = text ?? "/"
     let isOwn =
       place.hasPrefix("/") && !place.hasPrefix("//") && place.utf8.count <= 2_000
@@ -60,7 +60,7 @@ struct OpenIDRoutes: Sendable {
   }
 
   /// It comes from another site's page, so it brings no cookie but the one that allows that.
-  private func cookie(_ value: String, maxAge: Int64) -> (name: String, value: String) {
+  func cookie(_ value: String, maxAge: Int64) -> (name: String, value: String) {
     (
       name: "Set-Cookie",
       value: Cookie.text(
@@ -71,11 +71,34 @@ struct OpenIDRoutes: Sendable {
   func callback(_ context: Context) async throws -> Response {
     let client = try client()
     let name = Cookie.name("waypost_oidc", services.configuration)
-    let (person, place) = try await client.finish(
+    let (person, place, again) = try await client.finish(
       OAuthForm(context.request.query), cookie: Cookie.value(name, in: context.request))
-    var response = try await signIn(person, context, at: place)
+    var response =
+      if let again {
+        try await signedIn(person, again, context, at: place)
+      } else {
+        try await signIn(person, context, at: place)
+      }
     response.headers.append(cookie("", maxAge: 0))
     return response
+  }
+
+  /// The person of a login has shown again who it is; the browser stays signed in as it was.
+  private func signedIn(
+    _ person: OpenIDPerson, _ again: SignInAgain, _ context: Context, at place: String
+  ) async throws -> Response {
+    let now = services.clock.now
+    try await services.record.write { connection in
+      let user = try ExternalIdentityStore.user(of: person.identity, on: connection)
+      guard user == again.user else {
+        throw Refusal(.forbidden, "You have signed in there as somebody else; begin again.")
+      }
+      try ExternalIdentityStore.used(person.identity, at: now, on: connection)
+      try services.accounts.signedInAgain(
+        again.user, login: again.login, for: again.purpose, at: person.signedInAt ?? now,
+        by: context.author, on: connection)
+    }
+    return OAuthRoutes.redirect(place)
   }
 
   private func signIn(
@@ -83,7 +106,7 @@ struct OpenIDRoutes: Sendable {
   ) async throws -> Response {
     let identity = person.identity
     let now = services.clock.now
-    let known = try await services.record.write { connection in
+    let known = try await services.record.writing(as: .essential).write { connection in
       try ExternalIdentityStore.used(identity, at: now, on: connection)
       return try ExternalIdentityStore.user(of: identity, on: connection)
     }

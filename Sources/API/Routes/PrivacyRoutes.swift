@@ -1,8 +1,10 @@
 internal import Authorization
 internal import Chat
+internal import Delivery
 internal import HTTPServer
 internal import Identity
 internal import Ledger
+internal import Payments
 internal import Primitives
 internal import SQLite
 internal import Search
@@ -88,16 +90,18 @@ struct PrivacyRoutes: Sendable {
     let user = try context.user()
     let body = try context.json()
     try context.known(body, ["password", "forfeitBalance"])
-    try await services.accounts.requirePassword(
-      body["password"]?.string, of: user, from: context.address)
+    let proof = try await services.fresh(body["password"]?.string, for: .erase, context)
     let forfeits = body["forfeitBalance"]?.bool ?? false
     let now = services.clock.now
     let (ended, conversations) = try await services.record.write { connection in
+      try Accounts.spend(proof, of: user, at: now, on: connection)
       _ = try services.sessions.endAll(of: user, at: now, on: connection)
       try settle(user, forfeits: forfeits, at: now, on: connection)
       let conversations = try services.chat.deleteAll(of: user, on: connection)
       _ = try FeedbackStore.forget(user: user.bytes, on: connection)
       try services.hub.erase(user, at: now, on: connection)
+      try services.payments.erase(user, on: connection)
+      try WebhookPersonStore.forget(user.bytes, on: connection)
       let apps = try GrantStore.endAll(of: user, at: now, on: connection)
       let ended = try services.accounts.erase(user, by: context.author, at: now, on: connection)
       return (ended + apps, conversations)

@@ -23,6 +23,8 @@ struct ProviderHubRoutes: Sendable {
       Route(
         "PUT", "/v1/me/consents/providers/{id}", "say what it may know", handler: give),
       Route("DELETE", "/v1/me/consents/providers/{id}", "take it back", handler: withdraw),
+      Route("GET", "/v1/provider/consent-scopes", "what people are asked for", handler: asked),
+      Route("PUT", "/v1/provider/consent-scopes", "choose what they are asked for", handler: ask),
     ]
   }
 
@@ -123,39 +125,45 @@ struct ProviderHubRoutes: Sendable {
   }
 
   static func consents(of user: ID<UserKind>, _ services: Services) async throws -> [JSON] {
-    try await services.record.read { try ProviderConsentStore.consents(of: user, on: $0) }
-      .map { view($0, of: $0.providerID) }
+    try await services.record.read { connection in
+      try ProviderConsentStore.consents(of: user, on: connection)
+        .map { try view($0, of: $0.providerID, connection) }
+    }
   }
 
   func consent(_ context: Context) async throws -> Response {
     let user = try context.user()
     let provider = context.parameter("id")
-    let known = try await services.record.read { connection in
-      try ProviderConsentStore.requireProvider(provider, on: connection)
-      return try ProviderConsentStore.consent(of: user, to: provider, on: connection)
-    }
-    return .json(ProviderHubRoutes.view(known, of: provider))
+    return .json(
+      try await services.record.read { connection in
+        try ProviderConsentStore.requireProvider(provider, on: connection)
+        let known = try ProviderConsentStore.consent(of: user, to: provider, on: connection)
+        return try ProviderHubRoutes.view(known, of: provider, connection)
+      })
   }
 
   func give(_ context: Context) async throws -> Response {
     let user = try context.user()
-    let body = try context.json()
-    try context.known(body, ["scopes"])
-    let words = body["scopes"]?.array
-    let scopes = words?.compactMap { $0.string.flatMap(ProviderScope.init(rawValue:)) }
-    guard let scopes, scopes.count == words?.count else {
-      let names = ProviderScope.allCases.map(\.rawValue).joined(separator: ", ")
-      throw Refusal(
-        .validationFailed, "Say what the provider may know.",
-        fields: [.init("/scopes", "must be a list of some of \(names)")])
-    }
+    let scopes = try ProviderHubRoutes.scopes(context)
     let now = services.clock.now
     let provider = context.parameter("id")
-    let consent = try await services.record.write { connection in
-      try ProviderConsentStore.give(
-        Set(scopes), to: provider, of: user, by: context.author, at: now, on: connection)
+    return .json(
+      try await services.record.write { connection in
+        let consent = try ProviderConsentStore.give(
+          scopes, to: provider, of: user, by: context.author, at: now, on: connection)
+        return try ProviderHubRoutes.view(consent, of: provider, connection)
+      })
+  }
+
+  private static func scopes(_ context: Context) throws(Refusal) -> Set<ProviderScope> {
+    let body = try context.json()
+    try context.known(body, ["scopes"])
+    guard let scopes = ProviderScope.words(body["scopes"] ?? .null) else {
+      throw Refusal(
+        .validationFailed, "Say what the provider may know.",
+        fields: [.init("/scopes", ProviderScope.wordsNeeded)])
     }
-    return .json(ProviderHubRoutes.view(consent, of: provider))
+    return scopes
   }
 
   func withdraw(_ context: Context) async throws -> Response {
@@ -166,13 +174,57 @@ struct ProviderHubRoutes: Sendable {
   }
 
   /// What is asked for is shown before the first session with a provider, beside what was said.
-  private static func view(_ consent: ProviderConsent?, of provider: String) -> JSON {
+  private static func view(
+    _ consent: ProviderConsent?, of provider: String, _ connection: Connection
+  ) throws -> JSON {
     [
       "providerId": .string(provider),
       "scopes": .strings((consent?.scopes ?? []).map(\.rawValue).sorted()),
-      "asked": .strings(ProviderScope.allCases.map(\.rawValue)),
+      "asked": .strings(
+        try ProviderConsentStore.asked(by: provider, on: connection).map(\.rawValue)),
       "givenAt": .optional(consent?.givenAt.rfc3339),
       "withdrawnAt": .optional(consent?.withdrawnAt?.rfc3339),
     ]
+  }
+
+  // MARK: What a provider asks for
+
+  func asked(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let asked = try await services.record.read {
+      try ProviderConsentStore.asked(by: provider, on: $0)
+    }
+    return .json(["scopes": .strings(asked.map(\.rawValue))])
+  }
+
+  func ask(_ context: Context) async throws -> Response {
+    let provider = try context.provider()
+    let scopes = try ProviderHubRoutes.scopes(context)
+    guard scopes.contains(.sessionAccess) else {
+      throw Refusal(
+        .validationFailed, "No session starts without session_access.",
+        fields: [.init("/scopes", "must have session_access")])
+    }
+    let now = services.clock.now
+    let asked = try await services.record.write { connection in
+      try ProviderConsentStore.ask(
+        for: scopes, by: provider, author: context.author, at: now, on: connection)
+      return try ProviderConsentStore.asked(by: provider, on: connection)
+    }
+    return .json(["scopes": .strings(asked.map(\.rawValue))])
+  }
+}
+
+extension ProviderScope {
+  /// What a list of scopes in a body has to be.
+  static let wordsNeeded =
+    "must be a list of some of " + allCases.map(\.rawValue).joined(separator: ", ")
+
+  /// The scopes that a body names, or nil where it is no list of scopes.
+  static func words(_ value: JSON) -> Set<ProviderScope>? {
+    let words = value.array
+    let scopes = words?.compactMap { $0.string.flatMap(ProviderScope.init(rawValue:)) }
+    guard let scopes, scopes.count == words?.count else { return nil }
+    return Set(scopes)
   }
 }

@@ -9,7 +9,9 @@ struct PurchaseRoutes: Sendable {
 
   var all: [Route] {
     [
-      Route("POST", "/v1/tokens/purchase", "buy tokens", handler: buy),
+      services.keyed(
+        "POST", "/v1/tokens/purchase", "buy tokens", isLong: true, admit: { try $0.user() },
+        perform: buy),
       Route("GET", "/v1/tokens/purchases", "own purchases", handler: list),
       Route("GET", "/v1/tokens/purchases/{id}", "one purchase", handler: read),
       Route(
@@ -17,25 +19,27 @@ struct PurchaseRoutes: Sendable {
         body: .signed(header: "stripe-signature", 262_144), handler: webhook),
       Route("GET", "/v1/admin/purchases", "everybody's purchases", handler: adminList),
       Route("GET", "/v1/admin/purchases/{id}", "one with its events", handler: adminRead),
-      Route("POST", "/v1/admin/purchases/{id}/refund", "give money back", handler: refund),
-      Route("POST", "/v1/admin/purchases/{id}/unflag", "take the mark off", handler: unflag),
+      services.keyed(
+        "POST", "/v1/admin/purchases/{id}/refund", "give money back", isLong: true,
+        admit: refundable, perform: refund),
+      Route(
+        "POST", "/v1/admin/purchases/{id}/unflag", "take the mark off",
+        named: { _ = try await refundable($0) }, handler: unflag),
       Route("GET", "/v1/admin/payment-events", "events by outcome", handler: events),
       Route("GET", "/v1/admin/chargebacks", "who is frozen or owes", handler: debtors),
-      Route(
-        "POST", "/v1/admin/chargebacks/{id}/settle", "settle a user's debt", handler: settle),
+      services.keyed(
+        "POST", "/v1/admin/chargebacks/{id}/settle", "settle a user's debt", admit: debtor,
+        perform: settle),
     ]
   }
 
   // MARK: Buyers
 
-  func buy(_ context: Context) async throws -> Response {
-    let user = try context.user()
-    let body = try context.json()
-    let key = try context.key("POST /v1/tokens/purchase", body)
-    try context.known(body, ["tokenAmount"])
-    return Response(
-      try await services.payments.buy(
-        body["tokenAmount"]?.int, by: user, key: key, refused: context.keptRefusal))
+  func buy(_ request: KeyedRequest<ID<UserKind>>) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, ["tokenAmount"])
+    return try await services.payments.buy(
+      request.body["tokenAmount"]?.int, by: request.subject, key: request.key,
+      refused: request.refused)
   }
 
   func list(_ context: Context) async throws -> Response {
@@ -94,12 +98,20 @@ struct PurchaseRoutes: Sendable {
     return .json(.object(try await services.payments.detail(try purchaseID(context))))
   }
 
-  func refund(_ context: Context) async throws -> Response {
+  /// Whose order it is, and the purchase that it names.
+  private func refundable(
+    _ context: Context
+  ) async throws -> (admin: ID<UserKind>, purchase: ID<PurchaseKind>) {
     try context.admin()
-    let admin = try context.user()
-    let body = try context.json()
     let id = try purchaseID(context)
-    let key = try context.key("POST /v1/admin/purchases/\(id.text)/refund", body)
+    try await services.payments.require(id)
+    return (try context.user(), id)
+  }
+
+  private func refund(
+    _ request: KeyedRequest<(admin: ID<UserKind>, purchase: ID<PurchaseKind>)>
+  ) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
     try context.known(body, ["amountMinor", "reason"])
     var faults: [Refusal.Field] = []
     if let amount = body["amountMinor"], amount != .null, amount.int.map({ $0 < 1 }) ?? true {
@@ -112,10 +124,10 @@ struct PurchaseRoutes: Sendable {
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The refund is not valid.", fields: faults)
     }
-    return Response(
-      try await services.payments.refund(
-        id, amountMinor: body["amountMinor"]?.int, reason: reason, by: admin,
-        author: author(context), key: key, refused: context.keptRefusal))
+    return try await services.payments.refund(
+      request.subject.purchase, amountMinor: body["amountMinor"]?.int, reason: reason,
+      by: request.subject.admin, author: author(context), key: request.key,
+      refused: request.refused)
   }
 
   func unflag(_ context: Context) async throws -> Response {
@@ -142,18 +154,23 @@ struct PurchaseRoutes: Sendable {
     return .json(["users": .array(found), "next": next ?? .null])
   }
 
-  func settle(_ context: Context) async throws -> Response {
+  private func debtor(
+    _ context: Context
+  ) throws(Refusal) -> (admin: ID<UserKind>, user: ID<UserKind>) {
     try context.admin()
-    let admin = try context.user()
-    let body = try context.json()
     guard let user = ID<UserKind>(context.parameter("id")) else {
       throw Refusal(.notFound, "There is no such user.")
     }
-    let key = try context.key("POST /v1/admin/chargebacks/\(user.text)/settle", body)
-    try context.known(body, [])
-    return Response(
-      try await services.payments.settleDebts(
-        of: user, by: admin, author: author(context), key: key, refused: context.keptRefusal))
+    return (try context.user(), user)
+  }
+
+  private func settle(
+    _ request: KeyedRequest<(admin: ID<UserKind>, user: ID<UserKind>)>
+  ) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, [])
+    return try await services.payments.settleDebts(
+      of: request.subject.user, by: request.subject.admin, author: author(request.context),
+      key: request.key, refused: request.refused)
   }
 
   // MARK: Shared

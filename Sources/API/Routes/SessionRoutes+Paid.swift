@@ -10,6 +10,23 @@ extension SessionRoutes {
     "serviceId", "offerId", "kind", "durationMinutes", "maxTokens", "redirectUri",
   ]
 
+  private static let startFields = wishFields.union(["searchId", "consentScopes"])
+
+  /// What a start says of the provider: nothing, or all that it may know from now on.
+  func consent(_ body: JSON, _ context: Context) throws(Refusal) -> ConsentAnswer {
+    var scopes: Set<ProviderScope>?
+    if let named = body["consentScopes"] {
+      guard let words = ProviderScope.words(named) else {
+        throw Refusal(
+          .validationFailed, "This cannot be allowed.",
+          fields: [.init("/consentScopes", ProviderScope.wordsNeeded)])
+      }
+      scopes = words
+    }
+    return ConsentAnswer(
+      scopes: scopes, isOfProgram: context.grant != nil, author: context.author)
+  }
+
   /// What a body asks for; a trial where it does not say.
   func wish(_ body: JSON) throws(Refusal) -> SessionWish {
     var reader = BodyReader(body)
@@ -30,15 +47,27 @@ extension SessionRoutes {
   }
 
   /// A paid session without a proposal; anything that is not clearly one needs a proposal.
-  func startPaid(
-    _ body: JSON, by user: ID<UserKind>, key: Idempotency.Key, _ context: Context
-  ) async throws -> Idempotency.Answer {
+  func startPaid(_ request: KeyedRequest<ID<UserKind>>) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
     let isPaid = body["offerId"] != nil || body["termsHash"] != nil || body["kind"] == "paid"
     guard isPaid, body["kind"] == nil || body["kind"] == "paid" else {
-      try context.known(body, SessionRoutes.wishFields.union(["proposalId", "searchId"]))
+      try context.known(body, SessionRoutes.startFields.union(["proposalId"]))
       throw Refusal(.proposalRequired, "A trial starts from a proposal: send proposalId.")
     }
-    try context.known(body, SessionRoutes.wishFields.union(["termsHash", "searchId"]))
+    let (wish, termsHash, agreed) = try await request.valid {
+      _ = try AnswerForm(context)
+      let (wish, termsHash) = try direct(context, body)
+      return (wish, termsHash, try consent(body, context))
+    } elseMissing: {
+      try await requireService(body)
+    }
+    return try await services.sessions.start(
+      wish, termsHash: termsHash, by: request.subject, consent: agreed, key: request.key,
+      refused: request.refused)
+  }
+
+  private func direct(_ context: Context, _ body: JSON) throws -> (SessionWish, String) {
+    try context.known(body, SessionRoutes.startFields.union(["termsHash"]))
     var members = body.object ?? [:]
     members["kind"] = "paid"
     var wish = try wish(.object(members))
@@ -49,16 +78,18 @@ extension SessionRoutes {
     }
     let termsHash = reader.text("termsHash") ?? ""
     try reader.finish("A session without a proposal names its terms.")
-    return try await services.sessions.start(
-      wish, termsHash: termsHash, by: user, key: key, refused: context.keptRefusal)
+    return (wish, termsHash)
   }
 
-  func extend(_ context: Context) async throws -> Response {
-    let user = try context.user()
-    let id = try sessionID(context)
-    let body = try context.json()
-    let key = try key(context, "/v1/sessions/\(id.text)/extend", body)
-    try context.known(body, ["minutes", "maxTokens"])
+  /// - Throws: `Refusal` `not_found` where the body names a service that is not there.
+  func requireService(_ body: JSON) async throws {
+    guard let id = body["serviceId"]?.string else { return }
+    try await services.sessions.require(serviceID: id)
+  }
+
+  func extend(_ request: KeyedRequest<Concerned>) async throws -> Idempotency.Answer {
+    let (body, subject) = (request.body, request.subject)
+    try request.context.known(body, ["minutes", "maxTokens"])
     var reader = BodyReader(body)
     let minutes = reader.integer("minutes") ?? 0
     if !(1...175).contains(minutes) {
@@ -66,18 +97,28 @@ extension SessionRoutes {
     }
     let maxTokens = reader.integer("maxTokens")
     try reader.finish("An extension has minutes.")
-    return Response(
-      try await services.sessions.extend(
-        id, by: user, minutes: minutes, maxTokens: maxTokens, key: key,
-        refused: context.keptRefusal))
+    return try await services.sessions.extend(
+      subject.session, by: try request.context.user(), minutes: minutes, maxTokens: maxTokens,
+      key: request.key, refused: request.refused)
   }
 
-  func report(_ context: Context) async throws -> Response {
-    let provider = try context.provider()
-    let body = try context.json()
-    let key = try key(context, "POST /v1/provider/tokens/report", body)
-    try context.known(body, ["sessionId", "reportNo", "units"])
+  func report(_ request: KeyedRequest<String>) async throws -> Idempotency.Answer {
+    let (body, provider) = (request.body, request.subject)
+    let report = try await request.valid {
+      try request.context.known(body, ["sessionId", "reportNo", "units"])
+      return try SessionRoutes.report(body)
+    } elseMissing: {
+      guard let named = body["sessionId"]?.string else { return }
+      let id = try SessionRoutes.reportedID(named)
+      _ = try await services.sessions.concerned(id, of: [.provider(provider)])
+    }
+    return try await services.sessions.report(
+      report, by: provider, key: request.key, refused: request.refused)
+  }
+
+  private static func report(_ body: JSON) throws -> UsageReport {
     var reader = BodyReader(body)
+    if body["sessionId"] == nil { reader.fail("sessionId", "is missing") }
     let session = reader.text("sessionId") ?? ""
     let number = reader.integer("reportNo") ?? 0
     let units = reader.integer("units") ?? 0
@@ -86,13 +127,14 @@ extension SessionRoutes {
       reader.fail("units", "must be a whole number from 1 to \(UsageReport.unitsMax)")
     }
     try reader.finish("A report has sessionId, reportNo and units.")
-    guard let id = ID<SessionKind>(session) else {
+    return UsageReport(sessionID: try reportedID(session), number: number, units: units)
+  }
+
+  private static func reportedID(_ text: String) throws(Refusal) -> ID<SessionKind> {
+    guard let id = ID<SessionKind>(text) else {
       throw Refusal(.notFound, "There is no such session.")
     }
-    return Response(
-      try await services.sessions.report(
-        UsageReport(sessionID: id, number: number, units: units), by: provider, key: key,
-        refused: context.keptRefusal))
+    return id
   }
 
   /// Whose sessions are listed: a program's provider, a person's own, or with `?account=provider` a person's provider.

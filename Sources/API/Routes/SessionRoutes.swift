@@ -9,14 +9,16 @@ struct SessionRoutes: Sendable {
 
   // MARK: Proposals
 
-  func propose(_ context: Context) async throws -> Response {
-    let user = try context.user()
-    let body = try context.json()
-    let key = try key(context, "POST /v1/proposals", body)
-    try context.known(body, SessionRoutes.wishFields)
-    let answer = try await services.sessions.propose(
-      try wish(body), to: user, key: key, refused: context.keptRefusal)
-    return Response(answer)
+  func propose(_ request: KeyedRequest<ID<UserKind>>) async throws -> Idempotency.Answer {
+    let body = request.body
+    let asked = try await request.valid {
+      try request.context.known(body, SessionRoutes.wishFields)
+      return try wish(body)
+    } elseMissing: {
+      try await requireService(body)
+    }
+    return try await services.sessions.propose(
+      asked, to: request.subject, key: request.key, refused: request.refused)
   }
 
   func proposal(_ context: Context) async throws -> Response {
@@ -40,31 +42,46 @@ struct SessionRoutes: Sendable {
 
   // MARK: Sessions
 
-  func confirm(_ context: Context) async throws -> Response {
+  /// Who may start a session; a key or a program only what costs its person nothing.
+  func starter(_ context: Context) async throws -> ID<UserKind> {
     let user = try context.user()
-    let body = try context.json()
-    let form = try AnswerForm(context)
-    let key = try key(context, "POST /v1/sessions", body)
-    let answer: Idempotency.Answer
-    if let proposal = body["proposalId"]?.string {
-      try context.known(body, ["proposalId", "searchId"])
-      let id = try proposalID(proposal)
-      if context.grant?.isThirdParty == true,
-        try await services.sessions.proposal(id, of: user)["kind"] == "paid"
-      {
-        throw GrantRules.spending
-      }
-      answer = try await services.sessions.confirm(
-        id, by: user, key: key, refused: context.keptRefusal)
-    } else {
-      if context.grant?.isThirdParty == true { throw GrantRules.spending }
-      answer = try await startPaid(body, by: user, key: key, context)
+    guard context.grant != nil else { return user }
+    guard let named = try context.json()["proposalId"]?.string else { throw GrantRules.spending }
+    guard let id = ID<ProposalKind>(named) else { return user }
+    let kind: JSON?
+    do {
+      kind = try await services.sessions.proposal(id, of: user)["kind"]
+    } catch let refusal as Refusal where refusal.code == .notFound {
+      // It may have had its time since the answer that is stored for this key.
+      return user
     }
+    if kind == "paid" { throw GrantRules.spending }
+    return user
+  }
+
+  func confirm(_ request: KeyedRequest<ID<UserKind>>) async throws -> Idempotency.Answer {
+    let (context, body) = (request.context, request.body)
+    guard let proposal = body["proposalId"]?.string else { return try await startPaid(request) }
+    let id = try proposalID(proposal)
+    let agreed = try await request.valid {
+      _ = try AnswerForm(context)
+      try context.known(body, ["proposalId", "searchId", "consentScopes"])
+      return try consent(body, context)
+    } elseMissing: {
+      _ = try await services.sessions.proposal(id, of: request.subject)
+    }
+    return try await services.sessions.confirm(
+      id, by: request.subject, consent: agreed, key: request.key, refused: request.refused)
+  }
+
+  /// A start in the form that was asked for.
+  func started(_ context: Context, _ answer: Idempotency.Answer) async throws -> Response {
     guard answer.status == 201, let session = try? JSON.parse(answer.body) else {
       return Response(answer)
     }
+    let body = try context.json()
     await services.noteStart(session, searchID: body["searchId"]?.string, in: context)
-    return form.response(to: session, of: Response(answer))
+    return try AnswerForm(context).response(to: session, of: Response(answer))
   }
 
   func list(_ context: Context) async throws -> Response {
@@ -86,7 +103,9 @@ struct SessionRoutes: Sendable {
   func revoke(_ context: Context) async throws -> Response {
     let id = try sessionID(context)
     let actor: SessionActor = context.principal.isAdmin ? .admin : .user(try context.user())
-    return .json(.object(try await services.sessions.transition(id, by: actor, .revoke)))
+    return .json(
+      .object(
+        try await services.sessions.transition(id, by: actor, .revoke, author: context.author)))
   }
 
   func validate(_ context: Context) async throws -> Response {
@@ -129,23 +148,38 @@ struct SessionRoutes: Sendable {
         try await services.sessions.heartbeat(id, by: actor, seq: seq, isActive: isActive)))
   }
 
-  func pause(_ context: Context) async throws -> Response {
-    try await transition(context, "pause") { _ in .pause }
-  }
-  func resume(_ context: Context) async throws -> Response {
-    try await transition(context, "resume") { _ in .resume }
+  /// A session that the caller may give a sign of life of; the launch token of a first one names its own.
+  func beating(_ context: Context) async throws {
+    let body = try context.json()
+    let isFirst = if case .launch? = context.session { true } else { body["launchToken"] != nil }
+    if isFirst { return }
+    let concerned = try await concernedLate(context)
+    guard case .bearer = concerned.actor else {
+      throw Refusal(.forbidden, "Send heartbeats with the session token.")
+    }
   }
 
-  func complete(_ context: Context) async throws -> Response {
-    let outcome = try context.json()["outcome"] ?? "completed"
-    return try await transition(context, "complete", fields: ["outcome"]) { actor in
+  func pause(_ request: KeyedRequest<Concerned>) async throws -> Idempotency.Answer {
+    try await transition(request) { _ in .pause }
+  }
+  func resume(_ request: KeyedRequest<Concerned>) async throws -> Idempotency.Answer {
+    try await transition(request) { _ in .resume }
+  }
+
+  func complete(_ request: KeyedRequest<Concerned>) async throws -> Idempotency.Answer {
+    let outcome = request.body["outcome"] ?? "completed"
+    let answer = try await transition(request, fields: ["outcome"]) { actor in
       let isUser = if case .user = actor { true } else { false }
       switch outcome {
       case "completed": return .complete(by: isUser ? "user" : "provider")
       case "failed" where !isUser: return .fail
-      default: return nil
+      default: throw SessionRoutes.badOutcome
       }
     }
+    if outcome == "completed", answer.status == 200 {
+      await services.noteCompletion(of: request.subject.session)
+    }
+    return answer
   }
 
   private static var badOutcome: Refusal {
@@ -154,28 +188,55 @@ struct SessionRoutes: Sendable {
       fields: [.init("/outcome", "must be completed, or failed from the provider")])
   }
 
-  /// - Parameter event: What it is from this role; nil where the role may not do it.
+  /// - Parameter event: What it is from this role.
+  /// - Throws: `Refusal` `validation_failed` where the role may not do it.
   private func transition(
-    _ context: Context, _ name: String, fields: Set<String> = [],
-    _ event: (SessionActor) -> SessionState.Event?
-  ) async throws -> Response {
-    let id = try sessionID(context)
-    let body = try context.json()
-    let key = try key(context, "/v1/sessions/\(id.text)/\(name)", body)
-    try context.known(body, fields)
-    return try await asConcerned(try liveActors(context)) { actor in
-      guard let event = event(actor) else {
-        // Not found goes first: the session may be the caller's in another role.
-        _ = try await services.sessions.session(id, for: actor)
-        throw SessionRoutes.badOutcome
-      }
-      let answer = try await services.sessions.transition(
-        id, by: actor, event, key: key, refused: context.keptRefusal)
-      if case .complete = event, answer.status == 200 {
-        await services.noteCompletion(of: id)
-      }
-      return Response(answer)
+    _ request: KeyedRequest<Concerned>, fields: Set<String> = [],
+    _ event: (SessionActor) throws -> SessionState.Event
+  ) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, fields)
+    return try await services.sessions.transition(
+      request.subject.session, by: request.subject.actor, try event(request.subject.actor),
+      key: request.key, refused: request.refused)
+  }
+
+  // MARK: Who acts
+
+  /// A session, and the role in which it is the caller's.
+  struct Concerned: Sendable {
+    let session: ID<SessionKind>
+    let actor: SessionActor
+  }
+
+  /// - Throws: `Refusal` `not_found`, also for another's; `token_expired` for a session token past its end.
+  func concerned(_ context: Context) async throws -> Concerned {
+    if case .bearer(_, .late)? = context.session {
+      throw Refusal(.tokenExpired, "The token has expired.")
     }
+    return try await concernedLate(context)
+  }
+
+  /// The same for an event that a session token may send a while after its end.
+  func concernedLate(_ context: Context) async throws -> Concerned {
+    let (actors, id) = (try liveActors(context), try sessionID(context))
+    return Concerned(
+      session: id, actor: try await services.sessions.concerned(id, of: actors))
+  }
+
+  /// One's own session.
+  func own(_ context: Context) async throws -> Concerned {
+    let (user, id) = (try context.user(), try sessionID(context))
+    return Concerned(
+      session: id, actor: try await services.sessions.concerned(id, of: [.user(user)]))
+  }
+
+  /// A session's tokens come one after the other: their keys are the session's.
+  func actorScope(_ context: Context, _ concerned: Concerned, _ body: JSON) -> KeyScope {
+    guard case .bearer = concerned.actor else {
+      return KeyScope(principal: context.principal, body: body)
+    }
+    return KeyScope(
+      principal: .anonymous(address: "session:" + concerned.session.text), body: body)
   }
 
   /// Tries each role of the caller: a provider's person has sessions of its own, beside the provider's.
@@ -223,16 +284,5 @@ struct SessionRoutes: Sendable {
       context.principal.userID.map(SessionActor.user),
       context.principal.providerID.map(SessionActor.provider),
     ].compactMap { $0 }
-  }
-
-  // MARK: Idempotency
-
-  func key(
-    _ context: Context, _ route: String, _ body: JSON
-  ) throws(Refusal) -> Idempotency.Key {
-    // Whoever may act on a session shares its keys: the route names the session, and the desk checks the
-    // actor before it looks for a stored answer.
-    let isLive = RouteTable.takesSessionToken(route)
-    return try context.key(route, body, of: isLive ? .anonymous(address: "session") : nil)
   }
 }

@@ -15,16 +15,29 @@ struct SystemRoutes: Sendable {
 
   func health(_ context: Context) async throws -> Response { .json(["status": "ok"]) }
 
-  /// Ready once the snapshot is loaded and the record answers.
+  /// Ready once the snapshot is loaded and the record answers; whether writes are taken too is a field of its own.
   func ready(_ context: Context) async throws -> Response {
     let revision = try await services.record.read { try CatalogStore.revision($0) }
     let snapshot = services.indexer.index.snapshot
-    return .json([
+    let refused = refusedWrites
+    var body: JSONObject = [
       "status": "ready", "revision": .int(revision), "asOf": .int(snapshot.revision),
       "services": .number(snapshot.liveCount), "vectors": .bool(snapshot.hasVectors),
       "version": .string(services.configuration.version),
-      "writable": .bool(services.record.figures.isWritable),
-    ])
+      "writable": .bool(refused == nil),
+    ]
+    if let refused { body["reason"] = .string(refused) }
+    return .json(.object(body))
+  }
+
+  /// Why writes answer 503, in a word; nil where they are taken. Anybody may ask: no details.
+  private var refusedWrites: String? {
+    guard services.record.figures.isSound else { return "write_failed" }
+    return switch services.ledger.state {
+    case .verifying: "ledger_verifying"
+    case .unsound: "ledger_unsound"
+    case .open: nil
+    }
   }
 
   func metrics(_ context: Context) async throws -> Response {
@@ -40,8 +53,12 @@ struct SystemRoutes: Sendable {
         snapshot.hasVectors ? 1 : 0
       ),
       (
-        "waypost_ledger_sound", "1 where the last verification of the ledger found nothing.",
-        services.auditor.report?.isSound == false ? 0 : 1
+        "waypost_audit_sound", "1 where the last verification of the audit log found nothing.",
+        services.audit.report?.isSound == false ? 0 : 1
+      ),
+      (
+        "waypost_audit_rows", "The audit log's newest row when it was verified last.",
+        services.audit.report?.sequence ?? 0
       ),
       ("waypost_webhooks_pending", "Deliveries that wait.", webhooks.pending),
       ("waypost_webhooks_failing", "Webhooks whose last attempt failed.", webhooks.failing),
@@ -53,7 +70,31 @@ struct SystemRoutes: Sendable {
     return Response(
       status: 200,
       headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
-      body: .bytes(Array((text + Metrics.text(of: storage())).utf8)))
+      body: .bytes(Array((text + Metrics.text(of: storage() + ledger())).utf8)))
+  }
+
+  /// Whether the ledger lets writes in (specification core, D5).
+  private func ledger() -> [(name: String, help: String, value: Int64)] {
+    let state = services.ledger.state
+    var isUnsound = false
+    if case .unsound = state { isUnsound = true }
+    return [
+      (
+        "waypost_ledger_sound",
+        "0 from the moment that the ledger was found unsound until an operator opens it.",
+        isUnsound ? 0 : 1
+      ),
+      (
+        "waypost_ledger_open",
+        "1 where the ledger lets writes in; 0 while the start verifies it, or it is not sound.",
+        state == .open ? 1 : 0
+      ),
+      (
+        "waypost_ledger_opened_after_milliseconds",
+        "How long after the start writes were refused; 0 while they still are.",
+        services.ledger.openedAfterMilliseconds ?? 0
+      ),
+    ]
   }
 
   /// What the record's files and connections do (specification core, D6 and D9).
@@ -75,7 +116,8 @@ struct SystemRoutes: Sendable {
         figures.runningReadMicroseconds
       ),
       (
-        "waypost_record_writable", "0 once a write to the disk has failed: start the server again.",
+        "waypost_record_writable",
+        "0 where writes are refused: a write to the disk has failed, or the ledger is not open.",
         figures.isWritable ? 1 : 0
       ),
     ]

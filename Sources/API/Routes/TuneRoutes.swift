@@ -1,4 +1,5 @@
 internal import HTTPServer
+internal import Identity
 internal import Primitives
 internal import Search
 
@@ -40,10 +41,18 @@ struct TuneRoutes: Sendable {
     guard faults.isEmpty else {
       throw Refusal(.validationFailed, "The request is not valid.", fields: faults)
     }
-    let result = try await named {
-      try await services.tuner.tune(
-        nil, settings, isDryRun: body["dryRun"] == true, at: services.clock.now)
+    let (isDryRun, wanted) = (body["dryRun"] == true, settings)
+    func tune() async throws -> MarketplaceTuner.Result {
+      try await named {
+        try await services.tuner.tune(nil, wanted, isDryRun: isDryRun, at: services.clock.now)
+      }
     }
+    let result =
+      try await isDryRun
+      ? tune()
+      : services.noted(
+        .init("ranking.tune", done: "ranking.tuned", on: "ranking"), by: context,
+        outcome: { (nil, "verdict=\($0.report.verdict)") }, tune)
     var json = result.json
     json["isBetter"] = .bool(result.report.verdict == .publish)
     json["lines"] = .strings(result.report.lines)
@@ -52,7 +61,10 @@ struct TuneRoutes: Sendable {
 
   func rollback(_ context: Context) async throws -> Response {
     try context.admin()
-    let number = try await named { try await services.tuner.rollback() }
+    let number = try await services.noted(
+      .init("ranking.roll_back", done: "ranking.rolled_back", on: "ranking"), by: context,
+      outcome: { (nil, "model=\($0 ?? 0)") }
+    ) { try await named { try await services.tuner.rollback() } }
     return .json(["model": .optional(number)])
   }
 

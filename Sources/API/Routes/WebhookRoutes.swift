@@ -10,20 +10,28 @@ struct WebhookRoutes: Sendable {
   var all: [Route] {
     [
       Route("GET", "/v1/provider/webhooks", "own webhooks", handler: list),
-      Route("POST", "/v1/provider/webhooks", "add a webhook", handler: create),
+      services.keyed(
+        "POST", "/v1/provider/webhooks", "add a webhook", admit: { try $0.provider() },
+        perform: create),
       Route("GET", "/v1/provider/webhooks/{id}", "one webhook", handler: read),
-      Route("PATCH", "/v1/provider/webhooks/{id}", "change a webhook", handler: change),
-      Route("DELETE", "/v1/provider/webhooks/{id}", "remove a webhook", handler: remove),
-      Route("POST", "/v1/provider/webhooks/{id}/rotate", "a new secret", handler: rotate),
-      Route("POST", "/v1/provider/webhooks/{id}/test", "send a test event", handler: test),
       Route(
-        "GET", "/v1/provider/webhooks/{id}/deliveries", "the log of a webhook", handler: deliveries),
+        "PATCH", "/v1/provider/webhooks/{id}", "change a webhook", named: { _ = try await own($0) },
+        handler: change),
+      Route("DELETE", "/v1/provider/webhooks/{id}", "remove a webhook", handler: remove),
+      services.keyed(
+        "POST", "/v1/provider/webhooks/{id}/rotate", "a new secret", admit: own, perform: rotate),
+      services.keyed(
+        "POST", "/v1/provider/webhooks/{id}/test", "send a test event", admit: own,
+        perform: test),
+      Route(
+        "GET", "/v1/provider/webhooks/{id}/deliveries", "the log of a webhook",
+        named: { _ = try await own($0) }, handler: deliveries),
       Route(
         "GET", "/v1/provider/webhooks/{id}/deliveries/{deliveryId}", "one delivery",
         handler: delivery),
-      Route(
+      services.keyed(
         "POST", "/v1/provider/webhooks/{id}/deliveries/{deliveryId}/replay", "send it again",
-        handler: replay),
+        admit: ownDelivery, perform: replay),
       Route("GET", "/v1/provider/events", "a provider's events", handler: events),
     ]
   }
@@ -35,14 +43,12 @@ struct WebhookRoutes: Sendable {
     return .json(["webhooks": .array(own.map(JSON.object))])
   }
 
-  func create(_ context: Context) async throws -> Response {
-    let provider = try context.provider()
-    let body = try context.json()
-    let key = try context.key("POST " + context.request.path, body)
-    try context.known(body, ["url", "types", "description", "algorithm", "secret"])
-    return Response(
-      try await desk.create(
-        body, for: provider, by: context.author, key: key, refused: context.keptRefusal))
+  func create(_ request: KeyedRequest<String>) async throws -> Idempotency.Answer {
+    let fields: Set = ["url", "types", "description", "algorithm", "secret"]
+    try request.context.known(request.body, fields)
+    return try await desk.create(
+      request.body, for: request.subject, by: request.context.author, key: request.key,
+      refused: request.refused)
   }
 
   func read(_ context: Context) async throws -> Response {
@@ -64,26 +70,30 @@ struct WebhookRoutes: Sendable {
     return .noContent
   }
 
-  func rotate(_ context: Context) async throws -> Response {
-    let provider = try context.provider()
-    let id = try webhookID(context)
-    let body = try context.json()
-    let key = try context.key("POST " + context.request.path, body)
-    try context.known(body, ["secret"])
-    return Response(
-      try await desk.rotate(
-        id, of: provider, by: context.author, to: body["secret"], key: key,
-        refused: context.keptRefusal))
+  /// A provider and the webhook of its own that the path names.
+  struct Own: Sendable {
+    let provider: String
+    let webhook: ID<WebhookEndpointKind>
   }
 
-  func test(_ context: Context) async throws -> Response {
-    let provider = try context.provider()
-    let id = try webhookID(context)
-    let body = try context.json()
-    let key = try context.key("POST " + context.request.path, body)
-    try context.known(body, [])
-    return Response(
-      try await desk.test(id, of: provider, key: key, refused: context.keptRefusal))
+  private func own(_ context: Context) async throws -> Own {
+    let own = Own(provider: try context.provider(), webhook: try webhookID(context))
+    _ = try await desk.endpoint(own.webhook, of: own.provider)
+    return own
+  }
+
+  func rotate(_ request: KeyedRequest<Own>) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, ["secret"])
+    return try await desk.rotate(
+      request.subject.webhook, of: request.subject.provider, by: request.context.author,
+      to: request.body["secret"], key: request.key, refused: request.refused)
+  }
+
+  func test(_ request: KeyedRequest<Own>) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, [])
+    return try await desk.test(
+      request.subject.webhook, of: request.subject.provider, key: request.key,
+      refused: request.refused)
   }
 
   func deliveries(_ context: Context) async throws -> Response {
@@ -113,15 +123,22 @@ struct WebhookRoutes: Sendable {
           try deliveryID(context), of: try webhookID(context), of: provider)))
   }
 
-  func replay(_ context: Context) async throws -> Response {
-    let provider = try context.provider()
-    let (id, delivery) = (try webhookID(context), try deliveryID(context))
-    let body = try context.json()
-    let key = try context.key("POST " + context.request.path, body)
-    try context.known(body, [])
-    return Response(
-      try await desk.replay(
-        delivery, of: id, of: provider, key: key, refused: context.keptRefusal))
+  private func ownDelivery(
+    _ context: Context
+  ) async throws -> (own: Own, delivery: ID<WebhookDeliveryKind>) {
+    let own = try await own(context)
+    let delivery = try deliveryID(context)
+    _ = try await desk.delivery(delivery, of: own.webhook, of: own.provider)
+    return (own, delivery)
+  }
+
+  private func replay(
+    _ request: KeyedRequest<(own: Own, delivery: ID<WebhookDeliveryKind>)>
+  ) async throws -> Idempotency.Answer {
+    try request.context.known(request.body, [])
+    let (own, delivery) = request.subject
+    return try await desk.replay(
+      delivery, of: own.webhook, of: own.provider, key: request.key, refused: request.refused)
   }
 
   func events(_ context: Context) async throws -> Response {

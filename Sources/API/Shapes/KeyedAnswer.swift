@@ -11,6 +11,12 @@ extension Response {
       body: .bytes(answer.body))
     if answer.isReplayed { headers.append((name: "Idempotent-Replayed", value: "true")) }
   }
+
+  /// The same with another body: what must not be stored is added to each answer.
+  init(_ answer: Idempotency.Answer, body: JSON) {
+    self.init(answer)
+    self.body = .bytes(body.bytes)
+  }
 }
 
 extension Context {

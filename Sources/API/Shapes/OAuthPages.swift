@@ -5,21 +5,39 @@ internal import Primitives
 
 /// The pages on which a person lets a program act.
 enum OAuthPages {
-  /// A page that only leads to the same address again, from ourselves.
-  static func again(_ address: String) -> Response {
-    let target = Page.escaped(address)
-    return Page.response(
-      "One moment", "<p><a href=\"\(target)\">Go on</a></p>",
-      head: "<meta http-equiv=\"refresh\" content=\"0; url=\(target)\">\n")
+  /// Back to a program with what came of its request. The code stands in the page's text and not in its address, and
+  /// the program's site is not told where the browser comes from.
+  static func leave(to address: String) -> Response {
+    Page.leave(to: address, "Go back to \(Page.escaped(place(address)))")
   }
 
   static func fault(_ error: OAuthError) -> Response {
-    Page.response(
+    if let seconds = error.retryAfterSeconds {
+      var response = Page.response(
+        "This cannot be answered now", "<p>\(Page.escaped(error.detail))</p>", status: error.status)
+      response.headers.append((name: "Retry-After", value: String(seconds)))
+      return response
+    }
+    return Page.response(
       "This request cannot be answered",
       """
       <p>\(Page.escaped(error.detail))</p>
       <p>The program that sent you here has made a mistake (\(error.code.rawValue)). You can close
       this page.</p>
+      """, status: error.status)
+  }
+
+  /// A mistake of a program that describes itself: anybody can make one up whose address is anywhere, so nobody is
+  /// sent there unasked (RFC 9700 section 4.11.2).
+  static func fault(_ error: OAuthError, returningTo address: String) -> Response {
+    Page.response(
+      "This request cannot be answered",
+      """
+      <p>\(Page.escaped(error.detail))</p>
+      <p>A program that nobody here has checked has sent you and made a mistake
+      (\(error.code.rawValue)). You can close this page, or
+      <a rel="noreferrer" href="\(Page.escaped(address))">go back to
+      <span class="address">\(Page.escaped(place(address)))</span></a>.</p>
       """, status: error.status)
   }
 
@@ -63,7 +81,7 @@ enum OAuthPages {
       <ul>
       \(items.joined(separator: "\n"))
       </ul>
-      <p>Afterwards you go to <span class="address">\(Page.escaped(place(request)))</span>.
+      <p>Afterwards you go to <span class="address">\(Page.escaped(place(request.redirectURI)))</span>.
       You can take this back under your account at any time.</p>
       <form method="post" action="/oauth/authorize">
       \(Page.hidden("step", "decision"))
@@ -71,7 +89,7 @@ enum OAuthPages {
       <button type="submit" name="decision" value="allow">Allow</button>
       <button type="submit" name="decision" value="deny">Do not allow</button>
       </form>
-      """, formTarget: WebAddress(request.redirectURI)?.origin)
+      """)
   }
 
   /// A program that describes itself can call itself anything: what is sure is where its document is.
@@ -83,9 +101,11 @@ enum OAuthPages {
       """
   }
 
-  private static func place(_ request: AuthorizationRequest) -> String {
-    guard let address = WebAddress(request.redirectURI) else { return request.redirectURI }
-    return address.isLoopback ? "a program on this computer" : address.host
+  /// What stands behind an address, for people.
+  private static func place(_ address: String) -> String {
+    if let app = AppAddress(address) { return "the app \(app.scheme) on this device" }
+    guard let web = WebAddress(address) else { return "the program" }
+    return web.isLoopback ? "a program on this computer" : web.host
   }
 
   private static func words(_ scope: Scope) -> String {

@@ -6,22 +6,18 @@ enum Page {
   /// Where the style sheet is.
   static let stylePath = "/oauth/page.css"
 
-  /// What a page may load and where its forms may lead (specification core, 7).
-  ///
-  /// - Parameter formTarget: An origin that the answer to a form may send the browser on to. Browsers hold
-  ///   `form-action` against that step too.
-  static func policy(formTarget: String? = nil) -> String {
+  /// What a page may load and where its forms may lead (specification core, 7): to ourselves. Browsers hold
+  /// `form-action` against every step that the answer to a form leads to, so what leads elsewhere is a page (`leave`).
+  static let policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-      + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
-      + "form-action 'self'" + (formTarget.map { " " + $0 } ?? "")
-  }
+    + "img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
+    + "form-action 'self'"
 
   /// A whole page.
   ///
   /// - Parameter body: HTML, its values escaped.
   static func response(
-    _ title: String, _ body: String, status: Int = 200, formTarget: String? = nil,
-    head: String = ""
+    _ title: String, _ body: String, status: Int = 200, head: String = ""
   ) -> Response {
     let text = """
       <!doctype html>
@@ -47,8 +43,32 @@ enum Page {
         (name: "Content-Type", value: "text/html; charset=utf-8"),
         // With no-referrer a browser would not say where a form comes from, which we look at.
         (name: "Referrer-Policy", value: "same-origin"),
-        (name: "Content-Security-Policy", value: policy(formTarget: formTarget)),
+        (name: "Content-Security-Policy", value: policy),
       ], body: .bytes(Array(text.utf8)))
+  }
+
+  /// A page that leads on at once, and by a link where a browser wants a person's hand for it, as some do before
+  /// they open an app.
+  ///
+  /// - Parameter words: Says where the link leads; HTML, its values escaped.
+  static func leave(to address: String, _ words: String) -> Response {
+    response(
+      "One moment", "<p><a href=\"\(escaped(address))\">\(words)</a></p>",
+      head: refresh(to: address, seconds: 0))
+  }
+
+  /// A page that only leads on to an address of ours, from ourselves.
+  static func again(_ address: String) -> Response { leave(to: address, "Go on") }
+
+  /// What makes a browser open an address after a while, without a script.
+  static func refresh(to address: String, seconds: Int) -> String {
+    "<meta http-equiv=\"refresh\" content=\"\(seconds); url=\(escaped(address))\">\n"
+  }
+
+  /// Names and values, a line each; both are escaped here.
+  static func facts(_ rows: [(name: String, value: String)]) -> String {
+    let lines = rows.map { "<dt>\(escaped($0.name))</dt><dd>\(escaped($0.value))</dd>" }
+    return "<dl>\n" + lines.joined(separator: "\n") + "\n</dl>"
   }
 
   /// Text as it may stand in HTML, between tags or in a quoted attribute.
@@ -87,6 +107,8 @@ enum Page {
     button { font: inherit; margin: 1.5rem 0.5rem 0 0; padding: 0.5rem 1.2rem; }
     .warning { border-left: 0.25rem solid #c0392b; padding-left: 0.75rem; }
     .address { overflow-wrap: anywhere; }
+    dt { font-weight: 600; margin-top: 0.6rem; }
+    dd { margin: 0; overflow-wrap: anywhere; }
 
     """
 }

@@ -68,3 +68,8 @@ time_t wp_now(void);
 void wp_set_phase(wp_exchange *exchange, wp_phase phase);
 // 0, or the status the head earned; sets refused_code.
 int wp_check_head(wp_exchange *exchange, const char *version);
+// Sends an answer of ours.
+enum MHD_Result wp_queue(struct MHD_Connection *mhd, unsigned status,
+                         struct MHD_Response *response);
+// Answers an exchange that was refused before it became a request.
+enum MHD_Result wp_answer_refusal(wp_exchange *exchange);

@@ -99,30 +99,6 @@ static enum MHD_Result keep_header(void *context, enum MHD_ValueKind kind, const
   return MHD_YES;
 }
 
-static enum MHD_Result answer_refusal(wp_exchange *exchange) {
-  wp_callbacks calls = exchange->server->callbacks;
-  char *body = calls.refusal(calls.context, exchange->refused, exchange->refused_code);
-  struct MHD_Response *response = MHD_create_response_from_buffer(
-      body ? strlen(body) : 0, body ? body : "", MHD_RESPMEM_MUST_COPY);
-  free(body);
-  if (!response) return MHD_NO;
-  MHD_add_response_header(response, "Content-Type", "application/problem+json");
-  MHD_add_response_header(response, "Connection", "close");
-  MHD_add_response_header(response, "Cache-Control", "no-store");
-  MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-  MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-  MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
-  MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-  MHD_add_response_header(response, "Content-Security-Policy",
-                          "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'");
-  if (exchange->refused == 401) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-  if (exchange->refused == 503) MHD_add_response_header(response, "Retry-After", "1");
-  enum MHD_Result done = MHD_queue_response(exchange->mhd, (unsigned)exchange->refused, response);
-  MHD_destroy_response(response);
-  exchange->queued = true;
-  return done;
-}
-
 static void refuse(wp_exchange *exchange, int status, const char *code) {
   exchange->refused = status;
   exchange->refused_code = code;
@@ -209,7 +185,7 @@ static enum MHD_Result deliver(wp_exchange *exchange) {
   if (exchange->response) {
     if (!exchange->queued) {
       exchange->queued = true;
-      done = MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
+      done = wp_queue(exchange->mhd, exchange->status, exchange->response);
     }
   } else if (exchange->gone) {
     done = MHD_NO;
@@ -233,14 +209,14 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     if (!exchange->method) return MHD_NO;
     MHD_get_connection_values(mhd, MHD_HEADER_KIND, keep_header, exchange);
     exchange->refused = wp_check_head(exchange, version);
-    if (exchange->refused) return answer_refusal(exchange);
+    if (exchange->refused) return wp_answer_refusal(exchange);
     admit(exchange);
-    if (exchange->refused && !swallows(exchange)) return answer_refusal(exchange);
+    if (exchange->refused && !swallows(exchange)) return wp_answer_refusal(exchange);
     wp_set_phase(exchange, PHASE_BODY);
     return MHD_YES;
   }
   if (*upload_count > 0) return take_body(exchange, upload, upload_count);
-  if (exchange->refused) return exchange->queued ? MHD_YES : answer_refusal(exchange);
+  if (exchange->refused) return exchange->queued ? MHD_YES : wp_answer_refusal(exchange);
   return deliver(exchange);
 }
 

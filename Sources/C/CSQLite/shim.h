@@ -3,6 +3,10 @@
 #include <string.h>
 
 // Swift cannot call C variadics, nor see the SQLITE_TRANSIENT cast.
+
+// Memory statistics, which nobody reads, cost every allocation a lock. Before the first connection, or SQLITE_MISUSE.
+static inline int csqlite_configure(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 static inline int csqlite_harden(sqlite3 *db) {
   int status = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)0);
   if (status != SQLITE_OK) return status;

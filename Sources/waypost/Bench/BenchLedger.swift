@@ -126,14 +126,12 @@ enum BenchLedger {
   ) async throws -> [Double] {
     var random = SplitMix64(seed: client)
     var times: [Double] = []
-    var number: UInt64 = 0
     var now = DataFolder.microseconds()
     while now < end {
-      number += 1
-      let id = ID<HoldKind>(high: 2 + client, low: number)
       let user = ID<BenchUser>(high: 0, low: random.next() % UInt64(users))
       let provider = AccountName.provider("provider-\(random.next() % providers)")
       let at = DataFolder.clock.now
+      let id = ID<HoldKind>(at: at, random: .system)
       try await record.write { connection -> Void in
         try LedgerStore.hold(
           id, reference: id.bytes, from: .user(user), to: provider, Microtokens(250_000),

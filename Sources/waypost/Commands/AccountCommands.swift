@@ -81,13 +81,22 @@ enum KeysCommand {
       }
       try await accounts.revokeAPIKey(arguments.words[1])
     case "rotate":
-      let entry = try keys.rotate(try algorithm(arguments), at: clock.now)
-      try await note("signing_key.rotated", entry.id, in: folder)
+      let algorithm = try algorithm(arguments)
+      let entry = try await AuditLog.around(
+        .init(
+          "signing_key.rotate", done: "signing_key.rotated",
+          on: "signing_key:" + algorithm.rawValue), in: folder.record, clock: clock, by: .terminal,
+        outcome: { ("signing_key:" + $0.id, algorithm.rawValue) }
+      ) { try keys.rotate(algorithm, at: clock.now) }
       Terminal.data("\(entry.id)  signs from \(entry.activeFrom.rfc3339)")
     case "remove":
       guard arguments.words.count == 2 else { return misuse() }
-      try keys.remove(arguments.words[1], at: clock.now)
-      try await note("signing_key.removed", arguments.words[1], in: folder)
+      let id = arguments.words[1]
+      try await AuditLog.around(
+        .init(
+          "signing_key.remove", done: "signing_key.removed", on: "signing_key:" + id,
+          isUrgent: true), in: folder.record, clock: clock, by: .terminal
+      ) { try keys.remove(id, at: clock.now) }
     case "new":
       guard let provider = arguments.text("provider") else {
         Terminal.words("waypost keys: keys new --provider ID makes an API key of a provider")
@@ -153,13 +162,5 @@ enum KeysCommand {
       "/v1/admin/signing-keys/\(arguments.words[1])/remove", Array("{}".utf8))
     Terminal.data(Terminal.safe("\(answer["kid"]?.string ?? "") removed"))
     return .done
-  }
-
-  private static func note(_ action: String, _ id: String, in folder: DataFolder) async throws {
-    let now = DataFolder.clock.now
-    try await folder.record.write { connection in
-      try AuditLog.record(
-        action, on: "signing_key:" + id, by: .terminal, at: now, on: connection)
-    }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Identity
 import Ledger
 import Primitives
 import SQLite
@@ -20,7 +21,11 @@ enum BackupCommand {
       guard FileManager.default.fileExists(atPath: path + "/record.db") else {
         throw Refusal(.notFound, "\(path) has no record.")
       }
-      try await DataFolder(path).record.backup(to: target)
+      let folder = try DataFolder(path)
+      try await AuditLog.around(
+        .init("backup.make", done: "backup.made", on: "backup"), in: folder.record,
+        clock: DataFolder.clock, by: .terminal
+      ) { try await folder.record.backup(to: target) }
     }
     let report = try RecordCheck.check(target)
     try RecordCheck.show(report, of: target, isJSON: arguments.isSet("json"))
@@ -58,11 +63,18 @@ enum RestoreCommand {
       ? Journal(rawValue: try arguments.choice("journal", of: Journal.allCases.map(\.rawValue)))
       : nil
     let fresh = path + "/record.db.restoring"
+    let headPath = path + "/" + AuditHead.fileName
+    let clock = DataFolder.clock
+    let keys = try KeyRing(folder: path + "/keys", at: clock.now, random: .system)
+    let head: AuditHead
     remove(fresh)
     do {
       try Database.copy(source, to: fresh)
-      try await bringUp(fresh, journal ?? .wal)
+      try await bringUp(fresh, journal ?? .wal) { _ in }
       let report = try RecordCheck.check(fresh)
+      head = try await bringUp(fresh, journal ?? .wal) { record in
+        try await AuditHead.adopt(record, insteadOf: headPath, keys: keys, at: clock.now)
+      }
       try RecordCheck.show(report, of: source, isJSON: arguments.isSet("json"))
     } catch {
       remove(fresh)
@@ -71,14 +83,20 @@ enum RestoreCommand {
     if let kept = try await replace(path + "/record.db", with: fresh) {
       Terminal.words("what was there before is \(kept)")
     }
+    // After the record: the log of the one that went was longer.
+    try head.write(to: headPath, keys: keys)
     return .done
   }
 
   /// To the newest schema, into one file.
-  private static func bringUp(_ file: String, _ journal: Journal) async throws {
+  private static func bringUp<T: Sendable>(
+    _ file: String, _ journal: Journal, _ body: (Database) async throws -> T
+  ) async throws -> T {
     let database = try Database(
       path: file, migrations: DataFolder.migrations, options: Database.Options(journal: journal))
+    let result = try await body(database)
     try await database.finish()
+    return result
   }
 
   /// Puts the new file in the record's place in one step.

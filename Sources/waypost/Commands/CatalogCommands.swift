@@ -1,5 +1,6 @@
 import Catalog
 import Foundation
+import Identity
 import Primitives
 import SQLite
 import Search
@@ -16,6 +17,10 @@ enum ImportCommand {
     var options = Importer.Options()
     options.isAtomic = arguments.isSet("atomic")
     options.isDryRun = arguments.isSet("dry-run")
+    options.note = { report, connection in
+      try AuditLog.noteImport(
+        report?.detail, by: .terminal, at: DataFolder.clock.now, on: connection)
+    }
     let meter = RateMeter()
     let importer = Importer(
       database: folder.record, clock: DataFolder.clock, options: options,
@@ -119,10 +124,21 @@ enum ReindexCommand {
       return .refused
     }
     let indexer = try folder.indexer(encoder: encoder, threadCount: arguments.integer("threads"))
-    if isBack { return show(try await indexer.rollBack(), arguments) }
+    if isBack {
+      let generation = try await AuditLog.around(
+        .init("index.roll_back", done: "index.rolled_back", on: "index"), in: folder.record,
+        clock: DataFolder.clock, by: .terminal, outcome: { ("index:" + $0, "") }
+      ) { try await indexer.rollBack() }
+      return show(generation, arguments)
+    }
     let meter = RateMeter()
-    let generation = try await indexer.reindex { progress in
-      Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
+    let generation = try await AuditLog.around(
+      .init("index.rebuild", done: "index.rebuilt", on: "index"), in: folder.record,
+      clock: DataFolder.clock, by: .terminal, outcome: { ("index:" + $0, "") }
+    ) {
+      try await indexer.reindex { progress in
+        Terminal.progress(meter.line("embedded", progress.done, total: progress.total))
+      }
     }
     Terminal.progress("")
     return show(generation, arguments)

@@ -2,6 +2,7 @@ import API
 import Chat
 import Foundation
 import HTTPClient
+import Ledger
 import Primitives
 
 /// `waypost chat`: the same conversation in a terminal, through a running server or on the folder itself.
@@ -85,7 +86,10 @@ private final class LocalTalk: Talk {
     folder = try DataFolder(arguments.text("data") ?? "./data")
     let (encoder, hint) = DataFolder.encoder(home: arguments.text("home") ?? ".waypost")
     if let hint { Terminal.words(hint) }
-    chat = try await LiveServices.build(arguments, folder, encoder, "http://127.0.0.1:0").chat
+    let services = try await LiveServices.build(
+      arguments, folder, encoder, "http://127.0.0.1:0")
+    chat = services.chat
+    try await services.ledger.openInTerminal()
   }
 
   func say(_ text: String, _ show: (String, JSON) -> Void) async throws {

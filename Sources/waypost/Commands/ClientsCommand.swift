@@ -13,7 +13,7 @@ enum ClientsCommand {
       words.count == (action == "remove" ? 2 : 1)
     else {
       Terminal.words(
-        "waypost clients: clients add --name N --redirect-uri URL... [--scopes S] [--confidential] | clients list | clients remove ID"
+        "waypost clients: clients add --name N --redirect-uri URL... [--scopes S] [--confidential [--key-set FILE]] | clients list | clients remove ID"
       )
       return .misuse
     }
@@ -49,12 +49,21 @@ enum ClientsCommand {
       }
       draft.scopes = Set(scopes)
     }
+    if let path = arguments.text("key-set") {
+      guard let bytes = FileManager.default.contents(atPath: path),
+        let keySet = try? JSON.parse(Array(bytes), depthMax: 8)
+      else {
+        throw Arguments.Mistake.badValue(
+          flag: "key-set", value: path, expected: "a file with a JSON Web Key Set")
+      }
+      draft.keySet = keySet
+    }
     let now = DataFolder.clock.now
     let finished = draft
     let client = try await folder.record.write { connection in
       try store.add(finished, by: .terminal, at: now, random: .system, on: connection)
     }
-    if client.isConfidential {
+    if client.isConfidential, client.keySet == nil {
       Terminal.words("the client's id, and its secret, shown only once:")
       Terminal.data(client.id)
       Terminal.data(store.secret(of: client.id))

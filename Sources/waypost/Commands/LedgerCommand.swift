@@ -1,4 +1,5 @@
 import API
+import Delivery
 import Foundation
 import Identity
 import Ledger
@@ -42,7 +43,9 @@ enum LedgerCommand {
         database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock)
       ).audit()
       let sessions = try await folder.record.read { try SessionVerifier.verify($0) }
-      let audit = try await folder.record.read { try AuditLog.verify($0).faults }
+      let audit = try await AuditKeeper(
+        database: folder.record, clock: clock, keys: keys, headPath: folder.auditHead
+      ).audit().faults
       faults = report.faults + sessions + audit
       count = Int64(report.transferCount)
     }
@@ -134,6 +137,9 @@ enum LedgerCommand {
     let folder = try DataFolder(arguments.text("data") ?? "./data")
     let clock = DataFolder.clock
     let keys = try KeyRing(folder: folder.path + "/keys", at: clock.now, random: .system)
+    let gate = LedgerGate(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
+    try await gate.openInTerminal()
     let accounts = Accounts(
       database: folder.record, clock: clock, random: .system, keys: keys, issuer: "waypost")
     guard try await accounts.user(user) != nil else {
@@ -168,7 +174,12 @@ enum LedgerCommand {
         ])
     }
     let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let now = DataFolder.clock.now
+    let clock = DataFolder.clock
+    let now = clock.now
+    let keys = try KeyRing(folder: folder.path + "/keys", at: now, random: .system)
+    let gate = LedgerGate(
+      database: folder.record, clock: clock, seal: ChainSeal(keys: keys, clock: clock))
+    try await gate.openInTerminal()
     let (id, isNew) = try await folder.record.write { connection in
       let booked = try LedgerStore.payOut(
         to: provider, amount, reference: reference, LedgerOrder(actor: [], reason: reason),
@@ -177,6 +188,8 @@ enum LedgerCommand {
         try AuditLog.record(
           "ledger.payout", on: "provider:" + provider, detail: "microtokens=\(amount.count)",
           by: .terminal, at: now, on: connection)
+        try OwnerNotice.payout(amount, reference: reference, transfer: booked.id.text).tell(
+          ownersOf: provider, at: now, random: .system, on: connection)
       }
       return booked
     }
@@ -259,5 +272,21 @@ enum LedgerCommand {
       default: "%" + BytesText.hex([byte]).uppercased()
       }
     }.joined()
+  }
+}
+
+extension LedgerGate {
+  /// `open` for a command: what is wrong goes to the terminal.
+  func openInTerminal() async throws {
+    do {
+      try await open()
+    } catch {
+      if case .unsound(let faults) = state {
+        for fault in faults.prefix(3) {
+          Terminal.words(Terminal.safe("the ledger is not sound: " + fault))
+        }
+      }
+      throw error
+    }
   }
 }

@@ -34,10 +34,7 @@ enum ServeCommand {
     do {
       server = try Server(
         host: host, port: UInt16(arguments.integer("port")),
-        refusal: { status, code in
-          let requestID = BytesText.hex(RandomSource.system.bytes(8))
-          return Problem.head(status: status, code: code, requestID: requestID)
-        },
+        refusal: { gate.refuse($0, status: $1, code: $2) },
         admission: { gate.admit($0, announced: $1) }, handler: { await gate.handle($0) })
     } catch let error as ServerError {
       throw Refusal(.storageUnavailable, "\(error.address): \(error.reason)")
@@ -53,11 +50,9 @@ enum ServeCommand {
       arguments, folder, encoder, publicURL, log: { log.words($0) })
     gate.open(
       Router(services: services, log: { log.entry($0) }, microseconds: DataFolder.microseconds))
-    try writeAddress(address, to: path)
-    Terminal.data(
-      arguments.isSet("json")
-        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
-    let work = background(services, folder, log)
+    let opening = opening(services, log)
+    try await announce(address, path, after: opening, isJSON: log.isJSON)
+    let work = [opening] + background(services, folder, opening, log)
     for await _ in stop { break }
     log.words("stopping: running requests get ten seconds")
     unlink(path + "/server.json")
@@ -72,7 +67,7 @@ enum ServeCommand {
     // What is left is work on the index, which the next start takes up again; the record is whole at any time.
     let isWhole = isQuiet && isDone
     if !isWhole { log.words("some work did not end in time and is given up") }
-    await tend(services, seconds: 0, log)
+    if services.record.isWritable { await tend(services, seconds: 0, log) }
     try await folder.record.finish()
     // Not by exit(), whose handlers would take libraries away from threads that still use them.
     if !isWhole { _exit(Exit.done.rawValue) }
@@ -114,9 +109,14 @@ enum ServeCommand {
   ) throws -> String {
     let given = arguments.text("public-url").map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
     let url = given ?? fallback
-    let isLoopback = ["127.0.0.1", "localhost", "::1", "[::1]"].contains(where: {
-      url.hasPrefix("http://" + $0 + ":") || url == "http://" + $0
-    })
+    // It is compared byte by byte, as the issuer of tokens and the origin of forms.
+    guard let address = WebAddress(url), address.rest.isEmpty else {
+      throw Refusal(
+        .validationFailed,
+        "--public-url must be an address in lower case without a path, such as https://waypost.example; it is \(url)."
+      )
+    }
+    let isLoopback = address.isLoopback
     guard url.hasPrefix("https://") || isLoopback else {
       throw Refusal(
         .validationFailed,
@@ -126,9 +126,24 @@ enum ServeCommand {
     return url
   }
 
+  /// Verifies the ledger and takes writes over a sound one; what fails for another reason is tried again.
+  private static func opening(_ services: Services, _ log: Log) -> Task<Void, Never> {
+    Task {
+      while !Task.isCancelled, services.ledger.state == .verifying {
+        do {
+          try await services.ledger.open()
+        } catch {
+          guard services.ledger.state == .verifying, !(error is CancellationError) else { return }
+          log.words("writes are still refused, the next try is in five seconds: \(error)")
+          try? await Task.sleep(for: .seconds(5))  // a cancelled wait only ends it early
+        }
+      }
+    }
+  }
+
   /// Work beside the requests, owned here and cancelled at the end.
   private static func background(
-    _ services: Services, _ folder: DataFolder, _ log: Log
+    _ services: Services, _ folder: DataFolder, _ opening: Task<Void, Never>, _ log: Log
   ) -> [Task<Void, Never>] {
     let indexing = Task {
       repeat {
@@ -140,6 +155,8 @@ enum ServeCommand {
       var count = 0
       while (try? await Task.sleep(for: .seconds(1))) != nil {
         count += 1
+        // All of it writes, or counts on it.
+        guard services.record.isWritable else { continue }
         // One after the other, each by itself: what fails must not stop the rest.
         await attempt("sweep", log) { try await services.sessions.sweep() }
         if count % 10 == 0 {
@@ -150,31 +167,60 @@ enum ServeCommand {
       }
     }
     let auditing = Task {
-      await audit("whole", log) { try await services.auditor.audit().faults }
-      var count = 0
-      repeat {
-        // Sessions have no checkpoint to start from: all of them, once a day.
-        if count % (86_400 / LedgerAuditor.everySeconds) == 0 {
-          await audit("sessions", log) { try await SessionVerifier.faults(in: services.record) }
-        }
-        if count > 0 {
-          await audit("new rows", log) { try await services.auditor.tend().faults }
-        }
-        count += 1
-      } while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil
+      await opening.value
+      await audit(services, log)
     }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
-    return [indexing, housekeeping, auditing, webhooks, mailing]
+    let auditLog = Task {
+      await keepAudit(services, log, isWhole: false)
+      await keepAudit(services, log, isWhole: true)
+      while (try? await Task.sleep(for: .seconds(AuditKeeper.everySeconds))) != nil {
+        await keepAudit(services, log, isWhole: false)
+      }
+    }
+    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing]
   }
 
-  /// Verifies the ledger in the background; a fault is loud, and stands in the metrics.
-  private static func audit(
-    _ name: String, _ log: Log, _ work: () async throws -> [String]
-  ) async {
-    await attempt("ledger, " + name, log) {
-      for fault in try await work() { log.words("THE LEDGER IS NOT SOUND: " + fault) }
+  /// Verifies the audit log; where it ends is said in the log too, outside of what can be cut along with it.
+  private static func keepAudit(_ services: Services, _ log: Log, isWhole: Bool) async {
+    await attempt("audit log", log) {
+      let report = try await isWhole ? services.audit.audit() : services.audit.tend()
+      for fault in report.faults { log.words("THE AUDIT LOG IS NOT SOUND: " + fault) }
+      guard let head = services.audit.newHead() else { return }
+      log.words(
+        "the audit log is sound up to row \(head.sequence), \(BytesText.hex(head.rowHash))")
     }
+  }
+
+  /// Verifies the whole ledger once, and then what is new; every session once a day, for they have no checkpoint to
+  /// start from. A fault of the ledger ends writing; a session's is its own, and only told.
+  private static func audit(_ services: Services, _ log: Log) async {
+    let roundsPerDay = 86_400 / LedgerAuditor.everySeconds
+    var count = 0
+    var isWholeVerified = false
+    repeat {
+      // What was found unsound waits for an operator, whose order verifies the whole.
+      if services.ledger.state == .open {
+        let isWhole = !isWholeVerified
+        await attempt("ledger", log) {
+          if isWhole {
+            try await services.ledger.audit()
+            isWholeVerified = true
+          } else {
+            try await services.ledger.tend()
+          }
+        }
+        if count % roundsPerDay == 0 {
+          await attempt("sessions", log) {
+            for fault in try await SessionVerifier.faults(in: services.record) {
+              log.words("A SESSION IS NOT SOUND: " + fault)
+            }
+          }
+        }
+      }
+      count += 1
+    } while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil
   }
 
   /// What is gathered in memory and written now and then, and keys that are due.
@@ -188,14 +234,18 @@ enum ServeCommand {
     await attempt("failed sign-ins", log) { try await services.accounts.noteFailures() }
     await attempt("signing keys", log) {
       let now = services.clock.now
-      for entry in try services.keys.tend(at: now) {
-        try await services.record.write { connection in
-          try AuditLog.record(
-            "signing_key.rotated", on: "signing_key:" + entry.id, by: .system, at: now,
-            on: connection)
-        }
+      for algorithm in services.keys.due(at: now) {
+        _ = try await AuditLog.around(
+          .init(
+            "signing_key.rotate", done: "signing_key.rotated",
+            on: "signing_key:" + algorithm.rawValue), in: services.record, clock: services.clock,
+          by: .system, outcome: { ("signing_key:" + $0.id, algorithm.rawValue) }
+        ) { try services.keys.rotate(algorithm, at: now) }
       }
+      try services.keys.forget(at: now)
     }
+    // At the end: so that the head is the last row.
+    if seconds == 0 { await keepAudit(services, log, isWhole: false) }
   }
 
   private static func prune(_ services: Services, _ log: Log) async {
@@ -207,10 +257,11 @@ enum ServeCommand {
     await attempt("grants", log) { try await services.authorization.prune() }
     await attempt("logins", log) { try await services.refreshTokens.prune() }
     await attempt("codes", log) { try await services.accounts.pruneMailTokens() }
+    await attempt("fresh sign-ins", log) { try await services.accounts.pruneFreshSignIns() }
     await attempt("answers", log) {
-      try await services.record.write {
+      while try await services.record.write({
         try services.idempotency.prune(at: services.clock.now, on: $0)
-      }
+      }) {}
     }
     // What was deleted stands in the log's old pages until it is cut.
     await attempt("log", log) { try await services.record.checkpoint(truncate: true) }
@@ -226,6 +277,18 @@ enum ServeCommand {
     } catch {
       log.words("housekeeping, \(name): \(error)")
     }
+  }
+
+  /// Says where the server is. Reads are answered before; most ledgers are verified in a moment, so that whoever waits for
+  /// this can write too.
+  private static func announce(
+    _ address: String, _ path: String, after opening: Task<Void, Never>, isJSON: Bool
+  ) async throws {
+    _ = await within(seconds: 2) { await opening.value }
+    try writeAddress(address, to: path)
+    Terminal.data(
+      isJSON
+        ? JSON.object(["address": .string(address)]).text : "waypost is serving on \(address)")
   }
 
   private static func writeAddress(_ address: String, to path: String) throws {
@@ -246,6 +309,16 @@ private final class RouterGate: Sendable {
   func admit(_ head: Request, announced: Int?) -> Admission {
     router.value?.admit(head, announced: announced)
       ?? .body(byteCountMax: Route.bodyByteCountMax)
+  }
+
+  func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    guard let router = router.value else {
+      let requestID = BytesText.hex(RandomSource.system.bytes(8))
+      var answer = Problem.front(status: status, code: code, requestID: requestID)
+      answer.addSafetyHeaders(isSecure: isSecure)
+      return answer
+    }
+    return router.refuse(head, status: status, code: code)
   }
 
   func handle(_ request: Request) async -> Response {

@@ -7,6 +7,7 @@
 
 typedef struct wp_server wp_server;
 typedef struct wp_exchange wp_exchange;
+typedef struct wp_refusal wp_refusal;
 
 typedef struct {
   const char *name;
@@ -34,9 +35,10 @@ typedef struct {
   void (*on_request)(void *context, wp_exchange *exchange, uint64_t id);
   // The client left, or the answer has gone out: work for it may stop.
   void (*on_close)(void *context, uint64_t id);
-  // The head was refused before it became a request; the body is the callee's to free().
-  // It writes a problem document for a status, so that every refusal has one shape.
-  char *(*refusal)(void *context, int status, const char *code);
+  // What came is refused before it became a request. The callee answers with wp_refusal_answer, once, before it
+  // returns. The exchange is only lent, and NULL where there is no head that could be read.
+  void (*refusal)(void *context, wp_exchange *exchange, wp_refusal *refusal, int status,
+                  const char *code);
 } wp_callbacks;
 
 // NULL with the reason in `error` where the address cannot be had.
@@ -62,6 +64,10 @@ const uint8_t *wp_exchange_body(wp_exchange *exchange, size_t *count);
 int wp_exchange_announced(wp_exchange *exchange, size_t *count);
 // Frees the body once it was read.
 void wp_exchange_forget_body(wp_exchange *exchange);
+
+// The answer of a refusal; the connection closes after it.
+void wp_refusal_answer(wp_refusal *refusal, const wp_header *headers, size_t header_count,
+                       const uint8_t *body, size_t body_count);
 
 // One whole answer.
 void wp_exchange_respond(wp_exchange *exchange, unsigned status, const wp_header *headers,

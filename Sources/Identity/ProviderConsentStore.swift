@@ -1,8 +1,9 @@
-public import Identity
 public import Primitives
 public import SQLite
 
 /// What a provider may know of a person beyond an id that is this provider's alone.
+///
+/// The order is that in which people are asked.
 public enum ProviderScope: String, Sendable, CaseIterable {
   /// The name.
   case profile
@@ -10,6 +11,9 @@ public enum ProviderScope: String, Sendable, CaseIterable {
   case email
   /// Which of the person's sessions with the provider are open, whenever it asks.
   case sessionAccess = "session_access"
+
+  /// Without which no session starts.
+  public var isRequired: Bool { self == .sessionAccess }
 }
 
 /// What a person has said to a provider.
@@ -72,14 +76,16 @@ public enum ProviderConsentStore {
     }
     try write(scopes, provider, user, at: now, withdrawn: nil, connection)
     try AuditLog.record(
-      "consent.given", on: "user:" + user.text, detail: "provider=" + provider, by: author, at: now,
+      "consent.given", on: "user:" + user.text,
+      detail: "provider=\(provider) scopes=\(words(scopes, separator: ","))", by: author, at: now,
       on: connection)
     return ProviderConsent(
       providerID: provider, scopes: scopes, givenAt: now, withdrawnAt: nil)
   }
 
-  /// - Returns: Whether it was in force until now.
-  static func withdraw(
+  /// Takes a consent back; where there was none, that nothing may be known is written down.
+  /// - Returns: Whether it was not withdrawn before.
+  public static func withdraw(
     from provider: String, of user: ID<UserKind>, by author: AuditLog.Author, at now: Timestamp,
     on connection: Connection
   ) throws -> Bool {
@@ -103,7 +109,7 @@ public enum ProviderConsentStore {
       """,
       [
         .blob(user.bytes), .text(provider),
-        .text(scopes.map(\.rawValue).sorted().joined(separator: " ")), .int(given.milliseconds),
+        .text(words(scopes)), .int(given.milliseconds),
         .optional(withdrawn?.milliseconds),
       ])
   }
@@ -115,5 +121,40 @@ public enum ProviderConsentStore {
       scopes: Set(words.compactMap { ProviderScope(rawValue: String($0)) }),
       givenAt: Timestamp(milliseconds: row.int(2)),
       withdrawnAt: row.optionalInt(3).map(Timestamp.init(milliseconds:)))
+  }
+
+  private static func words(_ scopes: Set<ProviderScope>, separator: String = " ") -> String {
+    scopes.map(\.rawValue).sorted().joined(separator: separator)
+  }
+
+  // MARK: What is asked
+
+  /// What a provider asks people for, in their order; all of it where it has not said.
+  public static func asked(
+    by provider: String, on connection: Connection
+  ) throws -> [ProviderScope] {
+    let stored = try connection.first(
+      "SELECT scopes FROM provider_consent_request WHERE provider_id = ?", [.text(provider)]
+    ) { $0.text(0) }
+    guard let stored else { return ProviderScope.allCases }
+    let words = Set(stored.split(separator: " ").map(String.init))
+    return ProviderScope.allCases.filter { $0.isRequired || words.contains($0.rawValue) }
+  }
+
+  /// Says what a provider asks people for from now on. What they have allowed before stays as they said it.
+  /// - Throws: `Refusal` `not_found` where there is no such provider.
+  public static func ask(
+    for scopes: Set<ProviderScope>, by provider: String, author: AuditLog.Author,
+    at now: Timestamp, on connection: Connection
+  ) throws {
+    try requireProvider(provider, on: connection)
+    try connection.run(
+      """
+      INSERT INTO provider_consent_request(provider_id, scopes, updated_ms) VALUES (?1, ?2, ?3)
+      ON CONFLICT(provider_id) DO UPDATE SET scopes = ?2, updated_ms = ?3
+      """, [.text(provider), .text(words(scopes)), .int(now.milliseconds)])
+    try AuditLog.record(
+      "provider.consent_scopes", on: "provider:" + provider,
+      detail: words(scopes, separator: ","), by: author, at: now, on: connection)
   }
 }

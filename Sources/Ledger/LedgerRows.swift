@@ -1,0 +1,155 @@
+internal import Primitives
+internal import SQLite
+
+/// A hold as stored.
+struct HoldRow {
+  let id: [UInt8]
+  let debit: Int64
+  let credit: Int64
+  let amount: Int64
+  let captured: Int64
+  let state: String
+  let expiresAt: Timestamp
+
+  var remaining: Int64 { amount - captured }
+
+  static func read(_ id: ID<HoldKind>, on connection: Connection) throws -> HoldRow {
+    let row = try connection.first(
+      "SELECT debit, credit, amount, captured, state, expires_ms FROM hold WHERE id = ?",
+      [.blob(id.bytes)]
+    ) {
+      HoldRow(
+        id: id.bytes, debit: $0.int(0), credit: $0.int(1), amount: $0.int(2), captured: $0.int(3),
+        state: $0.text(4), expiresAt: Timestamp(milliseconds: $0.int(5)))
+    }
+    guard let row else { throw Refusal(.notFound, "There is no such hold.") }
+    return row
+  }
+
+  /// From its time-out on neither capture nor void succeeds, also before the sweep has released it (L4).
+  func requireOpen(at now: Timestamp) throws(Refusal) {
+    switch state {
+    case "captured": throw Refusal(.holdAlreadyCaptured, "The hold is captured already.")
+    case "voided": throw Refusal(.holdAlreadyVoided, "The hold is voided already.")
+    case "expired": throw Refusal(.holdAlreadyExpired, "The hold has expired.")
+    default: break
+    }
+    guard now < expiresAt else { throw Refusal(.holdAlreadyExpired, "The hold has expired.") }
+  }
+}
+
+/// What a draft asks of an account.
+struct AccountRow {
+  let id: Int64
+  let isClosed: Bool
+  let isFrozen: Bool
+
+  private static func find(_ name: AccountName, on connection: Connection) throws -> AccountRow? {
+    try connection.first(
+      "SELECT id, closed, frozen_ms IS NOT NULL FROM account WHERE kind = ? AND owner = ?",
+      [.text(name.kind.rawValue), .blob(name.owner)]
+    ) { AccountRow(id: $0.int(0), isClosed: $0.int(1) == 1, isFrozen: $0.int(2) == 1) }
+  }
+
+  /// The account's row, made where it is new.
+  static func made(_ name: AccountName, on connection: Connection) throws -> AccountRow {
+    if let row = try find(name, on: connection) { return row }
+    try connection.run(
+      "INSERT INTO account(kind, owner, may_go_negative) VALUES (?, ?, ?)",
+      [
+        .text(name.kind.rawValue), .blob(name.owner), .int(name.kind.mayGoNegative ? 1 : 0),
+      ])
+    guard let row = try find(name, on: connection) else {
+      throw Refusal(.internal, "An account cannot be made.")
+    }
+    return row
+  }
+}
+
+/// Everything that a transfer is decided by, read at once: both accounts, what became of its id, the chain's end.
+///
+/// It is true until something is appended: an append that comes later than another one fails on the sequence.
+struct TransferFacts {
+  let debit: Int64
+  let credit: Int64
+  let debitKind: AccountKind
+  /// Whether an account takes part in nothing any more.
+  let isClosed: Bool
+  let isFrozen: Bool
+  let mayGoNegative: Bool
+  /// What the debited account can spend.
+  let available: Int64
+  /// Why the id failed before and stays failed.
+  let failed: ProblemCode?
+  /// Whether there is a transfer of the id.
+  let isKnown: Bool
+  /// The last movements of the two accounts.
+  let debitBefore: Int64?
+  let creditBefore: Int64?
+  /// The ledger's last transfer and its hash.
+  let sequence: Int64
+  let rowHash: [UInt8]
+  /// Whether somebody may want to be told of a low balance.
+  let hasLimits: Bool
+
+  private static let select = """
+    SELECT d.id, c.id, d.kind, d.closed OR c.closed, d.frozen_ms IS NOT NULL, d.may_go_negative,
+    d.credits_posted - d.debits_posted - d.debits_pending,
+    (SELECT code FROM failed_transfer WHERE id = ?1), EXISTS (SELECT 1 FROM transfer WHERE id = ?1),
+    d.last_transfer, c.last_transfer, (SELECT max(seq) FROM transfer),
+    (SELECT row_hash FROM transfer ORDER BY seq DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM spending_limit WHERE account IN (d.id, c.id)) FROM account d CROSS JOIN account c
+    """
+
+  private static let byName =
+    select + " WHERE d.kind = ?2 AND d.owner = ?3 AND c.kind = ?4 AND c.owner = ?5"
+  private static let byRow = select + " WHERE d.id = ?2 AND c.id = ?3"
+
+  /// Of accounts by their names; one that is new is made.
+  static func read(
+    of id: ID<TransferKind>, from debit: AccountName, to credit: AccountName,
+    on connection: Connection
+  ) throws -> TransferFacts {
+    let values: [SQLValue] = [
+      .blob(id.bytes), .text(debit.kind.rawValue), .blob(debit.owner), .text(credit.kind.rawValue),
+      .blob(credit.owner),
+    ]
+    if let facts = try connection.first(byName, values, { TransferFacts($0) }) { return facts }
+    _ = try AccountRow.made(debit, on: connection)
+    _ = try AccountRow.made(credit, on: connection)
+    return try present(connection.first(byName, values) { TransferFacts($0) })
+  }
+
+  /// Of accounts that are there.
+  static func read(
+    of id: ID<TransferKind>, from debit: Int64, to credit: Int64, on connection: Connection
+  ) throws -> TransferFacts {
+    try present(
+      connection.first(
+        byRow, [.blob(id.bytes), .int(debit), .int(credit)]
+      ) { TransferFacts($0) })
+  }
+
+  private static func present(_ facts: TransferFacts?) throws(Refusal) -> TransferFacts {
+    guard let facts else { throw Refusal(.internal, "An account cannot be read.") }
+    return facts
+  }
+
+  private init(_ row: borrowing Row) {
+    debit = row.int(0)
+    credit = row.int(1)
+    // The table's CHECK lets no other kind in.
+    debitKind = AccountKind(rawValue: row.text(2)) ?? .userAvailable
+    isClosed = row.int(3) == 1
+    isFrozen = row.int(4) == 1
+    mayGoNegative = row.int(5) == 1
+    available = row.int(6)
+    failed = row.optionalText(7).flatMap(ProblemCode.init(rawValue:))
+    isKnown = row.int(8) == 1
+    debitBefore = row.optionalInt(9)
+    creditBefore = row.optionalInt(10)
+    sequence = row.int(11)
+    rowHash = row.isNull(12) ? [UInt8](repeating: 0, count: 32) : row.blob(12)
+    hasLimits = row.int(13) == 1
+  }
+}

@@ -1,0 +1,119 @@
+"""What never becomes a request, byte by byte over a socket: one answer each, a problem document, with the headers of every answer."""
+
+import json
+
+import pytest
+
+import harness
+from harness import Server
+from test_refusals import HEADERS
+
+HOST = b"Host: waypost\r\n"
+OURS = b"Origin: https://one.example\r\n"
+POST = b"POST /v1/proposals HTTP/1.1\r\n" + HOST
+CLOSE = b"Connection: close\r\n"
+
+
+def get(path=b"/healthz", more=b"", version=b"HTTP/1.1"):
+    return b"GET " + path + b" " + version + b"\r\n" + HOST + more + b"\r\n"
+
+
+# Refused by us, from a head that was read, or by the library that reads it.
+READ = [
+    ("a long address", get(b"/" + b"a" * 9_000), 414, "target_too_long"),
+    ("a long head", get(more=b"X: " + b"a" * 20_000 + b"\r\n"), 431, "head_too_large"),
+    ("many headers", get(more=b"".join(b"X-%d: 1\r\n" % i for i in range(150))), 431, "head_too_large"),
+    ("a version that is not spoken", get(version=b"HTTP/1.3"), 505, "version_not_supported"),
+    ("no host", b"GET /healthz HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+    ("a space before the colon", get(more=b"X : 1\r\n"), 400, "malformed_request"),
+    ("two lengths", POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "malformed_request"),
+    ("a length and chunks", POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_request"),
+    ("another encoding", POST + b"Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400, "malformed_request"),
+    ("a long body", POST + b"Content-Length: 99999999\r\n\r\n", 413, "body_too_large"),
+    ("a long body of nobody", b"POST /v1/admin/import HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n", 401, "unauthenticated"),
+    ("another method", b"DELETE /healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405, "method_not_allowed"),
+    ("a method that nobody knows", b"BREW /healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405, "method_not_allowed"),
+    ("an address where nothing is", get(b"/nowhere", CLOSE), 404, "not_found"),
+]
+UNREAD = [
+    ("no version", b"GET /healthz\r\n\r\n", 400, "malformed_request"),
+    ("a line without a colon", get(more=b"Broken\r\n"), 400, "malformed_request"),
+    ("HTTP/2 at once", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version_not_supported"),
+    ("a length in words", POST + b"Content-Length: abc\r\n\r\n", 400, "malformed_request"),
+    ("a length below nothing", POST + b"Content-Length: -1\r\n\r\n", 400, "malformed_request"),
+    ("a length beyond counting", POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 413, "body_too_large"),
+    ("a chunk in words", POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", 400, "malformed_request"),
+    ("a chunk beyond counting", POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\nab\r\n0\r\n\r\n", 413, "body_too_large"),
+    ("a very long address", get(b"/" + b"a" * 60_000), 414, "target_too_long"),
+    ("a very long head", get(more=b"X: " + b"a" * 200_000 + b"\r\n"), 431, "head_too_large"),
+    ("thousands of headers", get(more=b"".join(b"X-%d: 1\r\n" % i for i in range(5_000))), 431, "head_too_large"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    data = tmp_path_factory.mktemp("front") / "data"
+    rows = harness.write_rows(data.parent / "few.jsonl", harness.read_rows(harness.SERVICES, 20))
+    harness.cli("import", rows, "--data", data, "--no-embed")
+    return data
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    with Server(folder, "--cors-origins", "https://one.example") as server:
+        yield server
+
+
+def exchange(server, data):
+    """Everything that comes back until the end: status, headers by name, body."""
+    with server.socket() as wire:
+        try:
+            wire.sendall(data)
+        except OSError:
+            pass  # answered before all of it was taken
+        out = b""
+        try:
+            while part := wire.recv(65536):
+                out += part
+        except ConnectionResetError:
+            pass  # after the answer: the rest of what was sent was not read
+    head, _, body = out.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    names = [line.split(": ", 1)[0] for line in lines[1:]]
+    assert len(names) == len(set(names)), f"a header twice: {names}"
+    assert out.count(b"HTTP/1.1 ") == 1, "one answer"
+    return int(lines[0].split()[1]), dict(line.split(": ", 1) for line in lines[1:]), body
+
+
+def checked(server, data, status, code):
+    got, headers, body = exchange(server, data)
+    assert (got, headers["Content-Type"]) == (status, "application/problem+json"), body
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+    assert headers["Cache-Control"] == "no-store" and headers["Vary"] == "Origin" and headers["Connection"].lower() == "close"
+    assert int(headers["Content-Length"]) == len(body)
+    document = json.loads(body)
+    assert document["code"] == code and document["status"] == status and document["requestId"] == headers["X-Request-Id"]
+    return headers
+
+
+@pytest.mark.parametrize("name, data, status, code", READ + UNREAD, ids=[row[0] for row in READ + UNREAD])
+def test_a_refusal_before_routing_is_like_every_other(plain, name, data, status, code):
+    headers = checked(plain, data, status, code)
+    assert "Strict-Transport-Security" not in headers and not [name for name in headers if name.startswith("Access-Control")]
+    assert (status == 401) == ("WWW-Authenticate" in headers)
+
+
+@pytest.mark.parametrize("name, data, status, code", READ, ids=[row[0] for row in READ])
+def test_a_listed_origin_may_read_why(plain, name, data, status, code):
+    start, _, rest = data.partition(b"\r\n")
+    headers = checked(plain, start + b"\r\n" + OURS + rest, status, code)
+    assert headers["Access-Control-Allow-Origin"] == "https://one.example" and headers["Access-Control-Allow-Credentials"] == "true"
+    other = checked(plain, start + b"\r\n" + OURS.replace(b"one", b"two") + rest, status, code)
+    assert not [name for name in other if name.startswith("Access-Control")]
+
+
+def test_https_is_held_to_there_too(folder):
+    with Server(folder.parent / "secure", "--public-url", "https://waypost.example", "--trusted-proxies", "127.0.0.1") as server:
+        for name, data, status, code in READ + UNREAD:
+            headers = checked(server, data, status, code)
+            assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", name
