@@ -64,24 +64,33 @@ public struct SpendingLimits: Sendable, Equatable {
       ])
   }
 
+  /// How much later than a hold one of before it can have been written, at most, in milliseconds.
+  private static let disorder: Int64 = 86_400_000
+
   /// What a user has used of a period that began at a moment.
   public static func used(
     by user: AccountName, since start: Timestamp, on connection: Connection
   ) throws -> Microtokens {
     guard let history = try LedgerHistory(of: user, on: connection) else { return Microtokens(0) }
-    // Holds are made at their own moment, so the first one of before the period ends the walk.
+    // Writes wait in a queue and clocks are set back, so holds do not quite stand in the order of their moments: the
+    // first one of well before the period ends the walk.
+    let last = start + -SpendingLimits.disorder
     let sum = try connection.first(
       """
       WITH RECURSIVE walk(hold_id, before, is_over) AS (
       SELECT iif(t.kind = 'hold' AND t.debit = ?1, t.hold_id, NULL),
-      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?3
+      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?4
       FROM transfer t WHERE t.seq = ?2
       UNION ALL SELECT iif(t.kind = 'hold' AND t.debit = ?1, t.hold_id, NULL),
-      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?3
+      iif(t.debit = ?1, t.debit_before, t.credit_before), t.kind = 'hold' AND t.at_ms < ?4
       FROM walk w CROSS JOIN transfer t ON t.seq = w.before WHERE NOT w.is_over)
       SELECT coalesce(sum(CASE WHEN h.state = 'open' THEN h.amount ELSE h.captured END), 0)
       FROM walk w CROSS JOIN hold h ON h.id = w.hold_id WHERE h.created_ms >= ?3
-      """, [.int(history.account), .optional(history.newest), .int(start.milliseconds)]
+      """,
+      [
+        .int(history.account), .optional(history.newest), .int(start.milliseconds),
+        .int(last.milliseconds),
+      ]
     ) { $0.int(0) }
     return Microtokens(sum ?? 0)
   }

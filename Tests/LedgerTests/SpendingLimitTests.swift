@@ -79,6 +79,23 @@ struct SpendingLimitTests {
     }
   }
 
+  @Test("a hold of before midnight that is written after one of after it hides none")
+  func disorder() async throws {
+    let book = try Book()
+    try await book.write { till throws in
+      let midnight = Self.noon + Self.day / 2
+      let (late, early) = (till.at(midnight + 5_000), till.at(midnight - 5_000))
+      try early.post(1, 10_000, from: .bank, to: .anna)
+      try late.hold(10, 600, until: midnight + Self.day)
+      // It had waited for its turn, or the clock was set back.
+      try early.hold(11, 100, until: midnight + Self.day)
+      try late.hold(12, 30, until: midnight + Self.day)
+      let used = try SpendingLimits.used(
+        by: .anna, since: Timestamp(milliseconds: midnight), on: till.connection)
+      #expect(used == Microtokens(630))
+    }
+  }
+
   @Test("limits can be lifted, and are within their range")
   func changes() async throws {
     let book = try Book()
