@@ -76,6 +76,7 @@ public final class LedgerGate: Sendable {
   /// - Throws: `Refusal` `storage_unavailable` where the ledger is not sound: then only an operator can open. Anything
   ///   else may be over at the next try; until then writes are refused.
   public func open() async throws {
+    let (state, stops) = phase.withLock { ($0.state, $0.stops) }
     switch state {
     case .open: return
     case .unsound: throw LedgerGate.stopped
@@ -86,10 +87,10 @@ public final class LedgerGate: Sendable {
     let report = try await verified {
       if wasUnsound { try await self.auditor.audit() } else { try await self.auditor.tend() }
     }
-    guard report.isSound else { throw LedgerGate.stopped }
+    guard report.isSound, isAsFound(stops) else { throw LedgerGate.stopped }
     let verifiedAfter = ContinuousClock.now - began
     try await firstWrites(opening)
-    if wasUnsound { try await clear() }
+    if wasUnsound { try await clear(asOf: stops) }
     let isOpen = phase.withLock { phase in
       // An admin's verification may have found more meanwhile.
       guard phase.state == .verifying else { return false }
@@ -133,9 +134,9 @@ public final class LedgerGate: Sendable {
     }
     defer { phase.withLock { $0.isReopening = false } }
     let report = try await audit()
-    guard report.isSound, case .unsound = state else { return report }
+    guard report.isSound, isAsFound(stops), case .unsound = state else { return report }
     try await firstWrites(opening)
-    try await clear()
+    try await clear(asOf: stops)
     let isOpen = phase.withLock { phase in
       guard phase.stops == stops else { return false }
       phase.state = .open
@@ -147,9 +148,17 @@ public final class LedgerGate: Sendable {
     return report
   }
 
-  private func clear() async throws {
+  /// Whether no fault was found since.
+  private func isAsFound(_ stops: Int) -> Bool { phase.withLock { $0.stops == stops } }
+
+  /// Takes back what is remembered, unless a fault was found since. That is asked on the writing lane: one that is found
+  /// later is remembered later.
+  private func clear(asOf stops: Int) async throws {
     let now = clock.now
-    try await opening.write { try LedgerFaultStore.clear(at: now, on: $0) }
+    try await opening.write { connection in
+      guard self.isAsFound(stops) else { return }
+      try LedgerFaultStore.clear(at: now, on: connection)
+    }
   }
 
   /// A verification whose faults end writing; a file that cannot be read is one.
@@ -178,10 +187,11 @@ public final class LedgerGate: Sendable {
     for fault in faults.prefix(LedgerFaultStore.faultsMax) {
       log("THE LEDGER IS NOT SOUND: " + fault)
     }
-    guard isNew else { return }
-    log(
-      "nothing is written any more but sign-ins, and reads go on: look at the record (waypost ledger verify), restore a backup, or open by POST /v1/admin/ledger/reopen once it is sound"
-    )
+    if isNew {
+      log(
+        "nothing is written any more but sign-ins, and reads go on: look at the record (waypost ledger verify), restore a backup, or open by POST /v1/admin/ledger/reopen once it is sound"
+      )
+    }
     let now = clock.now
     do {
       try await opening.write { try LedgerFaultStore.open(faults, at: now, on: $0) }

@@ -231,6 +231,33 @@ struct GateTests {
     #expect(try await Self.refusal(of: book, 91) == .storageUnavailable)
   }
 
+  @Test("a fault found while an operator's order is under way keeps it shut, and is remembered")
+  func reopenedMeanwhile() async throws {
+    let book = try await Self.filled()
+    let (barrier, notes) = (Barrier(), Notes())
+    let gate = Self.gate(book, notes) { _ in
+      if notes.runs.withLock({ $0 }) > 1 { await barrier.wait() }
+    }
+    try await gate.open()
+    try await Self.forge(book, Self.forgedSum)
+    #expect(try await gate.audit().isSound == false)
+    try await Self.forge(book, Self.repairedSum)
+    async let reopening = gate.reopen()
+    await barrier.arrived()
+    try await Self.forge(book, Self.forgedSum)
+    #expect(try await gate.audit().isSound == false)
+    barrier.go()
+    #expect(try await reopening.isSound, "as it was when the order was given")
+    #expect(gate.state != .open)
+    #expect(try await Self.refusal(of: book, 91) == .storageUnavailable)
+    let open = try await book.database.read { connection in
+      try connection.first("SELECT count(*) FROM ledger_fault WHERE cleared_ms IS NULL") {
+        $0.int(0)
+      }
+    }
+    #expect(open == 1)
+  }
+
   @Test("a file that cannot be read is a fault as well")
   func damage() async throws {
     let folder = try TemporaryFolder()
