@@ -162,7 +162,7 @@ enum SessionStore {
     try connection.first(
       "SELECT \(columns) FROM session WHERE deadline_ms <= ? ORDER BY deadline_ms, id LIMIT 1",
       [.int(now)]
-    ) { try read($0) }
+    ) { try read($0) }.map { try withRefunds($0, on: connection) }
   }
 
   /// With what the ledger gave back; nothing can have been where nothing was captured.
@@ -175,13 +175,17 @@ enum SessionStore {
     return record
   }
 
-  /// What was given back of a session's captures.
+  /// What was given back of a session's captures. A session that is paid by use has one for each report, and each report
+  /// reads its session: they are gone through only where the provider has given anything back since the session began.
   private static func refunded(_ id: ID<SessionKind>, on connection: Connection) throws -> Int64 {
     try connection.first(
       """
-      SELECT coalesce(sum(r.amount), 0) FROM session_hold h
+      SELECT CASE WHEN EXISTS (SELECT 1 FROM session_hold h JOIN transfer t ON t.id = h.hold_id
+      JOIN transfer r ON r.debit = t.credit AND r.kind = 'refund' AND r.seq > t.seq
+      WHERE h.session_id = ?1) THEN (SELECT coalesce(sum(r.amount), 0) FROM session_hold h
       JOIN transfer c ON c.hold_id = h.hold_id AND c.kind <> 'hold' AND c.kind = 'capture'
-      JOIN transfer r ON r.refers_to = c.id AND r.kind = 'refund' WHERE h.session_id = ?
+      JOIN transfer r ON r.refers_to = c.id AND r.kind = 'refund' WHERE h.session_id = ?1)
+      ELSE 0 END
       """, [.blob(id.bytes)]
     ) { $0.int(0) } ?? 0
   }

@@ -1,6 +1,7 @@
 import Identity
 import Ledger
 import Primitives
+import SQLite
 import Sessions
 import Testing
 import TestSupport
@@ -121,6 +122,37 @@ struct UsageTests {
     #expect(done.int("chargedMicrotokens") == 13_000_000)
     #expect(done.int("feeMicrotokens") == 2_600_000)
     #expect(try await stage.balance(.anna).available == Microtokens(987_000_000))
+    #expect(try await stage.faults() == [])
+  }
+
+  @Test("what was given back is told with a report and at a deadline, and of its own session only")
+  func refunded() async throws {
+    let stage = try await UsageTests.shop()
+    let other = try await stage.buy(Stage.wish(maxTokens: 100))
+    let session = try await stage.buy(Stage.wish(maxTokens: 100))
+    _ = try await stage.report(other.id, 1, units: 5, key: "other")
+    _ = try await stage.report(session.id, 1, units: 7)
+    let now = stage.clock.now
+    try await stage.database.write { connection throws in
+      let capture = try connection.first(
+        "SELECT id FROM transfer WHERE kind = 'capture' AND amount = 7000000"
+      ) { row in ID<TransferKind>(bytes: row.blob(0)) }
+      _ = try LedgerStore.refund(
+        ID(high: 5, low: 1), capture: try #require(capture ?? nil), Microtokens(2_000_000),
+        reason: "refund", at: now, on: connection)
+    }
+    let next = try document(try await stage.report(session.id, 2, units: 1))
+    #expect(next["session"]?["refundedMicrotokens"]?.int == 2_000_000)
+    stage.clock.move(seconds: 2_000)
+    try await stage.desk.sweep()
+    let ends = try await stage.texts("SELECT payload FROM outbox WHERE type = 'session.expired'")
+    let told = try ends.map { text -> Int64? in
+      let data = try JSON.parse(text)["data"]
+      return data?["sessionId"]?.string == session.id.text
+        ? data?["refundedMicrotokens"]?.int : nil
+    }
+    #expect(told.compactMap { $0 } == [2_000_000])
+    #expect(try await stage.view(other.id).int("refundedMicrotokens") == 0)
     #expect(try await stage.faults() == [])
   }
 
