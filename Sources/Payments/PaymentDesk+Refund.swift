@@ -100,7 +100,7 @@ extension PaymentDesk {
     // What was asked of the processor may not have come back as an event yet.
     let asked = try RefundStore.asked(
       of: purchase.id, since: now + -PaymentDesk.keptMilliseconds, on: connection)
-    let left = purchase.amountMinor - max(purchase.refundedMinor, asked)
+    let left = purchase.amountMinor - max(facts.refundedMinor, asked)
     let amount = request.amountMinor ?? left
     guard amount >= 1, amount <= left else {
       throw Refusal(.exceedsCapture, "The purchase has \(max(0, left)) left to refund.")
