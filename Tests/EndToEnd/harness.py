@@ -98,6 +98,8 @@ class Server:
             self.flags += ["--demo"]
         if limits:
             self.flags += ["--rate-limit", "0", "--login-limit", "0"]
+            if "--llm-tokens-per-day" not in flags:
+                self.flags += ["--llm-tokens-per-day", "0"]
         self.extra = env or {}
         self.process = None
         self.log_path = self.data.parent / (self.data.name + ".log")

@@ -390,11 +390,11 @@ class World:
             raise Refused("invalid_transition")
 
     def extend(self, session, minutes, max_tokens):
-        if session.state not in ("active", "paused") or session.service.trial:
-            raise Refused("invalid_transition")
         longer = session.duration + minutes * MINUTE
         if longer > 180 * MINUTE or (session.plan == "usage") != (max_tokens is not None):
             raise Refused("validation_failed")
+        if session.state not in ("active", "paused") or session.service.trial:
+            raise Refused("invalid_transition")
         rate = session.service.rate
         amount = max_tokens * TOKEN if session.plan == "usage" else price(rate, longer) - price(rate, session.duration)
         self.reserve(session, amount)

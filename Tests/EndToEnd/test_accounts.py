@@ -268,10 +268,10 @@ def test_a_changed_password_is_told_though_the_allowance_is_used_up(postal):
     account = Account(server, server.post("/v1/auth/verify", body).json()["accessToken"])
     for _ in range(5):
         assert server.post("/v1/auth/reset", {"email": mail}).status_code == 202
-    post.wait(count + 4)
+    post.wait(count + 5)
     change = {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}
     assert account.post("/v1/me/password", change).status_code == 204
-    assert "changed" in post.wait(count + 5)[2]["Subject"]
+    assert "changed" in post.wait(count + 6)[2]["Subject"]
 
 
 def test_one_address_gets_few_e_mails(postal):

@@ -105,7 +105,6 @@ def test_an_ambiguous_head_is_refused_and_the_connection_closed(web, name):
     assert b'"status":"ok"' not in answer, "nothing after the refusal is served"
 
 
-@pytest.mark.xfail(strict=True, reason="the library's own refusals print their head twice and are HTML")
 @pytest.mark.parametrize("name", ["length list", "signed length", "hex length", "empty length"])
 def test_a_bad_length_gets_one_problem(web, name):
     answer = exchange(web, REFUSED[name])

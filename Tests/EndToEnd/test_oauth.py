@@ -408,7 +408,7 @@ OPEN = {
     "discovery:read": r"(GET|POST) /v1/(providers|services|compare|cost|suggest|facets/search|"
                       r"search:batch|ranking|meta/schema|events)(/|$)",
     "trials:start": r"(GET|POST) /v1/proposals(/|$)|POST /v1/sessions$",
-    "sessions:read": r"GET /v1/sessions(/\{id\})?$|GET /v1/tokens/",
+    "sessions:read": r"GET /v1/sessions(/\{id\})?$|GET /v1/tokens/(?!purchases)",
     "sessions:end": r"DELETE /v1/sessions/\{id\}$|POST /v1/sessions/\{id\}/(pause|resume|complete)$",
 }
 # They look at no bearer: sign-in, probes, pages, descriptions.

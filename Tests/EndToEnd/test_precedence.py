@@ -379,7 +379,7 @@ def test_a_repeat_waits_for_a_short_first_and_gets_its_answer(slow):
 
 def test_a_repeat_of_a_first_that_takes_too_long_is_in_flight(slow):
     data, faults = slow
-    with Server(data, "--in-flight-ms", "1000", env=faults.environment) as server:
+    with Server(data, "--in-flight-ms", "300", env=faults.environment) as server:
         user = Account.register(server)
         proposal = user.propose("alpha-trial")["id"]
         faults.set(b"d")

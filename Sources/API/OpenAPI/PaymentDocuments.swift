@@ -34,6 +34,8 @@ enum PaymentDocuments {
       ],
       problems: [
         .signatureInvalid, .malformedJSON, .validationFailed, .purchasesNotOffered,
+        // A large body wants its signature in the head before it is read.
+        .unauthenticated,
       ],
       repeats: .once(by: "the event's id")),
   ]
