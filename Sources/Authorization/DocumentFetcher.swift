@@ -74,7 +74,10 @@ public struct DocumentFetcher: Sendable {
     var request = OutboundRequest(
       url: url, headers: [(name: "Accept", value: "application/json")], body: [])
     request.isRead = true
-    return await run(request, byteCountMax: byteCountMax, seconds: seconds)
+    let whole = request
+    // Others wait for the same document, and remember that there was none: whoever asked first may leave, and the
+    // fetch goes on to its end.
+    return await Task { await run(whole, byteCountMax: byteCountMax, seconds: seconds) }.value
   }
 
   /// The answer to a form.

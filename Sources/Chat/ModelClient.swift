@@ -23,8 +23,9 @@ struct ModelClient: Sendable {
   ///
   /// - Parameters:
   ///   - secondsLeft: What the turn has left; the transfer ends with it.
-  ///   - used: Gets the tokens that it cost, once, also where it fails: as the server says, else a quarter of the bytes
-  ///     that went to and fro. A server that answered nothing costs nothing.
+  ///   - used: Gets the tokens that it cost, once, also where it fails: as the server says, else an estimate: a quarter
+  ///     of the bytes that were sent, and of the text that came, or an event each. A server that answered nothing costs
+  ///     nothing.
   /// - Throws: `ModelFailure`.
   func ask(
     _ messages: [JSON], tools: [JSON], secondsLeft: Int, turn: String, used: (Int) -> Void,
@@ -69,11 +70,15 @@ struct StreamReader {
   private var raw: [UInt8] = []
   private var sawEvent = false
   private var byteCount = 0
+  private var eventCount = 0
+  private var textByteCount = 0
 
   /// What the request cost; nothing where the server did not take it.
   func tokenCount(sent: Int) -> Int {
     guard status == 200 else { return 0 }
-    return reply.tokenCount ?? (sent + byteCount) / 4
+    // Each event wraps a token or a few in some 200 bytes of JSON, which nobody pays for.
+    let came = sawEvent ? max(eventCount, textByteCount / 4) : byteCount / 4
+    return reply.tokenCount ?? sent / 4 + came
   }
 
   mutating func take(_ part: InboundPart) throws -> [String] {
@@ -95,7 +100,10 @@ struct StreamReader {
     var output: [String] = []
     for event in events {
       sawEvent = true
-      output.append(try reply.take(event.data))
+      eventCount += 1
+      let piece = try reply.take(event.data)
+      textByteCount += piece.utf8.count
+      output.append(piece)
     }
     return output
   }

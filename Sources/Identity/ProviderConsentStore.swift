@@ -133,12 +133,19 @@ public enum ProviderConsentStore {
   public static func asked(
     by provider: String, on connection: Connection
   ) throws -> [ProviderScope] {
-    let stored = try connection.first(
-      "SELECT scopes FROM provider_consent_request WHERE provider_id = ?", [.text(provider)]
-    ) { $0.text(0) }
-    guard let stored else { return ProviderScope.allCases }
+    guard let stored = try request(of: provider, on: connection) else {
+      return ProviderScope.allCases
+    }
     let words = Set(stored.split(separator: " ").map(String.init))
     return ProviderScope.allCases.filter { $0.isRequired || words.contains($0.rawValue) }
+  }
+
+  private static func request(
+    of provider: String, on connection: Connection
+  ) throws -> String? {
+    try connection.first(
+      "SELECT scopes FROM provider_consent_request WHERE provider_id = ?", [.text(provider)]
+    ) { $0.text(0) }
   }
 
   /// Says what a provider asks people for from now on. What they have allowed before stays as they said it.
@@ -148,6 +155,8 @@ public enum ProviderConsentStore {
     at now: Timestamp, on connection: Connection
   ) throws {
     try requireProvider(provider, on: connection)
+    // The same again changes nothing, and leaves no row in the log for ever.
+    guard try request(of: provider, on: connection) != words(scopes) else { return }
     try connection.run(
       """
       INSERT INTO provider_consent_request(provider_id, scopes, updated_ms) VALUES (?1, ?2, ?3)

@@ -46,7 +46,8 @@ struct SignInThrottle: Sendable {
       let isFull = pair.count >= SignInThrottle.pairMax
       let left = isFull ? SignInThrottle.pairWindow - (now - pair.since) : 1_000
       throw Refusal(
-        .rateLimited, "Too many failed sign-ins.", retryAfterSeconds: Int((left + 999) / 1_000))
+        .rateLimited, isFull ? "Too many failed sign-ins." : "Too many sign-ins at once.",
+        retryAfterSeconds: Int((left + 999) / 1_000))
     }
     pair.running += 1
     pairs[name] = pair

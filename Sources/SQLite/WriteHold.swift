@@ -5,7 +5,8 @@ internal import Synchronization
 public enum WriteRank: Int, Sendable, Comparable {
   /// What nothing else is said of.
   case ordinary
-  /// Without it nobody could even read what is theirs: a sign-in, its renewal, its end.
+  /// Without it nobody could even read what is theirs: a sign-in, its renewal, its end. Also what the audit log says of
+  /// an operator's work on files.
   case essential
   /// Of whoever holds the others back: what must be written before they may.
   case opening

@@ -166,6 +166,20 @@ struct DocumentTests {
     }
   }
 
+  @Test("whoever asks first and leaves takes nothing from those who stay or come")
+  func leaver() async throws {
+    let desk = Desk()
+    let slow = SlowServer()
+    let documents = ClientDocuments(fetcher: slow.fetcher, clock: desk.time.clock)
+    let first = Task { try? await documents.client(DocumentTests.id, for: "a") }
+    await slow.waits(for: 1)
+    first.cancel()
+    slow.open()
+    _ = await first.value
+    #expect(await refusal { try await documents.client(DocumentTests.id, for: "b") } == nil)
+    #expect(slow.count == 1)
+  }
+
   @Test("a document that many ask for at once is fetched once")
   func sharing() async throws {
     let desk = Desk()
@@ -242,7 +256,10 @@ private final class SlowServer: Sendable {
   var fetcher: DocumentFetcher {
     DocumentFetcher { request in
       self.state.withLock { $0.count += 1 }
-      while !self.state.withLock({ $0.isOpen }) { try? await Task.sleep(for: .milliseconds(1)) }
+      while !self.state.withLock({ $0.isOpen }) {
+        // As the network does: who is cancelled gets nothing.
+        do { try await Task.sleep(for: .milliseconds(1)) } catch { return nil }
+      }
       let isKnown = request.url == DocumentTests.id
       return FetchedDocument(
         status: isKnown ? 200 : 404, bytes: DocumentTests.document().bytes, maxAgeSeconds: nil)

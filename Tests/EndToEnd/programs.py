@@ -113,7 +113,7 @@ def bearer(place, token, method, path, **more):
 @contextlib.contextmanager
 def documents(**paths):
     """A web server on loopback with JSON documents; it notes what it is asked for, and never
-    answers what begins with slow while it is there."""
+    answers what begins with slow while it is there, and what begins with late after a second."""
     asked, held = [], threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -121,6 +121,8 @@ def documents(**paths):
             asked.append(self.path)
             if self.path.startswith("/slow"):
                 held.wait(30)
+            if self.path.startswith("/late"):
+                held.wait(1)
             status, body = paths.get(self.path[1:], (404, b""))
             self.send_response(status)
             if status == 302:

@@ -27,6 +27,8 @@ READ = [
     ("no host", b"GET /healthz HTTP/1.1\r\n\r\n", 400, "malformed_request"),
     ("a space before the colon", get(more=b"X : 1\r\n"), 400, "malformed_request"),
     ("two lengths", POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "malformed_request"),
+    ("two callers", get(more=b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), 400, "malformed_request"),
+    ("two keys", POST + b"Idempotency-Key: a\r\nidempotency-key: b\r\n\r\n", 400, "malformed_request"),
     ("a length and chunks", POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_request"),
     ("another encoding", POST + b"Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400, "malformed_request"),
     ("a long body", POST + b"Content-Length: 99999999\r\n\r\n", 413, "body_too_large"),

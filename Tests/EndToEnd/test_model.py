@@ -334,3 +334,17 @@ def test_the_models_tokens_are_bounded_by_user_and_day_and_then_the_guide_answer
         model.play()
         assert Chat(server).say("calendar").one("turn.start")["mode"] == "agent", "a model that does not count is estimated"
         assert Chat(server).say("calendar").one("turn.start")["mode"] == "guide", "by address without an account"
+
+
+def test_what_a_model_wraps_its_words_in_is_not_counted(small, model):
+    """One that does not say what an answer cost: 300 kB of frames around a few words are a few tokens."""
+    frames = [b'data: {"choices": [], "obfuscation": "' + b"x" * 15_000 + b'"}\n\n' for _ in range(20)]
+    with Server(small, "--llm-tokens-per-day", "100000", env=model_environment(model.url)) as server:
+        user = harness.Account.register(server)
+        model.play(Reply(frames + WHOLE), Reply(WHOLE))
+        assert Chat(server, user).say("calendar").one("turn.start")["mode"] == "agent"
+        answer = Chat(server, user).send({"text": "calendar"})
+        sent = max(len(json.dumps(request)) for request in model.requests)
+        left = int(answer.headers["RateLimit"].split("r=")[1].split(";")[0])
+        assert answer.headers["RateLimit"].startswith('"llm-tokens"')
+        assert 100_000 - sent < left < 100_000, f"{left} left after {sent} bytes"

@@ -333,6 +333,23 @@ def test_slow_documents_hold_up_nobody_but_their_caller(place):
         assert len(web.asked) == before  # The failure is remembered.
 
 
+def test_whoever_leaves_before_a_document_is_there_makes_no_failure_of_it(place):
+    with documents() as web:
+        client = web.url + "/late"
+        web.paths["late"] = (200, described(client))
+        url, _, _ = address(place, session(place, client=client))
+        with place.server.socket() as wire:
+            path = url.removeprefix(place.server.url)
+            wire.sendall(f"GET {path} HTTP/1.1\r\nHost: waypost\r\n\r\n".encode())
+            end = time.monotonic() + 10
+            while not web.asked and time.monotonic() < end:
+                time.sleep(0.01)
+        time.sleep(0.2)
+        page = Browser(place.server).open(url)
+        assert page.status == 200 and 'name="password"' in page.text, page.text
+        assert web.asked == ["/late"], "others wait for the one fetch"
+
+
 # The issuer.
 
 

@@ -125,6 +125,9 @@ def test_a_start_over_a_forged_ledger_answers_reads_and_refuses_writes(small, us
             admin = Account.login(server, "admin@example.org")
             report = admin.get("/v1/ledger/verify").json()
             assert report["sound"] is False and report["faults"]
+            answer = admin.post("/v1/admin/backups", {})
+            assert answer.status_code == 201, "what is there can be put aside: " + answer.text
+            assert admin.get("/v1/admin/audit").json()["entries"][0]["action"] == "backup.made"
     assert transfers(small) == before
     edit(small, forgery.format("-"))
     with Server(small, *PUBLIC) as server:

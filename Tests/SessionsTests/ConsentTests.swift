@@ -90,6 +90,16 @@ struct ConsentTests {
       ])
   }
 
+  @Test("a provider that asks for the same again leaves one note of it")
+  func asksAgain() async throws {
+    let stage = try await Stage.open()
+    for _ in 0..<3 { try await ask(stage, for: [.profile, .sessionAccess]) }
+    let rows = "SELECT count(*) FROM audit WHERE action = 'provider.consent_scopes'"
+    #expect(try await stage.number(rows) == 1)
+    try await ask(stage, for: [.sessionAccess])
+    #expect(try await stage.number(rows) == 2)
+  }
+
   @Test("more than was shown cannot be allowed, and no session starts without what it needs")
   func bounds() async throws {
     let stage = try await Stage.open()

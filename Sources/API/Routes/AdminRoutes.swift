@@ -265,7 +265,9 @@ extension Services {
     outcome: (T) -> (subject: String?, detail: String) = { _ in (nil, "") },
     _ effect: () async throws -> T
   ) async throws -> T {
+    // Also where the ledger holds writes back: an operator wants a backup then, or a stolen key removed.
     try await AuditLog.around(
-      work, in: record, clock: clock, by: context.author, outcome: outcome, effect)
+      work, in: record.writing(as: .essential), clock: clock, by: context.author,
+      outcome: outcome, effect)
   }
 }

@@ -54,7 +54,7 @@ struct IdentityRoutes: Sendable {
   /// A repeated registration is a sign-in: no stored answer has tokens, and the password may have changed.
   private func again(_ form: Registration, _ context: Context) async throws -> Response {
     let user = try await services.accounts.signIn(
-      email: form.email, password: form.password, from: context.address)
+      email: form.email, password: form.password, from: context.address, isGuess: false)
     var response = try await signedIn(user, context, status: 201)
     response.headers.append((name: "Idempotent-Replayed", value: "true"))
     return response

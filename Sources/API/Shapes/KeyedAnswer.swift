@@ -20,17 +20,6 @@ extension Response {
 }
 
 extension Context {
-  /// The request's `Idempotency-Key` in the scope of who asks.
-  /// - Parameter principal: Another scope than the caller's own.
-  /// - Throws: `Refusal` `idempotency_key_required`.
-  func key(
-    _ route: String, _ body: JSON, of principal: Principal? = nil
-  ) throws(Refusal) -> Idempotency.Key {
-    try Idempotency.Key(
-      principal: principal ?? self.principal, route: route,
-      key: request.header("idempotency-key"), body: body)
-  }
-
   /// What turns a refusal into the answer that is kept for its key. It names no request: it may answer several.
   var keptRefusal: @Sendable (Refusal) -> Idempotency.Answer {
     let path = request.path

@@ -35,6 +35,19 @@ static bool target_is_sound(const char *target) {
   return true;
 }
 
+// Said twice, a proxy may have looked at the one and we at the other: whose request it is, and which.
+static const char *const said_once[] = {"Host", "Content-Length", "Transfer-Encoding", "Content-Type",
+                                        "Authorization", "Idempotency-Key", "Origin"};
+
+static bool repeats_one(const wp_exchange *exchange) {
+  for (size_t name = 0; name < sizeof said_once / sizeof *said_once; name++) {
+    unsigned count = 0;
+    for (size_t i = 0; i < exchange->header_count; i++)
+      if (strcasecmp(exchange->headers[i].name, said_once[name]) == 0 && ++count > 1) return true;
+  }
+  return false;
+}
+
 static int refuse(wp_exchange *exchange, int status, const char *code) {
   exchange->refused_code = code;
   return status;
@@ -65,8 +78,8 @@ int wp_check_head(wp_exchange *exchange, const char *version) {
       exchange->header_count > HEADER_COUNT_MAX)
     return refuse(exchange, 431, "head_too_large");
   if (!is10 && !is11) return refuse(exchange, 505, "version_not_supported");
-  if (!sound || !target_is_sound(exchange->target) || lengths > 1 || encodings > 1 ||
-      (lengths && encodings) || (is10 && encodings) || hosts > 1 || (is11 && hosts == 0))
+  if (!sound || !target_is_sound(exchange->target) || repeats_one(exchange) ||
+      (lengths && encodings) || (is10 && encodings) || (is11 && hosts == 0))
     return refuse(exchange, 400, "malformed_request");
   if (length > exchange->server->options.body_max) return refuse(exchange, 413, "body_too_large");
   exchange->is_chunked = encodings > 0;

@@ -73,7 +73,9 @@ void wp_refusal_answer(wp_refusal *refusal, const wp_header *headers, size_t hea
 enum MHD_Result wp_answer_refusal(wp_exchange *exchange) {
   wp_callbacks calls = exchange->server->callbacks;
   wp_refusal refusal = {.status = exchange->refused};
-  calls.refusal(calls.context, exchange, &refusal, exchange->refused, exchange->refused_code);
+  // Without memory for its address there is no head to show.
+  calls.refusal(calls.context, exchange->target ? exchange : NULL, &refusal, exchange->refused,
+                exchange->refused_code);
   if (!refusal.response) return MHD_NO;
   enum MHD_Result done = wp_queue(exchange->mhd, (unsigned)exchange->refused, refusal.response);
   MHD_destroy_response(refusal.response);
