@@ -83,6 +83,9 @@ private let excluded: [Reading] = [
     "model, not openai, google and aws",
     [#"provider != "OpenAI""#, #"provider != "Google""#, #"provider != "AWS""#], "model"),
   Reading(
+    "chat tool but not llama model",
+    [#"NOT modelFamily IN ["Llama3", "llama"] OR NOT EXISTS modelFamily"#], "chat tool"),
+  Reading(
     "chat model but not llama",
     [#"NOT modelFamily IN ["Llama3", "llama"] OR NOT EXISTS modelFamily"#], "chat model"),
   Reading(
