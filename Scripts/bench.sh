@@ -20,7 +20,7 @@ echo "== ledger"
 disk=$(mktemp -d -p .build)
 chmod 755 "$disk"
 trap 'rm -rf "$catalog" "$disk"' EXIT
-for clients in 1 8; do
+for clients in 1 8 64; do
   "$waypost" bench ledger --data "$disk" --clients $clients --rounds 3 --seconds 5
 done
 
