@@ -102,6 +102,11 @@ def test_the_command_prints_the_document(document):
     assert set(document["paths"]) - set(plain["paths"]) == {"/demo/app", "/demo/app.js", "/demo/app.css"}
 
 
+def test_the_readme_counts_its_paths(document):
+    told = re.search(r'prints `\["3\.1\.0",(\d+)\]`', (harness.ROOT / "README.md").read_text())
+    assert int(told[1]) == len(document["paths"])
+
+
 # What schemathesis leaves alone, and why. Each has tests of its own.
 LEFT_OUT = [
     "POST /v1/admin/signing-keys/{id}/remove",  # would end the key that its own tokens are signed with
