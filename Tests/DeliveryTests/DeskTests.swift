@@ -78,11 +78,7 @@ struct DeskTests {
   @Test("another provider's endpoint is not found, by any way")
   func foreign() async throws {
     let stage = try await Stage()
-    let id = try stage.id(try await stage.endpoint())
-    try await stage.emit()
-    try await stage.round()
-    let delivery = try #require(
-      ID<WebhookDeliveryKind>(try await stage.deliveries(id)[0].text("id")))
+    let (id, delivery) = try await stage.delivered()
     let desk = stage.desk
     let codes = [
       try await awaitedRefusal { try await desk.endpoint(id, of: "beta") },

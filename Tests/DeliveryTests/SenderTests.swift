@@ -269,11 +269,7 @@ struct SenderTests {
   @Test("a replay sends the same event again, from the start of the schedule")
   func replay() async throws {
     let stage = try await Stage()
-    let id = try stage.id(try await stage.endpoint())
-    try await stage.emit()
-    try await stage.round()
-    let delivery = try #require(
-      ID<WebhookDeliveryKind>(try await stage.deliveries(id)[0].text("id")))
+    let (id, delivery) = try await stage.delivered()
     let key = try Stage.key("replay")
     for _ in 0..<2 {
       let answer = try await stage.desk.replay(

@@ -209,6 +209,14 @@ struct Stage: Sendable {
   func deliveries(_ id: ID<WebhookEndpointKind>) async throws -> [JSONObject] {
     try await desk.deliveries(of: id, of: "acme", state: nil, before: nil, limit: 100)
   }
+
+  /// An endpoint, and what it was sent.
+  func delivered() async throws -> (ID<WebhookEndpointKind>, ID<WebhookDeliveryKind>) {
+    let id = try id(try await endpoint())
+    try await emit()
+    try await round()
+    return (id, try #require(ID<WebhookDeliveryKind>(try await deliveries(id)[0].text("id"))))
+  }
 }
 
 extension JSONObject {

@@ -25,16 +25,10 @@ struct AccountSecurityTests {
 
   init() throws {
     place = try Place()
-    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
-    let logins = RevokedLogins()
-    accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
-      issuer: "https://waypost.example", logins: logins)
-    refresh = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random,
-      key: keys.derived(for: "refresh"), revoked: logins)
-    idempotency = Idempotency(
-      sealer: Sealer(key: keys.derived(for: "idempotency")), random: place.random)
+    let people = People(at: place)
+    accounts = people.accounts
+    refresh = people.refresh
+    idempotency = people.idempotency
   }
 
   private struct Device {

@@ -13,13 +13,9 @@ struct FreshSignInTests {
 
   init() throws {
     place = try Place()
-    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
-    accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
-      issuer: "https://waypost.example")
-    refresh = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random,
-      key: keys.derived(for: "refresh"))
+    let people = People(at: place)
+    accounts = people.accounts
+    refresh = people.refresh
   }
 
   private func person() async throws -> User {

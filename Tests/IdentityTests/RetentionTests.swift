@@ -59,15 +59,10 @@ struct RetentionTests {
 
   init() throws {
     place = try Place()
-    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
-    accounts = Accounts(
-      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
-      issuer: "https://waypost.example")
-    refresh = RefreshTokens(
-      database: place.database, clock: place.time.clock, random: place.random,
-      key: keys.derived(for: "refresh"))
-    idempotency = Idempotency(
-      sealer: Sealer(key: keys.derived(for: "idempotency")), random: place.random)
+    let people = People(at: place)
+    accounts = people.accounts
+    refresh = people.refresh
+    idempotency = people.idempotency
   }
 
   private func sweep() async throws {

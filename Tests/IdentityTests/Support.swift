@@ -1,3 +1,4 @@
+import Cryptography
 import Foundation
 import Identity
 import Index
@@ -73,4 +74,24 @@ func fileMode(_ path: String) -> UInt32? {
   var status = stat()
   guard stat(path, &status) == 0 else { return nil }
   return UInt32(status.st_mode) & 0o777
+}
+
+/// What looks after people at a place: all of one key ring, and of one memory of ended logins.
+struct People: Sendable {
+  let accounts: Accounts
+  let refresh: RefreshTokens
+  let idempotency: Idempotency
+
+  init(at place: Place) {
+    let keys = KeyRing(inMemoryAt: place.time.now, random: place.random)
+    let logins = RevokedLogins()
+    accounts = Accounts(
+      database: place.database, clock: place.time.clock, random: place.random, keys: keys,
+      issuer: "https://waypost.example", logins: logins)
+    refresh = RefreshTokens(
+      database: place.database, clock: place.time.clock, random: place.random,
+      key: keys.derived(for: "refresh"), revoked: logins)
+    idempotency = Idempotency(
+      sealer: Sealer(key: keys.derived(for: "idempotency")), random: place.random)
+  }
 }

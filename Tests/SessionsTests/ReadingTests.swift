@@ -58,10 +58,7 @@ struct ReadingTests {
     let stage = try await Stage.shop()
     let broken = try await stage.buy()
     let sound = try await stage.buy()
-    try await stage.database.write { connection throws in
-      _ = try connection.run(
-        "UPDATE session SET held = held + 1 WHERE id = ?", [.blob(broken.id.bytes)])
-    }
+    try await stage.spoil(broken.id)
     stage.clock.move(seconds: 90_000)
     for _ in 0..<2 {
       let list = try await stage.desk.sessions(of: .user(.anna), before: nil, limit: 10)

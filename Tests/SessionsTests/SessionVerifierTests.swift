@@ -50,10 +50,7 @@ struct SessionVerifierTests {
     let stage = try await Stage.shop()
     let broken = try await stage.buy()
     let sound = try await stage.buy()
-    try await stage.database.write { connection throws in
-      _ = try connection.run(
-        "UPDATE session SET held = held + 1 WHERE id = ?", [.blob(broken.id.bytes)])
-    }
+    try await stage.spoil(broken.id)
     stage.clock.move(seconds: 90_000)
     try await stage.desk.sweep()
     let ended = try await stage.texts("SELECT hex(id) FROM session WHERE ended_ms IS NOT NULL")

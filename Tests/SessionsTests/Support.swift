@@ -324,3 +324,13 @@ extension SessionState.Effect {
     }
   }
 }
+
+extension Stage {
+  /// Makes a session one that cannot be settled: it says that it holds more than its holds do.
+  func spoil(_ id: ID<SessionKind>) async throws {
+    try await database.write { connection throws in
+      _ = try connection.run(
+        "UPDATE session SET held = held + 1 WHERE id = ?", [.blob(id.bytes)])
+    }
+  }
+}
