@@ -116,17 +116,18 @@ package final class ChatDesk: Sendable {
       conversationID: freshID, turnID: ID(at: now, random: random), secret: freshSecret)
     do {
       return try await database.write { connection in
-        if let (row, turn) = try known(request, user, secret, at: now, on: connection) {
+        if let (row, turn) = try self.known(request, user, secret, at: now, on: connection) {
           return Opened(row: row, live: live, isAgent: isAgent, replay: turn)
         }
-        let row = try conversation(freshID, for: request, user, secret, at: now, on: connection)
+        let row = try self.conversation(
+          freshID, for: request, user, secret, at: now, on: connection)
         if request.conversationID == nil {
           try ConversationStore.insert(row, secret: freshSecret, on: connection)
         }
         try ConversationStore.insertTurn(
           live.turnID, request, in: row.id, mode: isAgent ? "agent" : "guide", at: now,
           on: connection)
-        running.withLock { $0[row.id] = live }
+        self.running.withLock { $0[row.id] = live }
         return Opened(row: row, live: live, isAgent: isAgent, replay: nil)
       }
     } catch {

@@ -5,9 +5,14 @@ public enum Digest {
   /// SHA-256 of the bytes: 32 bytes (FIPS 180-4).
   public static func sha256(_ bytes: [UInt8]) -> [UInt8] {
     var output = [UInt8](repeating: 0, count: 32)
-    SHA256(bytes, bytes.count, &output)
+    let done = EVP_Digest(bytes, bytes.count, &output, nil, method, nil)
+    precondition(done == 1, "SHA-256 is not available")
     return output
   }
+
+  // Fetched once, never freed, and OpenSSL lets threads share it (openssl.org, EVP_MD_fetch and crypto(7)): a fetch
+  // for each digest takes as long as the digest of a short text.
+  private nonisolated(unsafe) static let method = EVP_MD_fetch(nil, "SHA256", nil)
 
   /// HMAC-SHA-256: 32 bytes (RFC 2104).
   public static func hmac(key: [UInt8], _ message: [UInt8]) -> [UInt8] {

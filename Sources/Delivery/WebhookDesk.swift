@@ -52,7 +52,7 @@ public struct WebhookDesk: Sendable {
   /// - Throws: `Refusal` `validation_failed`, also where the provider has ten.
   public func create(
     _ body: JSON, for provider: String, by author: AuditLog.Author = .system,
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -141,7 +141,8 @@ public struct WebhookDesk: Sendable {
   /// - Parameter text: A shared secret that the owner brings along, as JSON text.
   public func rotate(
     _ id: ID<WebhookEndpointKind>, of provider: String, by author: AuditLog.Author = .system,
-    to text: JSON?, key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    to text: JSON?, key: Idempotency.Key,
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -184,7 +185,7 @@ public struct WebhookDesk: Sendable {
   /// - Throws: `Refusal` `not_found`, `invalid_transition` where it is disabled.
   public func test(
     _ id: ID<WebhookEndpointKind>, of provider: String, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in
@@ -227,7 +228,7 @@ public struct WebhookDesk: Sendable {
   /// - Throws: `Refusal` `not_found`, `invalid_transition` where its endpoint is disabled.
   public func replay(
     _ delivery: ID<WebhookDeliveryKind>, of id: ID<WebhookEndpointKind>, of provider: String,
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in

@@ -110,7 +110,7 @@ public final class WebhookSender: Sendable {
     var isBusy = false
     if waits, database.isWritable {
       let now = clock.now
-      let events = try await database.write { connection in
+      let events = try await database.write { [random] connection in
         try OutboxStore.route(at: now, random: random, on: connection)
       }
       userEvents.publish(events)
@@ -228,7 +228,7 @@ public final class WebhookSender: Sendable {
       let finished = FinishedAttempt(
         delivery: delivery, at: start, duration: max(0, end - start), outcome: answer.outcome,
         answer: AnswerExcerpt.text(answer.body))
-      let disabled = try await database.write { connection in
+      let disabled = try await database.write { [random] connection in
         try WebhookStore.record(finished, at: end, random: random, on: connection)
       }
       if let disabled {

@@ -84,7 +84,7 @@ extension Accounts {
 
   private func change(
     _ user: ID<UserKind>,
-    _ body: @Sendable (Connection, User) throws -> [ID<LoginKind>]
+    _ body: @escaping @Sendable (Connection, User) throws -> [ID<LoginKind>]
   ) async throws -> User {
     let (changed, ended) = try await database.write { connection in
       guard let known = try Accounts.user(user, on: connection) else {

@@ -31,7 +31,7 @@ extension Accounts {
   ///   stored answer holds any.
   public func register(
     _ form: Registration, key: Idempotency.Key, _ idempotency: Idempotency,
-    by author: AuditLog.Author, refused: @Sendable (Refusal) -> Idempotency.Answer
+    by author: AuditLog.Author, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let (user, hash) = try await prepare(form)
     let now = clock.now
@@ -48,7 +48,7 @@ extension Accounts {
   /// not there is an account.
   public func requestRegistration(
     _ form: Registration, key: Idempotency.Key, _ idempotency: Idempotency,
-    from address: String = "", refused: @Sendable (Refusal) -> Idempotency.Answer
+    from address: String = "", refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let mail = try requireMail()
     let (user, hash) = try await prepare(form)

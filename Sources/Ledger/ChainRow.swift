@@ -30,44 +30,37 @@ struct ChainRow {
 
   /// SHA-256(previous || RFC 8785 form of the row), L8.
   func hash(after previous: [UInt8]) -> [UInt8] {
-    var bytes = previous
-    bytes.reserveCapacity(previous.count + 400)
-    writeCanonical(into: &bytes)
-    return Digest.sha256(bytes)
+    var text = ChainText(capacity: previous.count + byteCountMax)
+    text.add(previous)
+    writeCanonical(into: &text)
+    return Digest.sha256(text.bytes)
+  }
+
+  /// The names and the numbers are shorter than 512 bytes together; a character has six at most.
+  private var byteCountMax: Int {
+    let blobs = (holdID?.count ?? 0) + id.count + (reference?.count ?? 0) + (refersTo?.count ?? 0)
+    return 512 + 2 * blobs + 6 * (kind.utf8.count + reason.utf8.count)
   }
 
   /// Writes the members straight in the order of RFC 8785: every hold passes here, and a tree of values that is
   /// sorted first costs ten times as much.
-  func writeCanonical(into output: inout [UInt8]) {
-    func number(_ name: StaticString, _ value: Int64?) {
-      output.append(name)
-      output.append(value)
-    }
-    func hex(_ name: StaticString, _ value: [UInt8]?) {
-      output.append(name)
-      guard let value else { return output.append("null") }
-      output.append("\"")
-      BytesText.writeHex(value, into: &output)
-      output.append("\"")
-    }
+  private func writeCanonical(into text: inout ChainText) {
     let isSecond = version > 1
-    number("{\"amount\":", amount)
-    number(",\"atMs\":", at)
-    number(",\"credit\":", credit)
-    number(",\"debit\":", debit)
-    if isSecond { number(",\"expiresMs\":", expiresAt) }
-    hex(",\"holdId\":", holdID)
-    hex(",\"id\":", id)
-    output.append(",\"kind\":")
-    JSON.string(kind).write(into: &output)
-    output.append(",\"reason\":")
-    JSON.string(reason).write(into: &output)
-    if isSecond { hex(",\"reference\":", reference) }
-    hex(",\"refersTo\":", refersTo)
-    if isSecond { number(",\"released\":", released) }
-    number(",\"seq\":", sequence)
-    if isSecond { number(",\"v\":", version) }
-    output.append("}")
+    text.add("{\"amount\":", amount)
+    text.add(",\"atMs\":", at)
+    text.add(",\"credit\":", credit)
+    text.add(",\"debit\":", debit)
+    if isSecond { text.add(",\"expiresMs\":", expiresAt) }
+    text.add(",\"holdId\":", hex: holdID)
+    text.add(",\"id\":", hex: id)
+    text.add(",\"kind\":", text: kind)
+    text.add(",\"reason\":", text: reason)
+    if isSecond { text.add(",\"reference\":", hex: reference) }
+    text.add(",\"refersTo\":", hex: refersTo)
+    if isSecond { text.add(",\"released\":", released) }
+    text.add(",\"seq\":", sequence)
+    if isSecond { text.add(",\"v\":", version) }
+    text.add("}")
   }
 
   /// The columns that `read` takes, of a transfer named `t`.
@@ -85,24 +78,5 @@ struct ChainRow {
       holdID: row.isNull(6) ? nil : row.blob(6), refersTo: row.isNull(7) ? nil : row.blob(7),
       reason: row.text(8), at: row.int(9), expiresAt: row.optionalInt(11),
       reference: row.isNull(12) ? nil : row.blob(12), released: row.optionalInt(13))
-  }
-}
-
-extension [UInt8] {
-  fileprivate mutating func append(_ text: StaticString) {
-    text.withUTF8Buffer { append(contentsOf: $0) }
-  }
-
-  /// The decimal digits of a number, or `null`.
-  fileprivate mutating func append(_ value: Int64?) {
-    guard let value else { return append("null") }
-    if value < 0 { append("-") }
-    let start = count
-    var rest = value.magnitude
-    repeat {
-      append(UInt8(ascii: "0") + UInt8(rest % 10))
-      rest /= 10
-    } while rest > 0
-    self[start...].reverse()
   }
 }

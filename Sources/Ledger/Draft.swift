@@ -3,7 +3,8 @@ internal import SQLite
 
 /// A transfer before it is appended.
 struct Draft {
-  let id: ID<TransferKind>
+  /// Its 16 bytes.
+  let id: [UInt8]
   let kind: String
   let amount: Microtokens
   let reason: String
@@ -23,7 +24,7 @@ struct Draft {
   var debit: Int64 { facts.debit }
   var credit: Int64 { facts.credit }
   /// Its place in the ledger's sequence.
-  var sequence: Int64 { facts.sequence + 1 }
+  var sequence: Int64 { facts.chain.sequence + 1 }
 
   /// A transfer between accounts by their names, closed and frozen ones refused.
   init(
@@ -31,6 +32,7 @@ struct Draft {
     _ amount: Microtokens, _ reason: String, _ at: Timestamp, _ connection: Connection,
     settles: Bool = false
   ) throws {
+    let id = id.bytes
     let facts = try TransferFacts.read(of: id, from: debit, to: credit, on: connection)
     self.init(id, kind, facts, amount, reason, at, Draft.obstacle(facts, settles: settles))
   }
@@ -40,6 +42,7 @@ struct Draft {
     _ id: ID<TransferKind>, _ kind: String, _ hold: HoldRow, _ amount: Microtokens,
     _ reason: String, _ at: Timestamp, _ connection: Connection
   ) throws {
+    let id = id.bytes
     let facts = try TransferFacts.read(of: id, from: hold.debit, to: hold.credit, on: connection)
     self.init(id, kind, facts, amount, reason, at, nil)
     holdID = hold.id
@@ -50,6 +53,7 @@ struct Draft {
     _ id: ID<TransferKind>, returning other: [UInt8], from debit: Int64, to credit: Int64,
     _ amount: Microtokens, _ reason: String, _ at: Timestamp, _ connection: Connection
   ) throws {
+    let id = id.bytes
     let facts = try TransferFacts.read(of: id, from: debit, to: credit, on: connection)
     self.init(
       id, "refund", facts, amount, reason, at, Draft.obstacle(facts, settles: true))
@@ -57,7 +61,7 @@ struct Draft {
   }
 
   private init(
-    _ id: ID<TransferKind>, _ kind: String, _ facts: TransferFacts, _ amount: Microtokens,
+    _ id: [UInt8], _ kind: String, _ facts: TransferFacts, _ amount: Microtokens,
     _ reason: String, _ at: Timestamp, _ obstacle: Refusal?
   ) {
     precondition(
@@ -93,7 +97,7 @@ struct Draft {
   /// The refusal, after its id was written down as failed: that write stands wherever the refusal goes (L7).
   private func remembered(_ refusal: Refusal, on connection: Connection) throws -> Refusal {
     let values: [SQLValue] = [
-      .blob(id.bytes), .text(refusal.code.rawValue), .int(at.milliseconds),
+      .blob(id), .text(refusal.code.rawValue), .int(at.milliseconds),
     ]
     try connection.remember { connection in
       try connection.run(
@@ -115,7 +119,7 @@ struct Draft {
       SELECT t.kind, t.debit, t.credit, t.amount, t.reason, t.hold_id, t.refers_to, h.reference,
       h.expires_ms, t.version, t.released FROM transfer t LEFT JOIN hold h ON h.id = t.hold_id
       WHERE t.id = ?
-      """, [.blob(id.bytes)]
+      """, [.blob(id)]
     ) { row in
       row.text(0) == kind && row.int(1) == debit && row.int(2) == credit
         && row.int(3) == amount.count && row.text(4) == reason
@@ -147,9 +151,14 @@ struct Draft {
   ///
   /// What is pending and what is posted change by the same on the debited and on the credited side.
   func move(pending: Int64, posted: Int64, on connection: Connection) throws {
-    let change: [SQLValue] = [.int(pending), .int(posted), .int(sequence)]
-    try connection.run(Draft.moveDebit, change + [.int(debit)])
-    try connection.run(Draft.moveCredit, change + [.int(credit)])
+    for (sql, account) in [(Draft.moveDebit, debit), (Draft.moveCredit, credit)] {
+      try connection.run(sql) { values in
+        values.add(pending)
+        values.add(posted)
+        values.add(sequence)
+        values.add(account)
+      }
+    }
   }
 
   private static let moveDebit = """
@@ -164,24 +173,43 @@ struct Draft {
   /// Appends the row at the end of the sequence and the chain, then looks whether a user runs low.
   func append(on connection: Connection) throws {
     let row = ChainRow(
-      version: ChainRow.current, sequence: sequence, id: id.bytes, kind: kind, debit: debit,
+      version: ChainRow.current, sequence: sequence, id: id, kind: kind, debit: debit,
       credit: credit, amount: amount.count, holdID: holdID, refersTo: refersTo, reason: reason,
       at: at.milliseconds, expiresAt: holdTerms?.expiresAt, reference: holdTerms?.reference,
       released: released)
+    let hash = row.hash(after: facts.chain.rowHash)
+    try insert(row, hash, on: connection)
+    LedgerMemory.of(connection).note(ChainEnd(sequence: sequence, rowHash: hash), on: connection)
+    guard facts.hasLimits else { return }
+    try SpendingLimits.noteBalances(of: debit, credit, id, at: at, on: connection)
+  }
+
+  private func insert(_ row: ChainRow, _ hash: [UInt8], on connection: Connection) throws {
     try connection.run(
       """
       INSERT INTO transfer(seq, id, kind, debit, credit, amount, hold_id, refers_to, reason, at_ms,
       version, expires_ms, reference, released, debit_before, credit_before, prev_hash, row_hash)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-      """,
-      [
-        .int(sequence), .blob(row.id), .text(kind), .int(debit), .int(credit),
-        .int(amount.count), .optional(holdID), .optional(refersTo), .text(reason),
-        .int(at.milliseconds), .int(row.version), .optional(row.expiresAt),
-        .optional(row.reference), .optional(row.released), .optional(facts.debitBefore),
-        .optional(facts.creditBefore), .blob(facts.rowHash), .blob(row.hash(after: facts.rowHash)),
-      ])
-    guard facts.hasLimits else { return }
-    try SpendingLimits.noteBalances(of: debit, credit, row.id, at: at, on: connection)
+      """
+    ) { values in
+      values.add(row.sequence)
+      values.add(row.id)
+      values.add(row.kind)
+      values.add(row.debit)
+      values.add(row.credit)
+      values.add(row.amount)
+      values.add(row.holdID)
+      values.add(row.refersTo)
+      values.add(row.reason)
+      values.add(row.at)
+      values.add(row.version)
+      values.add(row.expiresAt)
+      values.add(row.reference)
+      values.add(row.released)
+      values.add(facts.debitBefore)
+      values.add(facts.creditBefore)
+      values.add(facts.chain.rowHash)
+      values.add(hash)
+    }
   }
 }

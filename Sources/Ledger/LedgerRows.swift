@@ -86,48 +86,106 @@ struct TransferFacts {
   /// The last movements of the two accounts.
   let debitBefore: Int64?
   let creditBefore: Int64?
-  /// The ledger's last transfer and its hash.
-  let sequence: Int64
-  let rowHash: [UInt8]
   /// Whether somebody may want to be told of a low balance.
   let hasLimits: Bool
+  /// The ledger's last transfer.
+  let chain: ChainEnd
 
   private static let select = """
     SELECT d.id, c.id, d.kind, d.closed OR c.closed, d.frozen_ms IS NOT NULL, d.may_go_negative,
     d.credits_posted - d.debits_posted - d.debits_pending,
     (SELECT code FROM failed_transfer WHERE id = ?1), EXISTS (SELECT 1 FROM transfer WHERE id = ?1),
-    d.last_transfer, c.last_transfer, (SELECT max(seq) FROM transfer),
-    (SELECT row_hash FROM transfer ORDER BY seq DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM spending_limit WHERE account IN (d.id, c.id)) FROM account d CROSS JOIN account c
+    d.last_transfer, c.last_transfer, EXISTS (SELECT 1 FROM spending_limit WHERE account = d.id)
+    OR EXISTS (SELECT 1 FROM spending_limit WHERE account = c.id) FROM account d CROSS JOIN account c
     """
 
   private static let byName =
     select + " WHERE d.kind = ?2 AND d.owner = ?3 AND c.kind = ?4 AND c.owner = ?5"
   private static let byRow = select + " WHERE d.id = ?2 AND c.id = ?3"
+  private static let byBoth =
+    byRow + " AND d.kind = ?4 AND d.owner = ?5 AND c.kind = ?6 AND c.owner = ?7"
 
   /// Of accounts by their names; one that is new is made.
   static func read(
-    of id: ID<TransferKind>, from debit: AccountName, to credit: AccountName,
-    on connection: Connection
+    of id: [UInt8], from debit: AccountName, to credit: AccountName, on connection: Connection
   ) throws -> TransferFacts {
-    let values: [SQLValue] = [
-      .blob(id.bytes), .text(debit.kind.rawValue), .blob(debit.owner), .text(credit.kind.rawValue),
-      .blob(credit.owner),
-    ]
-    if let facts = try connection.first(byName, values, { TransferFacts($0) }) { return facts }
-    _ = try AccountRow.made(debit, on: connection)
-    _ = try AccountRow.made(credit, on: connection)
-    return try present(connection.first(byName, values) { TransferFacts($0) })
+    let memory = LedgerMemory.of(connection)
+    let chain = try memory.chainEnd(on: connection)
+    if let debitRow = memory.row(of: debit), let creditRow = memory.row(of: credit),
+      let facts = try first(
+        byBoth, chain, on: connection,
+        { values in
+          values.add(id)
+          values.add(debitRow)
+          values.add(creditRow)
+          TransferFacts.add(debit, credit, to: &values)
+        })
+    {
+      return facts
+    }
+    let facts =
+      try named(id, debit, credit, chain, on: connection)
+      ?? made(id, debit, credit, chain, on: connection)
+    memory.note(facts.debit, of: debit)
+    memory.note(facts.credit, of: credit)
+    return facts
   }
 
   /// Of accounts that are there.
   static func read(
-    of id: ID<TransferKind>, from debit: Int64, to credit: Int64, on connection: Connection
+    of id: [UInt8], from debit: Int64, to credit: Int64, on connection: Connection
   ) throws -> TransferFacts {
-    try present(
-      connection.first(
-        byRow, [.blob(id.bytes), .int(debit), .int(credit)]
-      ) { TransferFacts($0) })
+    let chain = try LedgerMemory.of(connection).chainEnd(on: connection)
+    return try present(
+      first(
+        byRow, chain, on: connection,
+        { values in
+          values.add(id)
+          values.add(debit)
+          values.add(credit)
+        }))
+  }
+
+  private static func named(
+    _ id: [UInt8], _ debit: AccountName, _ credit: AccountName, _ chain: ChainEnd,
+    on connection: Connection
+  ) throws -> TransferFacts? {
+    try first(
+      byName, chain, on: connection,
+      { values in
+        values.add(id)
+        add(debit, credit, to: &values)
+      })
+  }
+
+  private static func made(
+    _ id: [UInt8], _ debit: AccountName, _ credit: AccountName, _ chain: ChainEnd,
+    on connection: Connection
+  ) throws -> TransferFacts {
+    _ = try AccountRow.made(debit, on: connection)
+    _ = try AccountRow.made(credit, on: connection)
+    return try present(named(id, debit, credit, chain, on: connection))
+  }
+
+  private static func add(
+    _ debit: AccountName, _ credit: AccountName, to values: inout Bindings
+  ) {
+    values.add(debit.kind.rawValue)
+    values.add(debit.owner)
+    values.add(credit.kind.rawValue)
+    values.add(credit.owner)
+  }
+
+  private static func first(
+    _ sql: String, _ chain: ChainEnd, on connection: Connection,
+    _ binding: (inout Bindings) -> Void
+  ) throws -> TransferFacts? {
+    var facts: TransferFacts?
+    try connection.query(sql, binding: binding) { row in
+      facts = TransferFacts(row, chain)
+      return false
+    }
+    return facts
   }
 
   private static func present(_ facts: TransferFacts?) throws(Refusal) -> TransferFacts {
@@ -135,7 +193,7 @@ struct TransferFacts {
     return facts
   }
 
-  private init(_ row: borrowing Row) {
+  private init(_ row: borrowing Row, _ chain: ChainEnd) {
     debit = row.int(0)
     credit = row.int(1)
     // The table's CHECK lets no other kind in.
@@ -148,8 +206,7 @@ struct TransferFacts {
     isKnown = row.int(8) == 1
     debitBefore = row.optionalInt(9)
     creditBefore = row.optionalInt(10)
-    sequence = row.int(11)
-    rowHash = row.isNull(12) ? [UInt8](repeating: 0, count: 32) : row.blob(12)
-    hasLimits = row.int(13) == 1
+    hasLimits = row.int(11) == 1
+    self.chain = chain
   }
 }

@@ -41,23 +41,34 @@ public enum LedgerStore {
   ) throws -> Bool {
     let transfer = ID<TransferKind>(high: id.high, low: id.low)
     var draft = try Draft(transfer, "hold", debit, credit, amount, reason, now, connection)
-    draft.holdID = id.bytes
+    draft.holdID = draft.id
     draft.holdTerms = (reference, expiresAt.milliseconds)
     if try draft.exists(on: connection) { return false }
     try draft.requireSound(on: connection)
     try draft.requireFunds(on: connection)
     try draft.move(pending: amount.count, posted: 0, on: connection)
+    try insert(draft, reference, expiresAt, on: connection)
+    try draft.append(on: connection)
+    return true
+  }
+
+  private static func insert(
+    _ draft: Draft, _ reference: [UInt8], _ expiresAt: Timestamp, on connection: Connection
+  ) throws {
     try connection.run(
       """
       INSERT INTO hold(id, reference, debit, credit, amount, state, expires_ms, created_ms)
       VALUES (?, ?, ?, ?, ?, 'open', ?, ?)
-      """,
-      [
-        .blob(id.bytes), .blob(reference), .int(draft.debit), .int(draft.credit),
-        .int(amount.count), .int(expiresAt.milliseconds), .int(now.milliseconds),
-      ])
-    try draft.append(on: connection)
-    return true
+      """
+    ) { values in
+      values.add(draft.id)
+      values.add(reference)
+      values.add(draft.debit)
+      values.add(draft.credit)
+      values.add(draft.amount.count)
+      values.add(expiresAt.milliseconds)
+      values.add(draft.at.milliseconds)
+    }
   }
 
   /// Posts part or all of a hold.

@@ -25,10 +25,18 @@ public enum Journal: String, Sendable, CaseIterable {
 public final class Connection {
   let handle: OpaquePointer
   private var statements: [String: Statement] = [:]
+  /// The statements of late, each in a place that the address of its text gives: nearly all texts are literals, and
+  /// hashing one costs more than running a small statement.
+  private var recent = [Statement?](repeating: nil, count: Connection.recentCount)
   /// Set once a write or a sync failed: what the file holds on the disk is no longer known (D6).
   private(set) var isBroken = false
   /// Writes that outlive a rollback, in order; see `remember`.
   private var kept: [(Connection) throws -> Void] = []
+  private var rememberedChangeCount: Int64 = 0
+  /// Grows whenever what was read or written before may no longer be so: where a transaction begins and at each
+  /// rollback. What is kept with the epoch it was true in is true while the epoch is the same.
+  public private(set) var epoch = 0
+  private var companions: [ObjectIdentifier: AnyObject] = [:]
 
   /// How a connection may touch its file.
   public enum Mode: Sendable {
@@ -43,6 +51,8 @@ public final class Connection {
 
   /// Compiled statements that a connection keeps.
   private static let statementsMax = 256
+  /// A power of two.
+  private static let recentCount = 512
   /// Tries to set the journal, a fiftieth of a second apart.
   private static let journalTries = 100
 
@@ -88,6 +98,7 @@ public final class Connection {
 
   deinit {
     statements.removeAll()
+    recent.removeAll()
     sqlite3_close_v2(handle)
   }
 
@@ -112,11 +123,19 @@ public final class Connection {
   public func query(
     _ sql: String, _ values: [SQLValue] = [], while body: (borrowing Row) throws -> Bool
   ) throws {
+    try query(sql, binding: { for value in values { $0.add(value) } }, while: body)
+  }
+
+  /// The same with values that go straight to the statement: for what runs a hundred thousand times a second, where
+  /// an array of values costs as much as the statement.
+  public func query(
+    _ sql: String, binding: (inout Bindings) -> Void, while body: (borrowing Row) throws -> Bool
+  ) throws {
     let statement = try idle(sql)
     statement.isRunning = true
     defer { statement.isRunning = false }
     do {
-      try statement.run(values, body)
+      try statement.run(binding, body)
     } catch let error as SQLiteError {
       throw noted(error)
     }
@@ -150,12 +169,29 @@ public final class Connection {
   /// - Returns: How many rows it changed.
   @discardableResult
   public func run(_ sql: String, _ values: [SQLValue] = []) throws -> Int {
-    try query(sql, values) { _ in true }
+    try run(sql) { for value in values { $0.add(value) } }
+  }
+
+  /// The same with values that go straight to the statement, as in `query`.
+  @discardableResult
+  public func run(_ sql: String, binding: (inout Bindings) -> Void) throws -> Int {
+    let statement = try idle(sql)
+    statement.isRunning = true
+    defer { statement.isRunning = false }
+    do {
+      try statement.run(binding)
+    } catch {
+      throw noted(error)
+    }
     return Int(sqlite3_changes64(handle))
   }
 
   /// Whether a transaction is open. After some failures SQLite has rolled back by itself.
   var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+  /// Rows that were changed since the connection was opened, without those that `remember` wrote: while it stays the
+  /// same there is nothing to undo. It also grows with what was undone since.
+  var changeCount: Int64 { sqlite3_total_changes64(handle) - rememberedChangeCount }
 
   /// Runs the body in one transaction: all of it or nothing.
   public func transaction<T>(immediate: Bool = true, _ body: () throws -> T) throws -> T {
@@ -172,12 +208,14 @@ public final class Connection {
 
   func begin(immediate: Bool = true) throws {
     kept = []
+    epoch += 1
     try run(immediate ? "BEGIN IMMEDIATE" : "BEGIN")
   }
 
   /// Rolls the transaction back. What was to be remembered is written again, in a new one.
   /// - Returns: Whether there was such a thing: then that transaction is open and wants its COMMIT.
   func undo(after error: any Error) throws -> Bool {
+    epoch += 1
     if isInTransaction { try run("ROLLBACK") }
     let writes = kept
     if writes.isEmpty || error is SQLiteError || isBroken { return false }
@@ -197,7 +235,9 @@ public final class Connection {
   /// What was refused for good is remembered so: the refusal undoes its transaction, and must not undo the memory.
   /// Only a failure of the storage itself loses it; then the caller has not heard of the refusal either.
   public func remember(_ write: @escaping (Connection) throws -> Void) throws {
+    let before = sqlite3_total_changes64(handle)
     try write(self)
+    rememberedChangeCount += sqlite3_total_changes64(handle) - before
     kept.append(write)
   }
 
@@ -210,6 +250,7 @@ public final class Connection {
       try run("RELEASE part")
       return result
     } catch {
+      epoch += 1
       if isInTransaction {
         try run("ROLLBACK TO part")
         try run("RELEASE part")
@@ -217,6 +258,15 @@ public final class Connection {
       }
       throw error
     }
+  }
+
+  /// The one object of a class that goes with this connection, made when it is first asked for.
+  public func companion<T: AnyObject>(_ type: T.Type, _ make: () -> T) -> T {
+    // Only an object of this very class was ever put under its name.
+    if let known = companions[ObjectIdentifier(type)] { return unsafeDowncast(known, to: type) }
+    let fresh = make()
+    companions[ObjectIdentifier(type)] = fresh
+    return fresh
   }
 
   /// Moves the write-ahead log into the file. Only the writing connection may (WAL-reset bug).
@@ -238,11 +288,28 @@ public final class Connection {
 
   /// The compiled statement of a text. While it runs, nested use of the same text gets one of its own.
   private func idle(_ sql: String) throws(SQLiteError) -> Statement {
+    let place = Connection.place(of: sql)
+    if let kept = recent[place], kept.sql == sql, !kept.isRunning { return kept }
     let kept = statements[sql]
-    if let kept, !kept.isRunning { return kept }
+    if let kept, !kept.isRunning {
+      recent[place] = kept
+      return kept
+    }
     let fresh = try Statement(sql, on: handle)
-    if kept == nil, statements.count < Connection.statementsMax { statements[sql] = fresh }
+    if kept == nil, statements.count < Connection.statementsMax {
+      statements[sql] = fresh
+      recent[place] = fresh
+    }
     return fresh
+  }
+
+  /// Where a text is looked for first. A short one has no address that stays: its length serves.
+  private static func place(of sql: String) -> Int {
+    let count = sql.utf8.count
+    guard count > 15 else { return count }
+    let address = sql.utf8.withContiguousStorageIfAvailable { UInt(bitPattern: $0.baseAddress) }
+    let word = address ?? UInt(count)
+    return Int((word >> 4 ^ word >> 13) & UInt(recentCount - 1))
   }
 
   /// Sets the journal and makes sure of it: the pragma answers with what is in force, and SQLite does not wait by

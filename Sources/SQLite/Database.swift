@@ -60,17 +60,17 @@ public struct Database: Sendable {
 
   /// Runs the body in a `BEGIN IMMEDIATE` transaction on the writing lane, after those that came before.
   ///
-  /// Writes that wait together share one transaction, each as a savepoint of it: a body that throws undoes its
-  /// own part alone, and sees what those before it wrote. What it gave or threw is handed over only after
-  /// COMMIT returned; where that fails, everybody's is `storage_unavailable` and nothing was written.
+  /// Writes that wait together share one transaction: a body that throws has its own part alone undone, and sees
+  /// what those before it wrote. What it gave or threw is handed over only after COMMIT returned; where that fails,
+  /// everybody's is `storage_unavailable` and nothing was written. A body may run twice, the first time undone with
+  /// all that it wrote: it must not change anything but the record.
   ///
   /// - Throws: The refusal of a hold that does not admit writes of this handle; then the body has not run.
-  public func write<T: Sendable>(_ body: @Sendable (Connection) throws -> T) async throws -> T {
+  public func write<T: Sendable>(
+    _ body: @escaping @Sendable (Connection) throws -> T
+  ) async throws -> T {
     try held.require(rank)
-    try writer.entrance.enter()
-    let (result, group) = await writer.write(body)
-    try await group.committed()
-    return try result.get()
+    return try await writer.write(body)
   }
 
   /// Refuses later writes, from all handles of this database, until `release`. Reads go on.

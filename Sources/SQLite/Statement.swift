@@ -70,36 +70,44 @@ public struct Row: ~Copyable {
 
 /// A compiled statement of one connection; finalised once, when the cache lets it go.
 final class Statement {
-  private let handle: OpaquePointer
+  /// Its text, by which it is found again.
+  let sql: String
+  fileprivate let handle: OpaquePointer
   private let database: OpaquePointer
+  private let parameterCount: Int32
   /// Set by the connection while somebody reads its rows.
   var isRunning = false
+  /// Small texts and blobs, one behind the other: SQLite reads them here and makes no copy of each.
+  fileprivate let arena = UnsafeMutableRawPointer.allocate(
+    byteCount: Statement.arenaByteCount, alignment: 16)
+
+  fileprivate static let arenaByteCount = 512
 
   init(_ sql: String, on database: OpaquePointer) throws(SQLiteError) {
     var handle: OpaquePointer?
     let status = sqlite3_prepare_v3(
       database, sql, Int32(sql.utf8.count), UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
     guard status == SQLITE_OK, let handle else {
+      arena.deallocate()
       throw SQLiteError(
         code: sqlite3_extended_errcode(database),
         message: String(cString: sqlite3_errmsg(database)) + " in: " + sql)
     }
+    self.sql = sql
     self.handle = handle
     self.database = database
+    parameterCount = sqlite3_bind_parameter_count(handle)
   }
 
-  deinit { sqlite3_finalize(handle) }
+  deinit {
+    sqlite3_finalize(handle)
+    arena.deallocate()
+  }
 
-  /// Binds, steps through every row, then always resets and clears.
-  func run(_ values: [SQLValue], _ body: (borrowing Row) throws -> Bool) throws {
-    defer {
-      sqlite3_reset(handle)
-      sqlite3_clear_bindings(handle)
-    }
-    precondition(
-      Int(sqlite3_bind_parameter_count(handle)) == values.count,
-      "a statement takes \(sqlite3_bind_parameter_count(handle)) values, not \(values.count)")
-    for (index, value) in values.enumerated() { try check(bind(value, at: Int32(index + 1))) }
+  /// Binds, steps through every row until the closure returns false, then always resets.
+  func run(_ bind: (inout Bindings) -> Void, _ body: (borrowing Row) throws -> Bool) throws {
+    try take(bind)
+    defer { reset() }
     while true {
       let status = sqlite3_step(handle)
       if status == SQLITE_DONE { return }
@@ -108,40 +116,124 @@ final class Statement {
     }
   }
 
-  private func bind(_ value: SQLValue, at index: Int32) -> Int32 {
-    switch value {
-    case .null: return sqlite3_bind_null(handle, index)
-    case .int(let number): return sqlite3_bind_int64(handle, index, number)
-    case .real(let number): return sqlite3_bind_double(handle, index, number)
-    case .text(var text):
-      return text.withUTF8 { utf8 in
-        utf8.withMemoryRebound(to: CChar.self) { characters in
-          // An empty string has no base address; "" keeps it text and not NULL.
-          csqlite_bind_text(handle, index, characters.baseAddress ?? emptyText, Int32(utf8.count))
-        }
-      }
-    case .blob(let bytes):
-      return bytes.withUnsafeBytes {
-        csqlite_bind_blob(handle, index, $0.baseAddress, Int32($0.count))
-      }
+  /// Binds and steps to the end, whatever rows there are.
+  func run(_ bind: (inout Bindings) -> Void) throws(SQLiteError) {
+    try take(bind)
+    defer { reset() }
+    while true {
+      let status = sqlite3_step(handle)
+      if status == SQLITE_DONE { return }
+      guard status == SQLITE_ROW else { throw failure() }
     }
   }
 
-  private func check(_ status: Int32) throws(SQLiteError) {
-    if status != SQLITE_OK { throw failure() }
+  private func take(_ bind: (inout Bindings) -> Void) throws(SQLiteError) {
+    var bindings = Bindings(of: self)
+    bind(&bindings)
+    precondition(
+      parameterCount == bindings.count,
+      "a statement takes \(parameterCount) values, not \(bindings.count)")
+    if bindings.status != SQLITE_OK {
+      sqlite3_clear_bindings(handle)
+      throw failure()
+    }
+  }
+
+  private func reset() {
+    sqlite3_reset(handle)
+    // Every value is bound anew before the next step; what SQLite has copied meanwhile may be large.
+    sqlite3_clear_bindings(handle)
   }
 
   private func failure() -> SQLiteError {
     SQLiteError(
       code: sqlite3_extended_errcode(database),
-      message: String(cString: sqlite3_errmsg(database)) + " in: "
-        + (sqlite3_sql(handle).map { String(cString: $0) } ?? ""))
+      message: String(cString: sqlite3_errmsg(database)) + " in: " + sql)
   }
 }
 
-// One byte that lives as long as the process and is never written: safe from any task.
-nonisolated(unsafe) private let emptyText: UnsafePointer<CChar> = {
-  let pointer = UnsafeMutablePointer<CChar>.allocate(capacity: 1)
-  pointer.initialize(to: 0)
-  return UnsafePointer(pointer)
-}()
+/// The values of one run of a statement, added in the order of its parameters.
+public struct Bindings: ~Copyable {
+  // The statement's own, which outlives the closure that this is lent to: without counting references for each value.
+  private let handle: OpaquePointer
+  private let arena: UnsafeMutableRawPointer
+  /// Bytes of the arena that are taken.
+  private var used = 0
+  /// How many were added.
+  fileprivate var count: Int32 = 0
+  /// The first failure, or SQLITE_OK.
+  fileprivate var status = SQLITE_OK
+
+  fileprivate init(of statement: Statement) {
+    handle = statement.handle
+    arena = statement.arena
+  }
+
+  /// An integer.
+  public mutating func add(_ number: Int64) {
+    count += 1
+    note(sqlite3_bind_int64(handle, count, number))
+  }
+
+  /// An integer, or NULL.
+  public mutating func add(_ number: Int64?) {
+    guard let number else { return addNull() }
+    add(number)
+  }
+
+  /// A double.
+  public mutating func add(_ number: Double) {
+    count += 1
+    note(sqlite3_bind_double(handle, count, number))
+  }
+
+  /// UTF-8 text.
+  public mutating func add(_ text: String) {
+    var text = text
+    text.withUTF8 { add(UnsafeRawBufferPointer($0), isText: true) }
+  }
+
+  /// Bytes.
+  public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0, isText: false) } }
+
+  /// Bytes, or NULL.
+  public mutating func add(_ bytes: [UInt8]?) {
+    guard let bytes else { return addNull() }
+    add(bytes)
+  }
+
+  /// NULL.
+  public mutating func addNull() {
+    count += 1
+    note(sqlite3_bind_null(handle, count))
+  }
+
+  /// Any value.
+  public mutating func add(_ value: SQLValue) {
+    switch value {
+    case .null: addNull()
+    case .int(let number): add(number)
+    case .real(let number): add(number)
+    case .text(let text): add(text)
+    case .blob(let bytes): add(bytes)
+    }
+  }
+
+  private mutating func add(_ bytes: UnsafeRawBufferPointer, isText: Bool) {
+    count += 1
+    guard bytes.count <= Statement.arenaByteCount - used else {
+      return note(
+        csqlite_bind_copied(
+          handle, count, bytes.baseAddress, Int32(clamping: bytes.count), isText ? 1 : 0))
+    }
+    // An empty value has an address all the same: for none NULL would be bound.
+    let place = arena + used
+    if let source = bytes.baseAddress { place.copyMemory(from: source, byteCount: bytes.count) }
+    used += bytes.count
+    note(csqlite_bind_lent(handle, count, place, Int32(bytes.count), isText ? 1 : 0))
+  }
+
+  private mutating func note(_ result: Int32) {
+    if result != SQLITE_OK, status == SQLITE_OK { status = result }
+  }
+}

@@ -4,9 +4,13 @@ internal import Synchronization
 
 /// The one writing connection and its thread, where writes that wait together commit together.
 ///
-/// The first write of a group opens the transaction; those that have queued behind it run as savepoints of the
-/// same one; the last of them, or the bound, commits: one sync for all. Nobody waits for company: a write with
-/// nobody behind it commits at once, as if there were no groups.
+/// The first write of a group opens the transaction; those that have queued behind it run in the same one; the
+/// last of them, or the bound, commits: one sync for all. Nobody waits for company: a write with nobody behind it
+/// commits at once, as if there were no groups.
+///
+/// A write that fails is undone alone. Nearly all that fail do so before they change anything, so a group begins
+/// without savepoints, which cost each write a copy of every page it touches. Where one fails after a change, the
+/// group is undone and run again with a savepoint for each: bodies may run twice, as their callers know.
 actor WriteLane {
   /// Writes that may wait; one more is refused.
   static let waitingMax = 1_024
@@ -14,6 +18,8 @@ actor WriteLane {
   static let groupMax = 128
   /// How long a group takes in others. A write that runs longer than this commits alone or last.
   static let groupSpan = Duration.milliseconds(5)
+  /// Groups that have savepoints from the start, after one had to be run again: failures come in rows.
+  static let carefulGroupsMax = 64
 
   /// Commits after which the log's size is looked at, and the size from which it is moved into the file.
   static let commitsPerLook: Int64 = 64
@@ -26,14 +32,13 @@ actor WriteLane {
     var isBroken = false
   }
 
-  nonisolated let entrance = Entrance()
   nonisolated let figures = Mutex(Figures())
-  private let executor = QueueExecutor(label: "writer")
+  private nonisolated let waiting = WriteQueue()
+  private nonisolated let executor = QueueExecutor(label: "writer")
   private let connection: Connection
   /// The write-ahead log's; with another VFS it is no file of this machine, and never looked at.
   private let logPath: String?
-  private var group: WriteGroup?
-  private var opened = ContinuousClock.now
+  private var carefulGroups = 0
   private var isClosed = false
   private var copy: Copy?
 
@@ -49,29 +54,25 @@ actor WriteLane {
     try executor.queue.sync { try assumeIsolated { try prepare($0.connection) } }
   }
 
-  /// Runs a write in the open group or a new one. Call it after `entrance.enter`, exactly once.
+  /// Runs a write in the open group or a new one.
   ///
-  /// - Returns: What the body gave, and the group whose commit makes it true.
-  func write<T: Sendable>(
-    _ body: @Sendable (Connection) throws -> T
-  ) -> (result: Result<T, any Error>, group: WriteGroup) {
-    entrance.leave()
-    do {
-      try requireOpen()
-      let share = group == nil ? try first(body) : try further(body)
-      // Whoever has come meanwhile is certain to arrive here, and commits in this one's place.
-      if entrance.isEmpty || isFull { commit() }
-      return share
-    } catch {
-      // Those before must not wait for one that failed.
-      if entrance.isEmpty { commit() }
-      return (.failure(Database.named(error)), .alone)
+  /// - Returns: What the body gave, once it is committed.
+  /// - Throws: What the body threw; `Refusal` `storage_unavailable` where too many wait or the commit failed.
+  nonisolated func write<T: Sendable>(
+    _ body: @escaping @Sendable (Connection) throws -> T
+  ) async throws -> T {
+    try await withCheckedThrowingContinuation { caller in
+      let write = QueuedWrite(body, caller)
+      guard let mustWake = waiting.add(write, max: WriteLane.waitingMax) else {
+        return write.answer(
+          Refusal(.storageUnavailable, "Too many writes wait.", retryAfterSeconds: 1))
+      }
+      if mustWake { wake() }
     }
   }
 
   /// Runs work that no transaction may surround, such as a checkpoint.
   func alone<T: Sendable>(_ body: @Sendable (Connection) throws -> T) throws -> T {
-    commit()
     try requireSound()
     do {
       return try body(connection)
@@ -83,14 +84,13 @@ actor WriteLane {
 
   /// Refuses every later write, after those that came before have their answer.
   func close() {
-    commit()
+    while !waiting.rest() { runGroup() }
     isClosed = true
   }
 
   /// Begins an online copy of the file.
   /// - Throws: `Refusal` `storage_unavailable` where another copy is being made.
   func beginCopy(to path: String) throws {
-    commit()
     guard copy == nil else {
       throw Refusal(
         .storageUnavailable, "Another backup is being made now.", retryAfterSeconds: 60)
@@ -101,7 +101,6 @@ actor WriteLane {
   /// Copies so many pages more; what is written meanwhile is copied along.
   /// - Returns: Whether all is copied and on the disk.
   func stepCopy(pageCount: Int32) throws -> Bool {
-    commit()
     guard let running = copy else { return true }
     do {
       guard try running.step(pageCount: pageCount) else { return false }
@@ -117,60 +116,25 @@ actor WriteLane {
   /// Gives up a copy that was begun.
   func endCopy() { copy = nil }
 
-  /// The first write of a group: it has the transaction for itself, so it needs no savepoint.
-  private func first<T: Sendable>(
-    _ body: @Sendable (Connection) throws -> T
-  ) throws -> (result: Result<T, any Error>, group: WriteGroup) {
-    opened = .now
-    try connection.begin()
+  /// Has the lane serve its queue, behind what else it has to do.
+  private nonisolated func wake() {
+    executor.queue.async { self.assumeIsolated { $0.serve() } }
+  }
+
+  /// One group, then the next one behind whatever else waits for the lane.
+  private func serve() {
+    runGroup()
+    if !waiting.rest() { wake() }
+  }
+
+  /// Runs what waits, and what comes meanwhile, in one transaction, commits it and answers all of it.
+  private func runGroup() {
+    var group: [any WaitingWrite] = []
     do {
-      let value = try body(connection)
-      guard connection.isInTransaction, !connection.isBroken else { throw Database.storageFailed }
-      return (.success(value), newGroup())
-    } catch {
-      noteBroken()
-      // What the refused write wants remembered begins a group: the refusal is true once it is committed.
-      guard try connection.undo(after: error) else { throw error }
-      return (.failure(Database.named(error)), newGroup())
-    }
-  }
-
-  private func newGroup() -> WriteGroup {
-    let fresh = WriteGroup()
-    fresh.size = 1
-    group = fresh
-    return fresh
-  }
-
-  /// A further write of a group, undone alone where it fails.
-  private func further<T: Sendable>(
-    _ body: @Sendable (Connection) throws -> T
-  ) throws -> (result: Result<T, any Error>, group: WriteGroup) {
-    guard let group else { return try first(body) }
-    group.size += 1
-    let result = Result { try connection.savepoint { try body(connection) } }
-    guard connection.isInTransaction, !connection.isBroken else {
-      // A full disk, say: SQLite has undone the whole transaction, and with it everybody's part.
-      noteBroken()
-      settle(group, .failure(Database.storageFailed))
-      if connection.isInTransaction { try connection.run("ROLLBACK") }
-      throw Database.storageFailed
-    }
-    // A refusal too may rest on what the group has not committed yet: it waits like the rest.
-    return (result.mapError { Database.named($0) }, group)
-  }
-
-  private var isFull: Bool {
-    guard let group else { return false }
-    return group.size >= WriteLane.groupMax || .now - opened >= WriteLane.groupSpan
-  }
-
-  /// Commits the open group and answers all of it. Its failure is everybody's.
-  private func commit() {
-    guard let group else { return }
-    do {
-      try connection.run("COMMIT")
-      settle(group, .success(()))
+      try requireOpen()
+      try run(&group)
+      if connection.isInTransaction { try commit(group.count) }
+      for write in group { write.answer(nil) }
       shortenLog()
     } catch {
       noteBroken()
@@ -178,7 +142,62 @@ actor WriteLane {
         // What cannot even be rolled back is broken for good: the next BEGIN says so.
         _ = try? connection.run("ROLLBACK")
       }
-      settle(group, .failure(group.size == 1 ? Database.named(error) : Database.storageFailed))
+      // Also those that have not been run: the next BEGIN would fail as well.
+      if group.isEmpty { while let write = waiting.next() { group.append(write) } }
+      let isOwn = group.count == 1 || error is Refusal
+      for write in group { write.answer(isOwn ? error : Database.storageFailed) }
+    }
+  }
+
+  private func commit(_ writeCount: Int) throws {
+    try connection.run("COMMIT")
+    figures.withLock { figures in
+      figures.commits += 1
+      figures.writes += Int64(writeCount)
+    }
+  }
+
+  /// Runs writes until nobody waits or the group is full.
+  /// - Throws: What undoes the whole group.
+  private func run(_ group: inout [any WaitingWrite]) throws {
+    let end = ContinuousClock.now + WriteLane.groupSpan
+    var isCareful = carefulGroups > 0
+    carefulGroups = max(0, carefulGroups - 1)
+    try connection.begin()
+    while group.count < WriteLane.groupMax, let write = waiting.next() {
+      group.append(write)
+      if isCareful {
+        runUndoable(write)
+      } else if let error = runPlain(write) {
+        // What a lone write wants remembered is in a transaction of its own then, or none is open.
+        if group.count == 1 {
+          _ = try connection.undo(after: error)
+          return
+        }
+        try connection.run("ROLLBACK")
+        try connection.begin()
+        isCareful = true
+        carefulGroups = WriteLane.carefulGroupsMax
+        for write in group { runUndoable(write) }
+      }
+      // A full disk, say: SQLite has undone the whole transaction, and with it everybody's part.
+      guard connection.isInTransaction, !connection.isBroken else { throw Database.storageFailed }
+      if ContinuousClock.now >= end { return }
+    }
+  }
+
+  /// - Returns: What it threw, where it had changed something before.
+  private func runPlain(_ write: any WaitingWrite) -> (any Error)? {
+    let before = connection.changeCount
+    guard let error = write.run(on: connection), connection.isInTransaction else { return nil }
+    return connection.changeCount == before ? nil : error
+  }
+
+  private func runUndoable(_ write: any WaitingWrite) {
+    do {
+      try connection.savepoint { if let error = write.run(on: connection) { throw error } }
+    } catch {
+      write.refuse(error)
     }
   }
 
@@ -194,17 +213,6 @@ actor WriteLane {
       // The housekeeping's own checkpoint tells of a full disk; a broken one is told of by the next write.
       noteBroken()
     }
-  }
-
-  private func settle(_ group: WriteGroup, _ outcome: Result<Void, any Error>) {
-    self.group = nil
-    if case .success = outcome {
-      figures.withLock { figures in
-        figures.commits += 1
-        figures.writes += Int64(group.size)
-      }
-    }
-    group.settle(outcome)
   }
 
   private func requireOpen() throws {
@@ -224,71 +232,5 @@ actor WriteLane {
   private func noteBroken() {
     guard connection.isBroken else { return }
     figures.withLock { $0.isBroken = true }
-  }
-}
-
-/// Counts the writes that have come and not begun: by it the lane knows whether somebody is behind.
-final class Entrance: Sendable {
-  private let count = Mutex(0)
-
-  /// - Throws: `Refusal` `storage_unavailable` where too many wait.
-  func enter() throws {
-    let isFull = count.withLock { count -> Bool in
-      guard count < WriteLane.waitingMax else { return true }
-      count += 1
-      return false
-    }
-    if isFull { throw Refusal(.storageUnavailable, "Too many writes wait.", retryAfterSeconds: 1) }
-  }
-
-  func leave() { count.withLock { $0 -= 1 } }
-
-  /// Whether nobody is behind.
-  var isEmpty: Bool { count.withLock { $0 == 0 } }
-}
-
-/// Writes that commit together, and those who wait for it.
-final class WriteGroup: Sendable {
-  private struct State {
-    var outcome: Result<Void, any Error>?
-    var waiting: [CheckedContinuation<Void, any Error>] = []
-    var size = 0
-  }
-
-  /// Of a write that waits for no commit.
-  static let alone: WriteGroup = {
-    let group = WriteGroup()
-    group.settle(.success(()))
-    return group
-  }()
-
-  private let state = Mutex(State())
-
-  /// How many writes it has.
-  var size: Int {
-    get { state.withLock { $0.size } }
-    set { state.withLock { $0.size = newValue } }
-  }
-
-  /// Returns once the group is committed.
-  /// - Throws: Why it could not be.
-  func committed() async throws {
-    if let outcome = state.withLock({ $0.outcome }) { return try outcome.get() }
-    try await withCheckedThrowingContinuation { continuation in
-      let outcome = state.withLock { state -> Result<Void, any Error>? in
-        if state.outcome == nil { state.waiting.append(continuation) }
-        return state.outcome
-      }
-      if let outcome { continuation.resume(with: outcome) }
-    }
-  }
-
-  func settle(_ outcome: Result<Void, any Error>) {
-    let waiting = state.withLock { state in
-      state.outcome = outcome
-      defer { state.waiting = [] }
-      return state.waiting
-    }
-    for continuation in waiting { continuation.resume(with: outcome) }
   }
 }

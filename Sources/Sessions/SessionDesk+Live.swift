@@ -44,7 +44,7 @@ extension SessionDesk {
   /// The same under an idempotency key.
   public func transition(
     _ id: ID<SessionKind>, by actor: SessionActor, _ event: SessionState.Event,
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     try await keyed(id, by: actor, key: key, refused: refused) { now, connection in
       let record = try apply(id, by: actor, event, at: now, on: connection)
@@ -61,7 +61,7 @@ extension SessionDesk {
   ///   `insufficient_funds` are the answer.
   public func extend(
     _ id: ID<SessionKind>, by user: ID<UserKind>, minutes: Int64, maxTokens: Int64?,
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     try await keyed(id, by: .user(user), key: key, refused: refused) { now, connection in
       guard var record = try SessionStore.read(id, on: connection) else {
@@ -115,8 +115,8 @@ extension SessionDesk {
 
   private func keyed(
     _ id: ID<SessionKind>, by actor: SessionActor, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer,
-    _ effect: @Sendable (Timestamp, Connection) throws -> JSONObject
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer,
+    _ effect: @escaping @Sendable (Timestamp, Connection) throws -> JSONObject
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in

@@ -13,7 +13,7 @@ extension SessionDesk {
   ///   Every other refusal is the answer.
   public func confirm(
     _ id: ID<ProposalKind>, by user: ID<UserKind>, consent: ConsentAnswer = ConsentAnswer(),
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     try await started(key: key, refused: refused) { now, connection in
       try start(id, by: user, consent: consent, at: now, on: connection)
@@ -28,7 +28,7 @@ extension SessionDesk {
   public func start(
     _ wish: SessionWish, termsHash: String, by user: ID<UserKind>,
     consent: ConsentAnswer = ConsentAnswer(), key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     precondition(wish.isPaid, "a trial starts from a proposal only (T1)")
     return try await started(key: key, refused: refused) { now, connection in
@@ -47,8 +47,9 @@ extension SessionDesk {
   }
 
   private func started(
-    key: Idempotency.Key, refused: @Sendable (Refusal) -> Idempotency.Answer,
-    _ effect: @Sendable (Timestamp, Connection) throws -> (SessionRecord, redirect: String)
+    key: Idempotency.Key, refused: @escaping @Sendable (Refusal) -> Idempotency.Answer,
+    _ effect:
+      @escaping @Sendable (Timestamp, Connection) throws -> (SessionRecord, redirect: String)
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in

@@ -35,7 +35,7 @@ extension SessionDesk {
   ///   `amount_out_of_range`. `invalid_transition` is the answer.
   public func report(
     _ report: UsageReport, by provider: String, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in

@@ -88,7 +88,7 @@ public struct SessionDesk: Sendable {
   ///   provider's own people. `trial_not_offered`, `trial_already_open` and `trial_limit_reached` are the answer.
   public func propose(
     _ wish: SessionWish, to user: ID<UserKind>, key: Idempotency.Key,
-    refused: @Sendable (Refusal) -> Idempotency.Answer
+    refused: @escaping @Sendable (Refusal) -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = clock.now
     return try await database.write { connection in

@@ -54,7 +54,7 @@ struct IdempotencyTests {
 
   /// Runs an effect under a key, in a write transaction of its own.
   private func once(
-    _ key: Idempotency.Key, _ effect: @Sendable (Connection) throws -> Answer
+    _ key: Idempotency.Key, _ effect: @escaping @Sendable (Connection) throws -> Answer
   ) async throws -> Answer {
     let idempotency = self.idempotency
     let now = place.time.now

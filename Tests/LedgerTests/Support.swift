@@ -23,7 +23,7 @@ struct Book: Sendable {
 
   /// Runs the steps in one transaction.
   @discardableResult
-  func write<T: Sendable>(_ body: @Sendable (Till) throws -> T) async throws -> T {
+  func write<T: Sendable>(_ body: @escaping @Sendable (Till) throws -> T) async throws -> T {
     try await database.write { connection in try body(Till(connection: connection)) }
   }
 

@@ -255,7 +255,7 @@ struct LedgerAdminRoutes: Sendable {
   /// Runs an order once for the request's Idempotency-Key, in one transaction with the answer.
   private func keyed(
     _ request: KeyedRequest<Void>,
-    _ effect: @Sendable (Connection, Timestamp) throws -> Idempotency.Answer
+    _ effect: @escaping @Sendable (Connection, Timestamp) throws -> Idempotency.Answer
   ) async throws -> Idempotency.Answer {
     let now = services.clock.now
     return try await services.record.write { connection in

@@ -17,13 +17,14 @@ static inline int csqlite_no_checkpoint_on_close(sqlite3 *db) {
   return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
 
-static inline int csqlite_bind_text(sqlite3_stmt *statement, int index, const char *text, int n) {
-  return sqlite3_bind_text(statement, index, text, n, SQLITE_TRANSIENT);
+// The bytes stay the caller's, unchanged until the statement is reset.
+static inline int csqlite_bind_lent(sqlite3_stmt *statement, int index, const void *data, int n, int is_text) {
+  if (is_text) return sqlite3_bind_text(statement, index, (const char *)data, n, SQLITE_STATIC);
+  return sqlite3_bind_blob(statement, index, data, n, SQLITE_STATIC);
 }
 
-static inline int csqlite_bind_blob(sqlite3_stmt *statement, int index, const void *data, int n) {
-  // A null pointer would bind NULL: an empty blob is a zeroblob.
-  if (n == 0) return sqlite3_bind_zeroblob(statement, index, 0);
+static inline int csqlite_bind_copied(sqlite3_stmt *statement, int index, const void *data, int n, int is_text) {
+  if (is_text) return sqlite3_bind_text(statement, index, (const char *)data, n, SQLITE_TRANSIENT);
   return sqlite3_bind_blob(statement, index, data, n, SQLITE_TRANSIENT);
 }
 
