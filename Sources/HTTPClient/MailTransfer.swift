@@ -43,6 +43,9 @@ public struct OutgoingMail: Sendable {
 public struct MailRefused: Error, Equatable {
   /// The reply's code.
   public let reply: Int
+
+  /// A refusal by that reply.
+  public init(reply: Int) { self.reply = reply }
 }
 
 /// E-mail through libcurl, one after the other on a thread of its own.
