@@ -90,9 +90,21 @@ public enum DeliverySchedule {
     guard tries < attemptsMax else {
       return Decision(fate: .dead(.deadLetter), pausedUntil: pausedUntil)
     }
-    let gap = gaps[max(0, tries - 1)]
-    let wait = gap + Int64(noise % UInt64(gap / 10 + 1))
+    let wait = wait(after: tries, noise: noise)
     return Decision(fate: .retry(at: now + max(wait, pause ?? 0)), pausedUntil: pausedUntil)
+  }
+
+  /// Milliseconds from the attempt of that number to the next.
+  ///
+  /// - Parameter noise: As for `decide`.
+  static func wait(after tries: Int, noise: UInt64) -> Int64 {
+    let gap = gaps[min(max(0, tries - 1), gaps.count - 1)]
+    return gap + Int64(noise % UInt64(gap / 10 + 1))
+  }
+
+  /// Random bits for the jitter.
+  static func noise(from random: RandomSource) -> UInt64 {
+    random.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
   }
 
   /// How long an endpoint is left alone after so many failures in a row, over all of its deliveries: one that is dead

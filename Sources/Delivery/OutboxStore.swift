@@ -73,9 +73,10 @@ enum OutboxStore {
 
   /// Finds out whom the next events concern and puts them on their way to each endpoint that takes them.
   ///
+  /// - Parameter sendsMail: Whether owners' notices are put on their way by e-mail too.
   /// - Returns: The events, in order; fewer than a batch where no more wait.
   static func route(
-    at now: Timestamp, random: RandomSource, on connection: Connection
+    sendsMail: Bool, at now: Timestamp, random: RandomSource, on connection: Connection
   ) throws -> [RoutedEvent] {
     let last = try routed(connection)
     let events = try connection.rows(
@@ -89,6 +90,7 @@ enum OutboxStore {
         "INSERT INTO outbox_route(seq, user_id, provider_id) VALUES (?, ?, ?)",
         [.int(route.event.seq), .optional(route.user), .optional(route.provider)])
       try fanOut(route, at: now, random: random, on: connection)
+      if sendsMail { try NoticeMailStore.add(route, at: now, on: connection) }
     }
     try connection.run("UPDATE outbox_mark SET seq = ? WHERE name = 'routed'", [.int(newest)])
     return routes
@@ -185,7 +187,8 @@ enum OutboxStore {
     ) { event($0) }
   }
 
-  private static func event(_ row: borrowing Row) -> OutboxEvent {
+  /// The event of a row that begins with its number, id, type and payload.
+  static func event(_ row: borrowing Row) -> OutboxEvent {
     OutboxEvent(
       seq: row.int(0), eventID: row.text(1), type: row.text(2), payload: row.text(3))
   }

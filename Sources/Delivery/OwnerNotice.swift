@@ -14,7 +14,7 @@ public enum OwnerNotice: Sendable {
   static let prefix = "notice."
   /// People of one provider that are told, at most.
   public static let ownersMax: Int64 = 20
-  /// E-mails of one type that a person gets in an hour; its stream has every notice.
+  /// E-mails of one type that are put on their way to a person in an hour; its stream has every notice.
   public static let mailsPerHourMax: Int64 = 10
 
   private static let payoutType = prefix + "payout"
@@ -45,19 +45,11 @@ public enum OwnerNotice: Sendable {
     }
   }
 
-  /// The e-mail of a notice that was just routed, or nil where there is none to send.
-  static func mail(
-    of routed: RoutedEvent, at now: Timestamp, on connection: Connection
-  ) throws -> Mail? {
-    guard let user = routed.user, routed.event.type.hasPrefix(prefix),
-      let data = (try? JSON.parse(routed.event.payload))?["data"]
-    else { return nil }
-    guard let address = try OwnerNoticeStore.address(of: user, on: connection) else { return nil }
-    let count = try OwnerNoticeStore.count(
-      of: routed.event, to: user, since: now + -3_600_000, on: connection)
-    guard count <= mailsPerHourMax else { return nil }
+  /// The e-mail of a notice, or nil where the event is none that we know.
+  static func mail(of event: OutboxEvent, to address: String) -> Mail? {
+    guard let data = (try? JSON.parse(event.payload))?["data"] else { return nil }
     let provider = data["provider"]?.string ?? ""
-    switch routed.event.type {
+    switch event.type {
     case payoutType:
       return MailTexts.payout(
         to: address, provider: provider,

@@ -11,6 +11,8 @@ public struct WebhookDesk: Sendable {
 
   /// Sends what is due.
   public let sender: WebhookSender
+  /// Sends owners' notices by e-mail; nil where nothing does.
+  public let notices: NoticeMailer?
   /// The live streams of users.
   public let userEvents: UserEvents
   /// Where webhooks may go.
@@ -30,7 +32,7 @@ public struct WebhookDesk: Sendable {
   public init(
     database: Database, clock: Clock, random: RandomSource, key: [UInt8],
     idempotency: Idempotency, rules: WebhookRules, post: WebhookSender.Post? = nil,
-    letter: WebhookSender.Letter? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
+    letter: NoticeMailer.Letter? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.database = database
     self.clock = clock
@@ -41,7 +43,10 @@ public struct WebhookDesk: Sendable {
     userEvents = UserEvents(database: database)
     sender = WebhookSender(
       database: database, clock: clock, random: random, vault: vault, rules: rules,
-      userEvents: userEvents, post: post, letter: letter, log: log)
+      userEvents: userEvents, post: post, sendsMail: letter != nil, log: log)
+    notices = letter.map {
+      NoticeMailer(database: database, clock: clock, random: random, letter: $0, log: log)
+    }
   }
 
   // MARK: Endpoints
@@ -265,6 +270,11 @@ public struct WebhookDesk: Sendable {
       ) { (pending: $0.int(0), failing: $0.int(1)) }
       return found ?? (0, 0)
     }
+  }
+
+  /// Owners' notices that wait to be sent by e-mail; and those of the last 90 days that were given up.
+  public func noticeFigures() async throws -> (pending: Int64, givenUp: Int64) {
+    try await database.read { try NoticeMailStore.figures($0) }
   }
 
   private func own(

@@ -1,5 +1,4 @@
 internal import HTTPClient
-public import Identity
 internal import Primitives
 internal import SQLite
 internal import Synchronization
@@ -10,8 +9,6 @@ internal import Synchronization
 public final class WebhookSender: Sendable {
   /// Sends one attempt; tests put theirs in place of the network.
   public typealias Post = @Sendable (WebhookRequest) async -> WebhookAnswer
-  /// Sends an e-mail beside what is done here, if it can.
-  public typealias Letter = @Sendable (Mail) -> Void
 
   /// Attempts at once of endpoints that answer; those whose last attempt failed have as many of their own, so that
   /// the dead hold up nobody else.
@@ -40,7 +37,7 @@ public final class WebhookSender: Sendable {
   private let rules: WebhookRules
   private let userEvents: UserEvents
   private let post: Post
-  private let letter: Letter?
+  private let sendsMail: Bool
   private let log: @Sendable (String) -> Void
   private let running = Mutex(Running())
 
@@ -61,7 +58,7 @@ public final class WebhookSender: Sendable {
 
   init(
     database: Database, clock: Clock, random: RandomSource, vault: WebhookVault,
-    rules: WebhookRules, userEvents: UserEvents, post: Post?, letter: Letter?,
+    rules: WebhookRules, userEvents: UserEvents, post: Post?, sendsMail: Bool,
     log: @escaping @Sendable (String) -> Void
   ) {
     self.database = database
@@ -71,7 +68,7 @@ public final class WebhookSender: Sendable {
     self.rules = rules
     self.userEvents = userEvents
     self.post = post ?? { await WebhookPost.send($0, addresses: rules.addresses) }
-    self.letter = letter
+    self.sendsMail = sendsMail
     self.log = log
   }
 
@@ -110,28 +107,17 @@ public final class WebhookSender: Sendable {
     var isBusy = false
     if waits, database.isWritable {
       let now = clock.now
-      let events = try await database.write { [random] connection in
-        try OutboxStore.route(at: now, random: random, on: connection)
+      let events = try await database.write { [sendsMail, random] connection in
+        try OutboxStore.route(sendsMail: sendsMail, at: now, random: random, on: connection)
       }
       userEvents.publish(events)
-      try await notify(of: events, at: now)
+      for event in events.map(\.event) where event.type.hasPrefix(OwnerNotice.prefix) {
+        log("\(event.type): event \(event.eventID)")
+      }
       isBusy = events.count == OutboxStore.batchCount
     }
     try await userEvents.publishBalances()
     return isBusy
-  }
-
-  /// Sends the notices among events that were just routed by e-mail too, and says them to the operator. The events are
-  /// in the streams of those whom they are for, whatever becomes of the e-mails.
-  private func notify(of events: [RoutedEvent], at now: Timestamp) async throws {
-    let notices = events.filter { $0.event.type.hasPrefix(OwnerNotice.prefix) }
-    guard !notices.isEmpty else { return }
-    for notice in notices { log("\(notice.event.type): event \(notice.event.eventID)") }
-    guard let letter else { return }
-    let mails = try await database.read { connection in
-      try notices.compactMap { try OwnerNotice.mail(of: $0, at: now, on: connection) }
-    }
-    for mail in mails { letter(mail) }
   }
 
   /// Makes every attempt that is due now, within the bounds, and waits for its end.

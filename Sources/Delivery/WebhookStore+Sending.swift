@@ -86,9 +86,9 @@ extension WebhookStore {
     guard let found else { return nil }
     let isAttempt = attempt.outcome != .notSent
     let tries = found.tries + (isAttempt ? 1 : 0)
-    let noise = random.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     let decision = DeliverySchedule.decide(
-      attempt.outcome, tries: tries, slowdowns: found.slowdowns, at: now, noise: noise)
+      attempt.outcome, tries: tries, slowdowns: found.slowdowns, at: now,
+      noise: DeliverySchedule.noise(from: random))
     if isAttempt { try log(attempt, on: connection) }
     let isOver = try move(attempt.delivery.id, tries, decision.fate, at: now, on: connection)
     if isAttempt {

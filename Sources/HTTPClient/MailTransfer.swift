@@ -38,10 +38,14 @@ public struct OutgoingMail: Sendable {
   }
 }
 
-/// The server will not take the e-mail, now or later: a reply of 500 to 599 (RFC 5321 section 4.2.1).
+/// The server will not take the e-mail, now or later: a reply of 500 to 599 (RFC 5321 section 4.2.1) to the e-mail
+/// itself. Whom the server does not greet, or does not let in, it may let in once an operator has seen to it.
 public struct MailRefused: Error, Equatable {
   /// The reply's code.
   public let reply: Int
+
+  /// A refusal by that reply.
+  public init(reply: Int) { self.reply = reply }
 }
 
 /// E-mail through libcurl, one after the other on a thread of its own.
@@ -54,23 +58,37 @@ public enum MailTransfer {
   /// Hands one e-mail to the server, which then has it.
   /// - Throws: `MailRefused`, or `TransferError` where it may go better a moment later.
   public static func send(_ mail: OutgoingMail, through server: MailServer) async throws {
-    let (outcome, reply) = await withCheckedContinuation { continuation in
+    let end = await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: perform(mail, server)) }
     }
-    switch outcome {
+    switch end.outcome {
     case CURLE_OK: return
-    case _ where (500...599).contains(reply): throw MailRefused(reply: reply)
+    case _ where end.isRefusal: throw MailRefused(reply: end.reply)
     case CURLE_OPERATION_TIMEDOUT: throw TransferError.timedOut
-    default: throw TransferError.connection(String(cString: curl_easy_strerror(outcome)))
+    default: throw TransferError.connection(String(cString: curl_easy_strerror(end.outcome)))
     }
   }
 
-  /// How it ended, and the server's last reply.
-  private static func perform(
-    _ mail: OutgoingMail, _ server: MailServer
-  ) -> (outcome: CURLcode, reply: Int) {
+  /// How it ended.
+  private struct End {
+    var outcome = CURLE_FAILED_INIT
+    /// The server's last reply.
+    var reply = 0
+    /// Whether the message itself was on its way.
+    var isBegun = false
+
+    /// Whether the reply says that this e-mail will never be taken.
+    var isRefusal: Bool {
+      // curl ends with this where MAIL, RCPT or DATA are refused; what is refused before is our connection.
+      let isOfMail = isBegun || outcome == CURLE_SEND_ERROR
+      // 530 is the answer to all who have not signed in (RFC 4954) or do not encrypt (RFC 3207).
+      return isOfMail && (500...599).contains(reply) && reply != 530
+    }
+  }
+
+  private static func perform(_ mail: OutgoingMail, _ server: MailServer) -> End {
     ccurl_start()
-    guard let handle = curl_easy_init() else { return (CURLE_FAILED_INIT, 0) }
+    guard let handle = curl_easy_init() else { return End() }
     defer { curl_easy_cleanup(handle) }
     let isSMTPS = server.url.hasPrefix("smtps://")
     _ = ccurl_set_text(handle, CURLOPT_URL, server.url)
@@ -99,7 +117,7 @@ public enum MailTransfer {
         return source.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
       }, Unmanaged.passUnretained(source).toOpaque())
     let outcome = withExtendedLifetime(source) { curl_easy_perform(handle) }
-    return (outcome, ccurl_status(handle))
+    return End(outcome: outcome, reply: ccurl_status(handle), isBegun: source.isBegun)
   }
 }
 
@@ -109,6 +127,8 @@ private final class MessageSource {
   private var place = 0
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  var isBegun: Bool { place > 0 }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     let part = bytes[place...].prefix(buffer.count)

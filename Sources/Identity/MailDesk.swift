@@ -11,6 +11,22 @@ public struct Mail: Sendable, Equatable {
   public let subject: String
   /// The text; lines end in line feeds.
   public let text: String
+  /// What a repeat is known by; nil for what nothing repeats.
+  public var mark: Mark?
+
+  /// What is the same whenever an e-mail is sent: receivers drop what they have.
+  public struct Mark: Sendable, Equatable {
+    /// What stands before the `@` of the Message-ID: letters, digits, `-` and `_`.
+    public let name: String
+    /// The e-mail's date.
+    public let date: Timestamp
+
+    /// A mark.
+    public init(name: String, date: Timestamp) {
+      self.name = name
+      self.date = date
+    }
+  }
 }
 
 /// Sends e-mail beside the requests that ask for it, so that an answer tells nothing of whether one was sent.
@@ -105,8 +121,7 @@ public final class MailDesk: Sendable {
   /// Three attempts: what the server puts off at first it may take a moment later. What it refuses for good must not
   /// hold up the e-mails of others.
   private func deliver(_ mail: Mail) async throws {
-    let outgoing = OutgoingMail(
-      sender: sender, recipient: mail.recipient, message: message(of: mail))
+    let outgoing = outgoing(mail)
     for pause in [2, 8] {
       do {
         return try await MailTransfer.send(outgoing, through: server)
@@ -117,13 +132,24 @@ public final class MailDesk: Sendable {
     try await MailTransfer.send(outgoing, through: server)
   }
 
+  /// Hands one e-mail to the server in one attempt, beside what waits here: for whoever sees to repeats.
+  /// - Throws: `MailRefused` where the server will never take it, `TransferError` where it may later.
+  public func send(_ mail: Mail) async throws {
+    try await MailTransfer.send(outgoing(mail), through: server)
+  }
+
+  private func outgoing(_ mail: Mail) -> OutgoingMail {
+    OutgoingMail(sender: sender, recipient: mail.recipient, message: message(of: mail))
+  }
+
   /// The message as RFC 5322 has it.
   private func message(of mail: Mail) -> [UInt8] {
     let domain = sender.split(separator: "@").last.map(String.init) ?? "waypost"
-    let id = BytesText.hex(random.bytes(16))
+    let mark = mail.mark ?? Mail.Mark(name: BytesText.hex(random.bytes(16)), date: clock.now)
     let lines = [
       "From: Waypost <\(sender)>", "To: <\(mail.recipient)>", "Subject: \(mail.subject)",
-      "Date: \(MailDesk.date(clock.now))", "Message-ID: <\(id)@\(domain)>", "MIME-Version: 1.0",
+      "Date: \(MailDesk.date(mark.date))", "Message-ID: <\(mark.name)@\(domain)>",
+      "MIME-Version: 1.0",
       "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit",
       "Auto-Submitted: auto-generated", "",
     ]

@@ -156,13 +156,8 @@ enum LiveServices {
     _ arguments: Arguments, _ folder: DataFolder, _ keys: KeyRing, _ idempotency: Idempotency,
     _ publicURL: String, _ mail: MailDesk?, _ log: @escaping @Sendable (String) -> Void
   ) throws -> WebhookDesk {
-    var letter: WebhookSender.Letter?
-    if let mail {
-      letter = { notice in
-        // Where too many wait this one is lost: what it says is in its reader's stream of events.
-        try? mail.submit(to: notice.recipient, isNotice: true) { notice }
-      }
-    }
+    var letter: NoticeMailer.Letter?
+    if let mail { letter = { try await mail.send($0) } }
     return WebhookDesk(
       database: folder.record, clock: DataFolder.clock, random: .system,
       key: keys.derived(for: "webhooks"), idempotency: idempotency,

@@ -63,14 +63,6 @@ final class Receiver: Sendable {
   }
 }
 
-/// Keeps the e-mails that would be sent.
-final class Letters: Sendable {
-  private let mails = Mutex<[Mail]>([])
-
-  var sent: [Mail] { mails.withLock { mails -> [Mail] in mails } }
-  func add(_ mail: Mail) { mails.withLock { mails in mails.append(mail) } }
-}
-
 /// A desk on a real record in a folder of its own.
 struct Stage: Sendable {
   static let dawn: Int64 = 1_800_000_000_000
@@ -81,14 +73,17 @@ struct Stage: Sendable {
   let random: RandomSource
   let database: Database
   let receiver: Receiver
-  let letters = Letters()
+  let post: PostOffice
+  let said = Lines()
   let desk: WebhookDesk
 
-  init(seed: UInt64 = 1) async throws {
+  /// - Parameter sendsMail: Whether owners' notices go out by e-mail.
+  init(seed: UInt64 = 1, sendsMail: Bool = true) async throws {
     let clock = MovableClock(Stage.dawn)
     try self.init(
       folder: TemporaryFolder(), clock: clock, random: .seeded(seed),
-      receiver: Receiver(clock: clock), post: nil)
+      receiver: Receiver(clock: clock), post: PostOffice(clock: clock), sendsMail: sendsMail,
+      send: nil)
     try await write(
       "INSERT INTO provider(id, name, created_ms, updated_ms) VALUES ('acme','A',1,1)")
     try await write(
@@ -97,7 +92,7 @@ struct Stage: Sendable {
 
   private init(
     folder: TemporaryFolder, clock: MovableClock, random: RandomSource, receiver: Receiver,
-    post: WebhookSender.Post?
+    post: PostOffice, sendsMail: Bool, send: WebhookSender.Post?
   ) throws {
     self.folder = folder
     self.clock = clock
@@ -106,19 +101,24 @@ struct Stage: Sendable {
     database = try Database(
       path: folder.path + "/record.db",
       migrations: IndexFiles.migrations.map { Migration(name: $0.name, sql: $0.sql) })
-    let letters = letters
+    self.post = post
+    let said = said
+    var letter: NoticeMailer.Letter?
+    if sendsMail { letter = { try post.take($0) } }
     desk = WebhookDesk(
       database: database, clock: clock.clock, random: random,
       key: Digest.sha256(Array("webhooks".utf8)),
       idempotency: Idempotency(
         sealer: Sealer(key: Digest.sha256(Array("answers".utf8))), random: random),
-      rules: WebhookRules(), post: post ?? { receiver.post($0) },
-      letter: { letters.add($0) })
+      rules: WebhookRules(), post: send ?? { receiver.post($0) },
+      letter: letter, log: { said.add($0) })
   }
 
   /// The same record under a new process, which may send in another way.
-  func restarted(post: WebhookSender.Post? = nil) throws -> Stage {
-    try Stage(folder: folder, clock: clock, random: random, receiver: receiver, post: post)
+  func restarted(post send: WebhookSender.Post? = nil) throws -> Stage {
+    try Stage(
+      folder: folder, clock: clock, random: random, receiver: receiver, post: post,
+      sendsMail: desk.notices != nil, send: send)
   }
 
   func write(_ sql: String, _ values: [SQLValue] = []) async throws {

@@ -1,9 +1,6 @@
 """Accounts: registration, devices, passwords, e-mail."""
 
 import concurrent.futures
-import contextlib
-import email
-import re
 import sqlite3
 import time
 import types
@@ -11,11 +8,11 @@ import types
 import argon2
 import pytest
 import requests
-from aiosmtpd.controller import Controller
 
 import harness
 from harness import PASSWORD, Account, Server, fresh_key, problem
 from people import NEW_PASSWORD, address, form, house, person, sign_in  # noqa: F401
+from post_office import mailbox
 
 
 def test_a_registration_needs_a_key_and_happens_once(house):
@@ -135,49 +132,6 @@ def test_hashes_are_argon2ids_and_theirs_are_taken(tmp_path):
 
 
 # E-mail
-
-class Post:
-    """Takes e-mails on loopback."""
-
-    def __init__(self):
-        self.mails = []
-
-    async def handle_RCPT(self, server, session, envelope, recipient, options):
-        if recipient.startswith("refused"):
-            return "550 no such mailbox"
-        envelope.rcpt_tos.append(recipient)
-        return "250 known"
-
-    async def handle_DATA(self, server, session, envelope):
-        self.mails.append((envelope.mail_from, envelope.rcpt_tos, email.message_from_bytes(envelope.content)))
-        return "250 taken"
-
-    def wait(self, count, seconds=15):
-        end = time.monotonic() + seconds
-        while len(self.mails) < count and time.monotonic() < end:
-            time.sleep(0.02)
-        assert len(self.mails) == count, f"{len(self.mails)} e-mails"
-        return self.mails[-1]
-
-    def token(self, count):
-        return re.search(r"#token=([A-Za-z0-9_-]{43})\s", self.wait(count)[2].get_payload()).group(1)
-
-
-@contextlib.contextmanager
-def mailbox():
-    """A server that takes e-mails, and the settings that lead to it."""
-    post = Post()
-    port = harness.socket.socket()
-    port.bind(("127.0.0.1", 0))
-    number = port.getsockname()[1]
-    port.close()
-    controller = Controller(post, hostname="127.0.0.1", port=number)
-    controller.start()
-    try:
-        yield post, ["--smtp-url", f"smtp://127.0.0.1:{number}", "--smtp-from", "waypost@example.org", "--smtp-tls", "none"]
-    finally:
-        controller.stop()
-
 
 @pytest.fixture(scope="module")
 def postal(tmp_path_factory):

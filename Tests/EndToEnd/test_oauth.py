@@ -14,10 +14,10 @@ import requests
 import harness
 from browser import Browser
 from harness import Account, problem
+from post_office import mailbox
 from programs import (  # noqa: F401  (place is a fixture)
     CALLBACK, EMAIL, SCOPES, SITE, address, bearer, consent, described, documents, exchange, granted,
     place, prepare, refused, renew, session)
-from test_accounts import mailbox
 
 # The descriptions.
 

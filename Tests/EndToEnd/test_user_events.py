@@ -12,7 +12,7 @@ import pytest
 
 import harness
 from harness import SANDBOX, Account, Server, problem
-from test_accounts import mailbox
+from post_office import mailbox
 
 PATH = "/v1/me/events"
 

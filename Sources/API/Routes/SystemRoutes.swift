@@ -44,6 +44,7 @@ struct SystemRoutes: Sendable {
     let revision = try await services.record.read { try CatalogStore.revision($0) }
     let snapshot = services.indexer.index.snapshot
     let webhooks = try await services.webhooks.figures()
+    let notices = try await services.webhooks.noticeFigures()
     let text = metrics.text(gauges: [
       ("waypost_catalog_revision", "Newest revision of the record.", revision),
       ("waypost_index_revision", "Revision that searches see.", snapshot.revision),
@@ -62,6 +63,11 @@ struct SystemRoutes: Sendable {
       ),
       ("waypost_webhooks_pending", "Deliveries that wait.", webhooks.pending),
       ("waypost_webhooks_failing", "Webhooks whose last attempt failed.", webhooks.failing),
+      ("waypost_notice_mails_pending", "Owners' notices that wait by e-mail.", notices.pending),
+      (
+        "waypost_notice_mails_given_up",
+        "Owners' notices of the last 90 days whose e-mails were given up.", notices.givenUp
+      ),
       (
         "waypost_event_streams", "Open streams of users.",
         Int64(services.webhooks.userEvents.count)

@@ -172,6 +172,7 @@ enum ServeCommand {
     }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
+    let notices = Task { await services.webhooks.notices?.run() ?? () }
     let auditLog = Task {
       await keepAudit(services, log, isWhole: false)
       await keepAudit(services, log, isWhole: true)
@@ -179,7 +180,7 @@ enum ServeCommand {
         await keepAudit(services, log, isWhole: false)
       }
     }
-    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing]
+    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing, notices]
   }
 
   /// Verifies the audit log; where it ends is said in the log too, outside of what can be cut along with it.
