@@ -163,7 +163,8 @@ def test_what_the_library_refuses_is_counted_and_logged_once(plain, name, data, 
     (get(b"/v1/sessions/" + b"a" * 9_000), "GET", "/v1/sessions/{id}", 414, "target_too_long"),
     (get(b"/nowhere", version=b"HTTP/1.3"), "GET", None, 505, "version_not_supported"),
     (b"A-VERY-LONG-METHOD-OF-NOBODY /healthz HTTP/1.1\r\n\r\n", "A-VERY-LONG-METH", None, 400, "malformed_request"),
-    (b"POST /v1/admin/import HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n", "POST", "/v1/admin/import", 401, "unauthenticated")])
+    (b"POST /v1/admin/import HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n", "POST", "/v1/admin/import", 401, "unauthenticated")],
+    ids=["a fixed route", "a route with a name in it", "no route", "a long method", "a body of nobody"])
 def test_what_we_refuse_is_counted_and_logged_by_route(plain, data, method, route, status, code):
     key = (route or "none", status)
     before = counted(plain).get(key, 0)
