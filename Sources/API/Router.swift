@@ -11,6 +11,7 @@ package struct Router: Sendable {
   private let metrics: Metrics
   private let policies: RequestPolicies
   private let log: @Sendable (JSONObject) -> Void
+  private let refusalLog: RefusalLog
   private let microseconds: @Sendable () -> Int64
 
   /// - Parameters:
@@ -22,6 +23,7 @@ package struct Router: Sendable {
   ) {
     self.services = services
     self.log = log
+    refusalLog = RefusalLog(log: log)
     self.microseconds = microseconds
     metrics = Metrics()
     routes = RouteTable.all(services, metrics)
@@ -34,14 +36,21 @@ package struct Router: Sendable {
     let requestID = BytesText.hex(services.random.bytes(8))
     var (response, route) = await answer(request, requestID)
     decorate(&response, request, requestID)
+    log(counted(response, requestID, method: request.method, route: route, since: start))
+    return response
+  }
+
+  /// Counts an answer, and gives its line for the log.
+  private func counted(
+    _ response: Response, _ requestID: String, method: String?, route: String?, since start: Int64
+  ) -> JSONObject {
     let elapsed = microseconds() - start
     metrics.count(route: route ?? "none", status: response.status, microseconds: elapsed)
-    log([
+    return [
       "at": .string(services.clock.now.rfc3339), "requestId": .string(requestID),
-      "method": .string(String(request.method.prefix(16))), "route": .optional(route),
+      "method": .optional(method.map { String($0.prefix(16)) }), "route": .optional(route),
       "status": .number(response.status), "microseconds": .int(elapsed),
-    ])
-    return response
+    ]
   }
 
   private func answer(_ request: Request, _ requestID: String) async -> (Response, route: String?) {
@@ -135,15 +144,21 @@ package struct Router: Sendable {
     }
   }
 
-  /// The answer to what never became a request, with the headers of every other.
+  /// The answer to what never became a request, with the headers of every other; counted and logged like every other,
+  /// with its code, since nothing else of it may be known.
   /// - Parameter head: nil where there is none that could be read.
   package func refuse(_ head: Request?, status: Int, code: String) -> Response {
+    let start = microseconds()
     let requestID = BytesText.hex(services.random.bytes(8))
     var response = Problem.front(status: status, code: code, requestID: requestID)
     // Nobody is known yet, and a head that cannot be read has no origin.
     let request = head ?? Request(method: "", target: "/")
     if head != nil { sayLimit(&response, .standard, .init(), request) }
     decorate(&response, request, requestID)
+    let route = head.flatMap { Router.fitting($0, matches($0))?.0.path }
+    var line = counted(response, requestID, method: head?.method, route: route, since: start)
+    line["code"] = .string(code)
+    refusalLog.add(line)
     return response
   }
 

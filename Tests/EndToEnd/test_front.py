@@ -1,6 +1,10 @@
 """What never becomes a request, byte by byte over a socket: one answer each, a problem document, with the headers of every answer."""
 
 import json
+import os
+import re
+import threading
+import time
 
 import pytest
 
@@ -119,3 +123,102 @@ def test_https_is_held_to_there_too(folder):
         for name, data, status, code in READ + UNREAD:
             headers = checked(server, data, status, code)
             assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", name
+
+
+def counted(server):
+    """Requests by route and status, as /metrics has them."""
+    rows = re.findall(r'(?m)^waypost_requests_total\{route="([^"]*)",status="(\d+)"\} (\d+)$', server.get("/metrics").text)
+    return {(route, int(status)): int(count) for route, status, count in rows}
+
+
+def lines_of(text, request):
+    lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    return [line for line in lines if line.get("requestId") == request]
+
+
+def logged(server, request, seconds=5):
+    """The log's only line of a request; those of refusals come a moment after the answer."""
+    end = time.monotonic() + seconds
+    while not (lines := lines_of(server.log(), request)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("name, data, status, code", UNREAD, ids=[row[0] for row in UNREAD])
+def test_what_the_library_refuses_is_counted_and_logged_once(plain, name, data, status, code):
+    before = counted(plain)
+    headers = checked(plain, data, status, code)
+    after = counted(plain)
+    assert after[("none", status)] - before.get(("none", status), 0) == 1
+    changed = {key for key in after if after[key] != before.get(key)} - {("none", status)}
+    assert changed <= {("/metrics", 200)}, "nothing else is counted"
+    line = logged(plain, headers["X-Request-Id"])
+    assert set(line) == {"at", "requestId", "method", "route", "status", "microseconds", "code"}
+    assert (line["method"], line["route"], line["status"], line["code"]) == (None, None, status, code)
+
+
+@pytest.mark.parametrize("data, method, route, status, code", [
+    (get(more=b"X : 1\r\n"), "GET", "/healthz", 400, "malformed_request"),
+    (get(b"/v1/sessions/" + b"a" * 9_000), "GET", "/v1/sessions/{id}", 414, "target_too_long"),
+    (get(b"/nowhere", version=b"HTTP/1.3"), "GET", None, 505, "version_not_supported"),
+    (b"A-VERY-LONG-METHOD-OF-NOBODY /healthz HTTP/1.1\r\n\r\n", "A-VERY-LONG-METH", None, 400, "malformed_request"),
+    (b"POST /v1/admin/import HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n", "POST", "/v1/admin/import", 401, "unauthenticated")],
+    ids=["a fixed route", "a route with a name in it", "no route", "a long method", "a body of nobody"])
+def test_what_we_refuse_is_counted_and_logged_by_route(plain, data, method, route, status, code):
+    key = (route or "none", status)
+    before = counted(plain).get(key, 0)
+    line = logged(plain, checked(plain, data, status, code)["X-Request-Id"])
+    assert counted(plain)[key] - before == 1
+    assert (line["method"], line["route"], line["status"], line["code"]) == (method, route, status, code)
+
+
+def test_no_line_of_a_refusal_holds_what_was_sent(plain):
+    secret = b"hush-hush-1729"
+    bearer = b"Authorization: Bearer " + secret + b"\r\n"
+    sent = [(get(b"/healthz?key=" + secret, bearer + b"Broken\r\n"), 400), (get(b"/healthz?key=" + secret, bearer + b"X : 1\r\n"), 400),
+            (b"GET /" + secret + b"\r\n\r\n", 400), (get(b"/" + secret, bearer, b"HTTP/1.3"), 505),
+            (b"POST /v1/proposals HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + secret + b"\r\n\r\n", 400)]
+    for data, status in sent:
+        got, headers, _ = exchange(plain, data)
+        assert got == status and len(json.dumps(logged(plain, headers["X-Request-Id"]))) < 300
+    assert secret.decode() not in plain.log() and secret.decode() not in plain.get("/metrics").text
+
+
+def test_a_log_that_nobody_reads_holds_up_no_refusal(folder):
+    server = Server(folder.parent / "unread")
+    os.mkfifo(server.log_path)
+    pipe = os.open(server.log_path, os.O_RDONLY | os.O_NONBLOCK)
+    read = bytearray()
+
+    def drain():
+        while server.process.poll() is None:
+            try:
+                read.extend(os.read(pipe, 65536))
+            except BlockingIOError:
+                time.sleep(0.01)
+
+    server.start()
+    reader = threading.Thread(target=drain)
+    try:
+        # Some 64 kB of lines fit in the pipe and 1,024 wait behind it; these are more.
+        for _ in range(2_000):
+            assert exchange(server, UNREAD[1][1])[0] == 400
+        reader.start()
+        size = -1
+        while size != len(read):
+            size = len(read)
+            time.sleep(0.5)
+        assert size, "what waited comes once somebody reads"
+        last, end = exchange(server, UNREAD[1][1])[1]["X-Request-Id"], time.monotonic() + 10
+        while not lines_of(read.decode(), last) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert counted(server)[("none", 400)] == 2_001
+    finally:
+        server.kill()
+        if reader.is_alive():
+            reader.join(10)
+        os.close(pipe)
+    refusals = [line for line in map(json.loads, read.decode().splitlines()) if line.get("code") == "malformed_request"]
+    left_out = sum(line.get("leftOut", 0) for line in refusals)
+    assert left_out > 0 and len(refusals) + left_out == 2_001

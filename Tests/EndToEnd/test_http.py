@@ -84,18 +84,30 @@ REFUSED = {
     "absolute target": b"GET http://evil.example/healthz HTTP/1.1\r\n" + H + b"\r\n",
     "control in value": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: a\x01b\r\n\r\n",
     "delete in value": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: a\x7fb\r\n\r\n",
+    "nul in method": b"GET\x00x /healthz HTTP/1.1\r\n" + H + b"\r\n",
     "nul in value": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: a\x00b\r\n\r\n",
+    "nul before value": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A:\x00a\r\n\r\n",
+    "nul after value": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: a\x00\r\n\r\n",
+    "nul for the cr": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: a\x00\n\r\n",
+    "nul line": b"GET /healthz HTTP/1.1\r\n" + H + b"\x00X-A: b\r\n\r\n",
+    "two spaces": b"GET  /healthz HTTP/1.1\r\n" + H + b"\r\n",
     "space in name": b"GET /healthz HTTP/1.1\r\n" + H + b"X A: b\r\n\r\n",
     "space before colon": POST + b"Content-Length : 2\r\n\r\n{}",
     "empty name": b"GET /healthz HTTP/1.1\r\n" + H + b": b\r\n\r\n",
+    "empty name first": b"GET /healthz HTTP/1.1\r\n: b\r\n" + H + b"\r\n",
+    "empty name and value": b"GET /healthz HTTP/1.1\r\n" + H + b":\r\n" + SMUGGLED,
+    "colon for the cr": b"GET /healthz HTTP/1.1\r\n" + H + b":\n" + SMUGGLED,
     "folded line": b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: b\r\n c\r\n\r\n",
+    "folded name": POST + b"Content-Len: 2\r\n gth\r\n\r\n{}",
+    "folded host": b"GET /healthz HTTP/1.1\r\n" + H + b"\t\r\n\r\n",
     "bad method": b"GE(T /healthz HTTP/1.1\r\n" + H + b"\r\n",
 }
 
 
-# To be refused; the library cuts at NUL, drops the empty name and joins the fold before the shim looks.
-TAKEN = pytest.mark.xfail(strict=True, reason="served with 200, must be 400")
-KNOWN = {"nul in target", "nul in value", "empty name", "folded line"}
+# The library writes a NUL over each line end before it shows a head: these two bytes are then those of CR LF, and it has
+# no option against them. Nothing else of them is lost: the value ends there, and so does the head.
+TAKEN = pytest.mark.xfail(strict=True, reason="taken for CR LF, must be 400")
+KNOWN = {"nul for the cr", "colon for the cr"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=TAKEN) if n in KNOWN else n for n in REFUSED])
@@ -147,6 +159,29 @@ def test_a_chunked_body_and_a_split_head_are_read(web):
     body = b'{"limit": 1}'
     data = POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % c for c in body) + b"0\r\n\r\n"
     assert status(exchange(web, data, pieces=len(data))) == 200
+
+
+@pytest.mark.parametrize("head", [
+    b"GET /healthz?a=%41&b HTTP/1.1\r\n" + H, b"GET /healthz HTTP/1.0\r\n", b"\r\nGET /healthz HTTP/1.1\r\n" + H,
+    b"GET /healthz HTTP/1.1\nHost: x\nX-A: b\n", b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: \t b \t\r\nX-B:\r\nX-C: \r\n",
+    b"GET /healthz HTTP/1.1\r\n" + H + b"Cookie: a=b; c=\"d\"\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(90)),
+    b"GET /healthz HTTP/1.1\r\n" + H + b"X-A: " + b"a" * 15_000 + b"\r\n"],
+    ids=["query", "1.0", "empty line before", "LF alone", "blanks and empty values", "many headers", "long header"])
+@pytest.mark.parametrize("pieces", [1, 97])
+def test_a_plain_head_is_read_whole_or_in_pieces(web, head, pieces):
+    end = b"\n" if b"\r" not in head else b"\r\n"
+    assert status(exchange(web, head + b"Connection: close" + end + end, pieces=pieces)) == 200
+
+
+@pytest.mark.parametrize("trailer", [b"X-T: a\r\n: b\r\n", b"X-T: a\r\n\r\n"], ids=["cut by an empty name", "sound"])
+def test_nothing_behind_trailers_is_taken_for_a_request(web, trailer):
+    body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + trailer
+    with web.socket() as wire:
+        wire.sendall(POST + body + SMUGGLED)
+        answer = b""
+        while part := wire.recv(65536):
+            answer += part
+    assert answer.count(b"HTTP/1.1 ") == 1 and b'"status":"ok"' not in answer
 
 
 def test_pipelined_requests_are_answered_in_order(web):

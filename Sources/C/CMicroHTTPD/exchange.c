@@ -45,11 +45,11 @@ void wp_exchange_forget_body(wp_exchange *exchange) {
   exchange->body_count = 0;
 }
 
-static void add_headers(struct MHD_Response *response, wp_server *server, const wp_header *headers,
-                        size_t count) {
+static void add_headers(struct MHD_Response *response, wp_exchange *exchange,
+                        const wp_header *headers, size_t count) {
   for (size_t i = 0; i < count; i++)
     MHD_add_response_header(response, headers[i].name, headers[i].value);
-  if (atomic_load(&server->quiesced))
+  if (exchange->is_last || atomic_load(&exchange->server->quiesced))
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
@@ -63,7 +63,7 @@ static void wake(wp_exchange *exchange) {
 // Takes a response, NULL where memory is out, as the exchange's answer; drops it where that has one or is gone.
 static void answer(wp_exchange *exchange, struct MHD_Response *response, unsigned status,
                    const wp_header *headers, size_t header_count, bool streaming) {
-  if (response) add_headers(response, exchange->server, headers, header_count);
+  if (response) add_headers(response, exchange, headers, header_count);
   pthread_mutex_lock(&exchange->lock);
   if (exchange->response || exchange->gone || !response) {
     if (response) MHD_destroy_response(response);

@@ -50,10 +50,12 @@ struct wp_exchange {
   const char *refused_code;
   char code[48];              // where the receiver writes its own
   char *target, *method;
+  const char *raw_target;     // in the library's buffer, as is head_at: only until the head is checked
+  const char *head_at;        // where the head's last part so far ends; NULL where one did not follow the one before
   char peer[64];
   wp_header *headers;
   size_t header_count, header_bytes;
-  bool has_body, is_chunked;
+  bool has_body, is_chunked, is_last;  // is_last: the connection ends with its answer
   size_t announced, body_max;
   uint8_t *body;
   size_t body_count, body_capacity, swallowed;
@@ -66,8 +68,15 @@ struct wp_exchange {
 void wp_exchange_drop(wp_exchange *exchange);
 time_t wp_now(void);
 void wp_set_phase(wp_exchange *exchange, wp_phase phase);
+// The next three follow a head through the library's buffer, part by part, and say where the part ends. NULL, or
+// false, where it does not lie behind the one before.
+const char *wp_after_start_line(const wp_exchange *exchange, const char *method,
+                                const char *version);
+const char *wp_after_header(const char *at, const char *name, size_t name_count,
+                            const char *value, size_t value_count);
+bool wp_is_head_end(const char *at, const char *end);
 // 0, or the status the head earned; sets refused_code.
-int wp_check_head(wp_exchange *exchange, const char *version);
+int wp_check_head(wp_exchange *exchange, const char *version, bool is_whole);
 // Sends an answer of ours.
 enum MHD_Result wp_queue(struct MHD_Connection *mhd, unsigned status,
                          struct MHD_Response *response);

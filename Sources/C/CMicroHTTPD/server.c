@@ -71,6 +71,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
   exchange->mhd = mhd;
   exchange->id = atomic_fetch_add(&server->next_id, 1) + 1;
   exchange->target = strdup(target);
+  exchange->raw_target = target;
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   exchange->connection = info ? info->socket_context : NULL;
@@ -85,18 +86,31 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 }
 
 static enum MHD_Result keep_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                   const char *value) {
+                                   size_t name_count, const char *value, size_t value_count) {
   (void)kind;
   wp_exchange *exchange = context;
   if (exchange->header_count > HEADER_COUNT_MAX) return MHD_NO;
+  exchange->head_at = wp_after_header(exchange->head_at, name, name_count, value, value_count);
   wp_header *larger =
       realloc(exchange->headers, (exchange->header_count + 1) * sizeof *exchange->headers);
   if (!larger) return MHD_NO;
   exchange->headers = larger;
   value = value ? value : "";
-  exchange->header_bytes += strlen(name) + strlen(value) + 4;
+  exchange->header_bytes += name_count + value_count + 4;
   larger[exchange->header_count++] = (wp_header){strdup(name), strdup(value)};
   return MHD_YES;
+}
+
+// Copies the method and the headers; whether they are all of the head.
+static bool keep_head(wp_exchange *exchange, const char *method, const char *version) {
+  exchange->method = strdup(method);
+  exchange->head_at = wp_after_start_line(exchange, method, version);
+  MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, keep_header, exchange);
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  bool is_whole = info && wp_is_head_end(exchange->head_at, method + info->header_size);
+  exchange->raw_target = exchange->head_at = NULL;
+  return is_whole;
 }
 
 static void refuse(wp_exchange *exchange, int status, const char *code) {
@@ -175,6 +189,11 @@ static enum MHD_Result take_body(wp_exchange *exchange, const char *bytes, size_
 static enum MHD_Result deliver(wp_exchange *exchange) {
   if (!exchange->delivered) {
     exchange->delivered = true;
+    // What the library makes of the lines behind a chunked body cannot be followed as a head can, so that nothing
+    // behind them is taken for another request.
+    exchange->is_last =
+        exchange->is_chunked &&
+        MHD_get_connection_values(exchange->mhd, MHD_FOOTER_KIND, NULL, NULL) > 0;
     wp_set_phase(exchange, PHASE_BUSY);
     atomic_fetch_add(&exchange->owners, 1);
     wp_callbacks calls = exchange->server->callbacks;
@@ -205,10 +224,9 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
   wp_exchange *exchange = *request_context;
   if (!exchange) return MHD_NO;
   if (!exchange->method) {
-    exchange->method = strdup(method);
+    bool is_whole = keep_head(exchange, method, version);
     if (!exchange->method) return MHD_NO;
-    MHD_get_connection_values(mhd, MHD_HEADER_KIND, keep_header, exchange);
-    exchange->refused = wp_check_head(exchange, version);
+    exchange->refused = wp_check_head(exchange, version, is_whole);
     if (exchange->refused) return wp_answer_refusal(exchange);
     admit(exchange);
     if (exchange->refused && !swallows(exchange)) return wp_answer_refusal(exchange);

@@ -340,7 +340,8 @@ struct Log: Sendable {
   func entry(_ object: JSONObject) {
     if isJSON { return Terminal.words(JSON.object(object).text) }
     let status = object["status"]?.int ?? 0
-    guard object["error"] != nil || status >= 500 else { return }
+    // A version that is not spoken (505) is the caller's mistake, and what scanners ask for all day.
+    guard object["error"] != nil || (status >= 500 && status != 505) else { return }
     let what = object["error"]?.string ?? "answered \(status)"
     let place = [object["route"]?.string, object["requestId"]?.string].compactMap { $0 }
     words(Terminal.safe(place.joined(separator: " ") + ": " + what))
