@@ -49,6 +49,7 @@ let package = Package(
         .embedInCode("Migrations/m0018-create-heartbeat-reply.sql"),
         .embedInCode("Migrations/m0019-sign-audit.sql"),
         .embedInCode("Migrations/m0020-extend-oauth.sql"),
+        .embedInCode("Migrations/m0022-mark-history.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),
         .embedInCode("lexicon.json"),

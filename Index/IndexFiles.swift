@@ -27,6 +27,7 @@ package enum IndexFiles {
     ),
     ("m0019-sign-audit.sql", text(PackageResources.m0019_sign_audit_sql)),
     ("m0020-extend-oauth.sql", text(PackageResources.m0020_extend_oauth_sql)),
+    ("m0022-mark-history.sql", text(PackageResources.m0022_mark_history_sql)),
   ]
 
   /// Ranking: field weights, BM25 constants, the mix of the legs, the cosine cut.
