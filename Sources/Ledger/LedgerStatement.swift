@@ -63,7 +63,9 @@ extension LedgerStore {
   ///
   /// - Parameters:
   ///   - limit: At least 1.
-  ///   - steps: Movements that may be walked in search of them; past these the page ends, and `next` says where.
+  ///   - steps: Movements that may be walked in search of them, at most 50,000; past these the page ends, and `next`
+  ///     says where.
+  /// - Throws: `Refusal` `storage_unavailable` where they do not even reach a number that is of other accounts.
   public static func page(
     of name: AccountName, below sequence: Int64 = Int64.max, filter: LedgerFilter = LedgerFilter(),
     limit: Int, steps: Int64 = LedgerPage.stepsMax, on connection: Connection
@@ -87,15 +89,18 @@ extension LedgerStore {
         return true
       }
       left -= walked.count
-      if page.next == nil, left <= 0, !walked.isEnd { page.next = walked.oldest }
-      return page.next == nil
+      guard page.next == nil, left <= 0, !walked.isEnd else { return page.next == nil }
+      // Only a number of other accounts' can be below all that was walked.
+      guard walked.oldest <= window.sequence else { throw LedgerHistory.tooFar }
+      page.next = walked.oldest
+      return false
     }
     return page
   }
 
   /// What an account had at a moment, whatever the order in which moments stand in the sequence.
   ///
-  /// - Parameter steps: Movements that may be walked.
+  /// - Parameter steps: Movements that may be walked, at most 50,000.
   /// - Throws: `Refusal` `storage_unavailable` where more must be walked: the marks are not written yet.
   public static func balance(
     _ name: AccountName, at moment: LedgerMoment, steps: Int64 = LedgerPage.stepsMax,
