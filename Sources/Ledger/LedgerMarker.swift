@@ -8,7 +8,7 @@ public import SQLite
 /// transfers.
 public struct LedgerMarker: Sendable {
   /// How often `tend` is to be called where it has come to the end.
-  public static let everySeconds = 10
+  public static let everySeconds = 5
   /// Transfers from one mark to the next: a prime, so that no rhythm of the ledger (hold, capture, fee) passes an
   /// account by.
   public static let everyTransfers: Int64 = 1_009
