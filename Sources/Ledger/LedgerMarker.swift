@@ -14,17 +14,23 @@ public struct LedgerMarker: Sendable {
   public static let everyTransfers: Int64 = 1_009
   /// Marked transfers that are written in one commit.
   static let batchCount: Int64 = 32
-  /// Movements read in one transaction: a few milliseconds, so that the log can be reset (D9).
-  static let pageCount: Int64 = 10_000
 
   private let database: Database
   private let stride: Int64
+  private let pageCount: Int64
 
-  /// - Parameter everyTransfers: From one mark to the next, at least 1. Marks of another distance stay good.
-  public init(database: Database, everyTransfers: Int64 = LedgerMarker.everyTransfers) {
-    precondition(everyTransfers > 0, "marks have a distance")
+  /// - Parameters:
+  ///   - everyTransfers: From one mark to the next, at least 1. Marks of another distance stay good.
+  ///   - pageCount: Movements read in one transaction, at least 1: a few milliseconds, so that the log can be reset
+  ///     (D9).
+  public init(
+    database: Database, everyTransfers: Int64 = LedgerMarker.everyTransfers,
+    pageCount: Int64 = 10_000
+  ) {
+    precondition(everyTransfers > 0 && pageCount > 0, "marks have a distance, pages a length")
     self.database = database
     stride = everyTransfers
+    self.pageCount = pageCount
   }
 
   /// Marks what is new, at most 32 transfers. It reads each of their accounts' movements once, in short reads, and
@@ -86,8 +92,7 @@ public struct LedgerMarker: Sendable {
       let page = try await database.read { connection in
         let floor = try before ?? LedgerMark.newest(of: account, below: place, on: connection)
         let stretch = LedgerStretch(newest: part.newest, floor: floor)
-        let fold = try history.fold(
-          stretch, LedgerWindow(), LedgerMarker.pageCount, on: connection)
+        let fold = try history.fold(stretch, LedgerWindow(), pageCount, on: connection)
         let start = try history.start(
           of: stretch, LedgerWindow(sequence: fold.oldest - 1), on: connection)
         return (change: fold.change, rest: start.map { LedgerStretch(newest: $0, floor: floor) })
