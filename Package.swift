@@ -50,6 +50,7 @@ let package = Package(
         .embedInCode("Migrations/m0019-sign-audit.sql"),
         .embedInCode("Migrations/m0020-extend-oauth.sql"),
         .embedInCode("Migrations/m0021-create-notice-mail.sql"),
+        .embedInCode("Migrations/m0022-mark-history.sql"),
         .embedInCode("Migrations/m0023-check-without-lists.sql"),
         .embedInCode("ranking.json"), .embedInCode("need-mean.json"), .embedInCode("model.json"),
         .embedInCode("synonyms.txt"), .embedInCode("stopwords.txt"),

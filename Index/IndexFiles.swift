@@ -28,6 +28,7 @@ package enum IndexFiles {
     ("m0019-sign-audit.sql", text(PackageResources.m0019_sign_audit_sql)),
     ("m0020-extend-oauth.sql", text(PackageResources.m0020_extend_oauth_sql)),
     ("m0021-create-notice-mail.sql", text(PackageResources.m0021_create_notice_mail_sql)),
+    ("m0022-mark-history.sql", text(PackageResources.m0022_mark_history_sql)),
     ("m0023-check-without-lists.sql", text(PackageResources.m0023_check_without_lists_sql)),
   ]
 

@@ -31,7 +31,7 @@ public final class LedgerAuditor: Sendable {
     let report = try await verify(isWhole: true)
     var damage: [String] = []
     // Table by table: one reader must not stay for the whole file.
-    for table in ["account", "hold", "transfer", "failed_transfer"] {
+    for table in ["account", "hold", "transfer", "failed_transfer", "ledger_mark"] {
       damage += try await database.read { connection in
         try connection.rows("PRAGMA quick_check('\(table)')") { $0.text(0) }.filter { $0 != "ok" }
       }

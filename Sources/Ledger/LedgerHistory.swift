@@ -1,10 +1,37 @@
+internal import Primitives
 internal import SQLite
+
+/// Which movements are meant; what is not said leaves nothing out.
+struct LedgerWindow {
+  /// The earliest moment.
+  var from = Int64.min
+  /// The latest moment, itself included.
+  var to = Int64.max
+  /// The highest number of the sequence.
+  var sequence = Int64.max
+  var kinds = LedgerChange.allKinds
+}
+
+/// A part of an account's list: from a movement down to the one above `floor`.
+struct LedgerStretch {
+  let newest: Int64
+  let floor: Int64
+}
 
 /// The movements of one account, from the newest to the oldest: each names the one before it, so that a page costs
 /// what it has in rows and an append costs no index.
+///
+/// Marks cut the list into stretches, of which is known when their movements were and what they come to. What is above
+/// the account's newest mark is a stretch too. A reading walks only those that it needs: the answer is the same
+/// without marks.
 struct LedgerHistory {
   let account: Int64
   let newest: Int64?
+
+  init(account: Int64, newest: Int64?) {
+    self.account = account
+    self.newest = newest
+  }
 
   /// Nil for an account that was never used.
   init?(of name: AccountName, on connection: Connection) throws {
@@ -13,32 +40,142 @@ struct LedgerHistory {
       [.text(name.kind.rawValue), .blob(name.owner)]
     ) { ($0.int(0), $0.optionalInt(1)) }
     guard let (account, newest) = found else { return nil }
-    self.account = account
-    self.newest = newest
+    self.init(account: account, newest: newest)
   }
 
-  /// The newest movement below a sequence number, or a newer one where the number is not a movement's own: one page
-  /// begins where the last one ended, without reading what lies above.
-  func start(below sequence: Int64, on connection: Connection) throws -> Int64? {
-    let before = try connection.first(
+  /// Hands over the stretches that may have movements of the window, the newest first, until the body returns false.
+  ///
+  /// - Parameter condition: A further one on a mark `m`.
+  func stretches(
+    _ window: LedgerWindow, where condition: String = "1", on connection: Connection,
+    while body: (LedgerStretch) throws -> Bool
+  ) throws {
+    let marked = try LedgerMark.newest(of: account, on: connection)
+    if let newest, newest > marked, window.sequence > marked {
+      guard try body(LedgerStretch(newest: newest, floor: marked)) else { return }
+    }
+    try connection.query(
+      """
+      SELECT m.seq, coalesce((SELECT max(p.seq) FROM ledger_mark p
+      WHERE p.account = ?1 AND p.seq < m.seq), 0) FROM ledger_mark m
+      WHERE \(LedgerHistory.reached) AND m.last_ms >= ?4 AND m.kinds & ?5 <> 0 AND \(condition)
+      ORDER BY m.seq DESC
+      """,
+      [
+        .int(account), .int(window.sequence), .int(window.to), .int(window.from),
+        .int(window.kinds),
+      ]
+    ) { try body(LedgerStretch(newest: $0.int(0), floor: $0.int(1))) }
+  }
+
+  /// The marks `m` of account `?1` up to the first one that covers number `?2`, of stretches that began by moment `?3`.
+  private static let reached = """
+    m.account = ?1 AND m.seq <= coalesce((SELECT min(n.seq) FROM ledger_mark n
+    WHERE n.account = ?1 AND n.seq >= ?2), \(Int64.max)) AND m.first_ms <= ?3
+    """
+  /// The stretch of a mark `m` ends by both: nothing of it needs to be walked.
+  private static let covered = "(m.seq <= ?2 AND m.last_ms <= ?3)"
+
+  /// What movements come to, up to a moment and a number.
+  ///
+  /// - Parameter steps: How many may be walked, at most 50,000.
+  /// - Throws: `Refusal` `storage_unavailable` where that does not do.
+  func balance(
+    _ window: LedgerWindow, steps: Int64, on connection: Connection
+  ) throws -> Balance {
+    var sum = LedgerChange()
+    try connection.query(
+      """
+      SELECT coalesce(sum(m.balance_change), 0), coalesce(sum(m.held_change), 0) FROM ledger_mark m
+      WHERE m.account = ?1 AND \(LedgerHistory.covered)
+      """, [.int(account), .int(window.sequence), .int(window.to)]
+    ) { row in
+      sum.balance = row.int(0)
+      sum.held = row.int(1)
+      return true
+    }
+    var left = min(steps, LedgerPage.stepsMax)
+    try stretches(window, where: "NOT \(LedgerHistory.covered)", on: connection) { stretch in
+      let fold = try fold(stretch, window, left + 1, on: connection)
+      left -= fold.count
+      guard left >= 0 else { throw LedgerHistory.tooFar }
+      sum.add(fold.change)
+      return true
+    }
+    return Balance(balance: Microtokens(sum.balance), held: Microtokens(sum.held))
+  }
+
+  static let tooFar = Refusal(
+    .storageUnavailable,
+    "So long a history is not prepared for reading yet: try again in a minute.",
+    retryAfterSeconds: 60)
+
+  /// What the movements of a stretch come to that are in a window by time and number, and how many were walked down
+  /// to which one.
+  func fold(
+    _ stretch: LedgerStretch, _ window: LedgerWindow, _ limit: Int64, on connection: Connection
+  ) throws -> (change: LedgerChange, count: Int64, oldest: Int64) {
+    let inside = "t.at_ms <= ?5 AND t.seq <= ?6"
+    let found = try connection.first(
+      """
+      \(LedgerHistory.walk) SELECT count(*), min(w.seq),
+      coalesce(sum(iif(\(inside), \(LedgerHistory.balanceChange), 0)), 0),
+      coalesce(sum(iif(\(inside), \(LedgerHistory.heldChange), 0)), 0),
+      min(t.at_ms), max(t.at_ms), sum(DISTINCT \(LedgerHistory.kindBit)) \(LedgerHistory.rows)
+      """,
+      [
+        .int(account), .int(stretch.newest), .int(stretch.floor), .int(limit), .int(window.to),
+        .int(window.sequence),
+      ]
+    ) { row in
+      (
+        change: LedgerChange(
+          balance: row.int(2), held: row.int(3), first: row.int(4), last: row.int(5),
+          kinds: row.int(6)), count: row.int(0), oldest: row.int(1)
+      )
+    }
+    guard let found, found.count > 0 else {
+      throw SQLiteError(code: 11, message: "an account names a movement that is not there")
+    }
+    return found
+  }
+
+  /// Where a walk of a stretch begins: one that ended before goes on where it ended, without reading what lies above.
+  /// Nil where nothing of the stretch is left.
+  func start(
+    of stretch: LedgerStretch, _ window: LedgerWindow, on connection: Connection
+  ) throws -> Int64? {
+    guard window.sequence < stretch.newest else { return stretch.newest }
+    let own = try connection.first(
       """
       SELECT iif(debit = ?1, debit_before, credit_before) FROM transfer
       WHERE seq = ?2 AND (debit = ?1 OR credit = ?1)
-      """, [.int(account), .int(sequence)]
+      """, [.int(account), .int(window.sequence + 1)]
     ) { $0.optionalInt(0) }
-    return before ?? newest
+    // The number may be of other accounts.
+    guard let before = own else { return stretch.newest }
+    return before.flatMap { $0 > stretch.floor ? $0 : nil }
   }
+}
 
-  /// The movements of account `?1` from `?2` down, as `walk(seq, before)`.
+/// The SQL of a walk.
+extension LedgerHistory {
+  /// The movements of account `?1` from `?2` down to the one above `?3`, at most `?4`, as `walk(seq, before, step)`.
   static let walk = """
-    WITH RECURSIVE walk(seq, before) AS (
-    SELECT t.seq, iif(t.debit = ?1, t.debit_before, t.credit_before) FROM transfer t WHERE t.seq = ?2
-    UNION ALL SELECT t.seq, iif(t.debit = ?1, t.debit_before, t.credit_before)
-    FROM walk w CROSS JOIN transfer t ON t.seq = w.before)
+    WITH RECURSIVE walk(seq, before, step) AS (
+    SELECT t.seq, iif(t.debit = ?1, t.debit_before, t.credit_before), 1 FROM transfer t
+    WHERE t.seq = ?2
+    UNION ALL SELECT t.seq, iif(t.debit = ?1, t.debit_before, t.credit_before), w.step + 1
+    FROM walk w CROSS JOIN transfer t ON t.seq = w.before WHERE w.before > ?3 LIMIT ?4)
     """
 
   /// The walk's transfers, as `t`.
   static let rows = "FROM walk w CROSS JOIN transfer t ON t.seq = w.seq"
+
+  /// The bit of a transfer's kind.
+  static let kindBit =
+    "CASE t.kind "
+    + LedgerFilter.kinds.map { "WHEN '\($0)' THEN \(LedgerChange.bit(of: $0)) " }.joined() + "END"
 
   /// What a transfer `t` did to the balance of account `?1`.
   static let balanceChange = """

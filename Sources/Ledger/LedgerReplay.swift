@@ -48,10 +48,12 @@ public struct LedgerReplay: Sendable {
   private var touched: (accounts: Set<Int64>, holds: Set<[UInt8]>) = ([], [])
   /// Holds from before the base that were resolved since.
   private var resolved: Set<[UInt8]> = []
+  private var marks: LedgerMarkWatch
 
   /// A fold from the first transfer on, or after a checkpoint whose signature was verified.
   public init(from base: LedgerCheckpoint? = nil) {
     self.base = base
+    marks = LedgerMarkWatch(isPartial: base != nil)
     if let base {
       sequence = base.sequence
       rowHash = base.rowHash
@@ -67,6 +69,7 @@ public struct LedgerReplay: Sendable {
   /// - Returns: Whether the end of the ledger is reached.
   public mutating func read(limit: Int, on connection: Connection) throws -> Bool {
     var rowCount = 0
+    try marks.expect(after: sequence, limit: limit, on: connection)
     try connection.query(
       """
       SELECT \(ChainRow.columns), t.prev_hash, t.row_hash, t.debit_before, t.credit_before
@@ -86,6 +89,9 @@ public struct LedgerReplay: Sendable {
       follow(entry.debit, row.optionalInt(ChainRow.columnCount + 2))
       follow(entry.credit, row.optionalInt(ChainRow.columnCount + 3))
       try apply(entry, on: connection)
+      for account in marks.pass(entry) {
+        fault("I7: the mark of account \(account) at \(sequence) differs from its transfers")
+      }
       return true
     }
     count += rowCount

@@ -47,82 +47,157 @@ public struct LedgerStatement: Sendable {
   public let entries: [LedgerEntry]
 }
 
+/// Movements of an account, newest first.
+public struct LedgerPage: Sendable {
+  /// Movements that one reading walks at most: some tens of milliseconds, so that the log can be reset (D9).
+  public static let stepsMax: Int64 = 50_000
+
+  /// At most as many as were asked for; fewer, or none, where those that fit lie far apart.
+  public fileprivate(set) var entries: [LedgerEntry] = []
+  /// The number below which the next page is; nil where this is the last one.
+  public fileprivate(set) var next: Int64?
+}
+
 extension LedgerStore {
   /// Movements of an account, newest first, below a sequence number, at most so many.
-  public static func entries(
+  ///
+  /// - Parameters:
+  ///   - limit: At least 1.
+  ///   - steps: Movements that may be walked in search of them, at most 50,000; past these the page ends, and `next`
+  ///     says where.
+  /// - Throws: `Refusal` `storage_unavailable` where they do not even reach a number that is of other accounts.
+  public static func page(
     of name: AccountName, below sequence: Int64 = Int64.max, filter: LedgerFilter = LedgerFilter(),
-    limit: Int, on connection: Connection
-  ) throws -> [LedgerEntry] {
-    guard let history = try LedgerHistory(of: name, on: connection) else { return [] }
-    return try connection.rows(
-      """
-      \(LedgerHistory.walk) SELECT t.seq, t.id, t.kind, iif(t.debit = ?1, -t.amount, t.amount),
-      t.reason, t.at_ms, \(LedgerHistory.balanceChange), \(LedgerHistory.heldChange),
-      (SELECT a.kind FROM account a WHERE a.id = iif(t.debit = ?1, t.credit, t.debit)),
-      t.hold_id, t.refers_to \(LedgerHistory.rows)
-      WHERE t.seq < ?3 AND (?4 IS NULL OR t.at_ms >= ?4) AND (?5 IS NULL OR t.at_ms < ?5)
-      AND (?6 IS NULL OR t.kind = ?6) LIMIT ?7
-      """,
-      [
-        .int(history.account), .optional(try history.start(below: sequence, on: connection)),
-        .int(sequence), .optional(filter.from?.milliseconds), .optional(filter.to?.milliseconds),
-        .optional(filter.kind), .int(Int64(limit)),
-      ]
-    ) { row in
-      LedgerEntry(
-        sequence: row.int(0), id: ID(bytes: row.blob(1)) ?? ID(high: 0, low: 0), kind: row.text(2),
-        amount: Microtokens(row.int(3)), reason: row.text(4),
-        at: Timestamp(milliseconds: row.int(5)), balanceChange: Microtokens(row.int(6)),
-        heldChange: Microtokens(row.int(7)),
-        counterparty: AccountKind(rawValue: row.text(8)) ?? .externalPayments,
-        holdID: ID(bytes: row.blob(9)), refersTo: ID(bytes: row.blob(10)))
+    limit: Int, steps: Int64 = LedgerPage.stepsMax, on connection: Connection
+  ) throws -> LedgerPage {
+    var page = LedgerPage()
+    guard sequence > 1, let history = try LedgerHistory(of: name, on: connection) else {
+      return page
     }
+    var left = min(steps, LedgerPage.stepsMax)
+    let window = filter.window(below: sequence)
+    try history.stretches(window, on: connection) { stretch in
+      guard let start = try history.start(of: stretch, window, on: connection) else { return true }
+      let walked = try history.read(
+        LedgerStretch(newest: start, floor: stretch.floor), window, left, on: connection
+      ) { entry in
+        guard page.entries.count < limit else {
+          page.next = page.entries.last?.sequence
+          return false
+        }
+        page.entries.append(entry)
+        return true
+      }
+      left -= walked.count
+      guard page.next == nil, left <= 0, !walked.isEnd else { return page.next == nil }
+      // Only a number of other accounts' can be below all that was walked.
+      guard walked.oldest <= window.sequence else { throw LedgerHistory.tooFar }
+      page.next = walked.oldest
+      return false
+    }
+    return page
   }
 
-  /// What an account had at a moment. Time grows with the account's movements.
+  /// What an account had at a moment, whatever the order in which moments stand in the sequence.
+  ///
+  /// - Parameter steps: Movements that may be walked, at most 50,000.
+  /// - Throws: `Refusal` `storage_unavailable` where more must be walked: the marks are not written yet.
   public static func balance(
-    _ name: AccountName, at moment: LedgerMoment, on connection: Connection
+    _ name: AccountName, at moment: LedgerMoment, steps: Int64 = LedgerPage.stepsMax,
+    on connection: Connection
   ) throws -> Balance {
     guard let history = try LedgerHistory(of: name, on: connection) else { return .zero }
-    let (bound, value) =
+    let window =
       switch moment {
-      case .time(let time): ("t.at_ms <= ?3", time.milliseconds)
-      case .sequence(let sequence): ("t.seq <= ?3", sequence)
+      case .time(let time): LedgerWindow(to: time.milliseconds)
+      case .sequence(let sequence): LedgerWindow(sequence: sequence)
       }
-    return try connection.first(
-      """
-      \(LedgerHistory.walk) SELECT coalesce(sum(\(LedgerHistory.balanceChange)), 0),
-      coalesce(sum(\(LedgerHistory.heldChange)), 0) \(LedgerHistory.rows) WHERE \(bound)
-      """, [.int(history.account), .optional(history.newest), .int(value)]
-    ) { Balance(balance: Microtokens($0.int(0)), held: Microtokens($0.int(1))) } ?? .zero
+    return try history.balance(window, steps: steps, on: connection)
   }
 
   /// The statement of an account for a period.
   ///
-  /// - Throws: `Refusal` `validation_failed` where the period is empty or has more than 10,000 movements.
+  /// - Parameter steps: Movements that may be walked, for the opening and again for the movements.
+  /// - Throws: `Refusal` `validation_failed` where the period is empty or has more than 10,000 movements;
+  ///   `storage_unavailable` as `balance`.
   public static func statement(
-    of name: AccountName, from: Timestamp, to: Timestamp, on connection: Connection
+    of name: AccountName, from: Timestamp, to: Timestamp, steps: Int64 = LedgerPage.stepsMax,
+    on connection: Connection
   ) throws -> LedgerStatement {
     guard from < to else {
       throw Refusal(
         .validationFailed, "The period is empty.", fields: [.init("/to", "must be after from")])
     }
-    let entries = try LedgerStore.entries(
-      of: name, filter: LedgerFilter(from: from, to: to),
-      limit: LedgerStatement.entryCountMax + 1, on: connection
-    ).reversed()
-    guard entries.count <= LedgerStatement.entryCountMax else {
+    let page = try page(
+      of: name, filter: LedgerFilter(from: from, to: to), limit: LedgerStatement.entryCountMax,
+      steps: steps, on: connection)
+    guard page.next == nil else {
+      guard page.entries.count == LedgerStatement.entryCountMax else { throw LedgerHistory.tooFar }
       throw Refusal(
         .validationFailed,
         "A statement has at most \(LedgerStatement.entryCountMax) movements: ask for a shorter period.",
         fields: [.init("/from", "is too long ago for one statement")])
     }
-    let opening = try balance(name, at: .time(from + -1), on: connection)
+    let entries = Array(page.entries.reversed())
+    let opening = try balance(name, at: .time(from + -1), steps: steps, on: connection)
     let closing = Balance(
       balance: Microtokens(
         opening.balance.count + entries.reduce(0) { $0 + $1.balanceChange.count }),
       held: Microtokens(opening.held.count + entries.reduce(0) { $0 + $1.heldChange.count }))
     return LedgerStatement(
-      from: from, to: to, opening: opening, closing: closing, entries: Array(entries))
+      from: from, to: to, opening: opening, closing: closing, entries: entries)
+  }
+}
+
+extension LedgerFilter {
+  fileprivate func window(below sequence: Int64) -> LedgerWindow {
+    LedgerWindow(
+      from: from?.milliseconds ?? Int64.min, to: to.map { $0.milliseconds - 1 } ?? Int64.max,
+      sequence: sequence - 1, kinds: kind.map(LedgerChange.bit(of:)) ?? LedgerChange.allKinds)
+  }
+}
+
+extension LedgerHistory {
+  /// Hands over the movements of a stretch that are in a window, the newest first, until the body returns false.
+  ///
+  /// - Returns: How many were walked, the oldest of them, and whether the account has none before it.
+  fileprivate func read(
+    _ stretch: LedgerStretch, _ window: LedgerWindow, _ limit: Int64, on connection: Connection,
+    while body: (LedgerEntry) throws -> Bool
+  ) throws -> (count: Int64, oldest: Int64, isEnd: Bool) {
+    var walked: (count: Int64, oldest: Int64, isEnd: Bool) = (0, 0, false)
+    // The last one of a walk is read in any case: it tells how far it went.
+    try connection.query(
+      """
+      \(LedgerHistory.walk) SELECT t.seq, t.id, t.kind, iif(t.debit = ?1, -t.amount, t.amount),
+      t.reason, t.at_ms, \(LedgerHistory.balanceChange), \(LedgerHistory.heldChange),
+      (SELECT a.kind FROM account a WHERE a.id = iif(t.debit = ?1, t.credit, t.debit)),
+      t.hold_id, t.refers_to, w.step, w.before,
+      t.seq <= ?5 AND t.at_ms <= ?6 AND t.at_ms >= ?7 AND \(LedgerHistory.kindBit) & ?8 <> 0
+      AS is_meant \(LedgerHistory.rows)
+      WHERE is_meant OR coalesce(w.before, 0) <= ?3 OR w.step = ?4
+      """,
+      [
+        .int(account), .int(stretch.newest), .int(stretch.floor), .int(limit),
+        .int(window.sequence), .int(window.to), .int(window.from), .int(window.kinds),
+      ]
+    ) { row in
+      walked = (row.int(11), row.int(0), row.isNull(12))
+      guard row.int(13) == 1 else { return true }
+      return try body(LedgerEntry(row))
+    }
+    return walked
+  }
+}
+
+extension LedgerEntry {
+  fileprivate init(_ row: borrowing Row) {
+    self.init(
+      sequence: row.int(0), id: ID(bytes: row.blob(1)) ?? ID(high: 0, low: 0), kind: row.text(2),
+      amount: Microtokens(row.int(3)), reason: row.text(4),
+      at: Timestamp(milliseconds: row.int(5)), balanceChange: Microtokens(row.int(6)),
+      heldChange: Microtokens(row.int(7)),
+      counterparty: AccountKind(rawValue: row.text(8)) ?? .externalPayments,
+      holdID: ID(bytes: row.blob(9)), refersTo: ID(bytes: row.blob(10)))
   }
 }

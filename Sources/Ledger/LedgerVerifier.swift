@@ -155,6 +155,11 @@ public enum LedgerVerifier {
     for sequence in strangers {
       replay.fault("I12: checkpoint \(sequence) is not of this chain")
     }
+    let beyond = try LedgerMark.read(
+      after: replay.sequence, to: Int64.max, limit: 10, on: connection)
+    for mark in beyond {
+      replay.fault("I7: account \(mark.account) has a mark at \(mark.sequence), where nothing is")
+    }
   }
 }
 

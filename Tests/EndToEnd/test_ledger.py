@@ -229,6 +229,35 @@ def test_the_command_goes_through_the_server(books):
     assert bad.returncode == 1 and "--account" in bad.stderr
 
 
+def test_the_past_is_read_by_marks_as_it_was_without(books):
+    """Both accounts of the 1,009th transfer get a mark, some seconds behind it."""
+    def newest():
+        return books.anna.get("/v1/tokens/transactions?limit=1").json()["transactions"][0]["sequence"]
+
+    def past():
+        account = "?account=user:" + books.user
+        moments = [balance(books.anna, f"?at={number}") for number in range(0, 1_000, 50)]
+        pages = [books.anna.get(f"/v1/tokens/transactions?limit=100&kind={kind}").json() for kind in ("post", "hold")]
+        period = books.admin.get(f"/v1/admin/ledger/statement{account}&to={instant}")
+        assert period.status_code == 200, period.text
+        return moments, pages, period.json()
+
+    while newest() < 1_009:
+        for _ in range(50):
+            assert order(books, "/v1/admin/grants", userId=books.user, amountMicrotokens=1,
+                         via="grants").status_code == 201
+    instant = books.anna.get("/v1/tokens/transactions?limit=1").json()["transactions"][0]["at"]
+    before = past()
+    record = sqlite3.connect(f"file:{books.data}/record.db?mode=ro", uri=True)
+    end = time.monotonic() + 30
+    while record.execute("SELECT count(*) FROM ledger_mark").fetchone()[0] < 2:
+        assert time.monotonic() < end, "no marks were written"
+        time.sleep(0.2)
+    record.close()
+    assert past() == before
+    sound(books)
+
+
 def test_the_metric_says_that_the_ledger_is_sound(books):
     assert "\nwaypost_ledger_sound 1\n" in books.server.get("/metrics").text
 

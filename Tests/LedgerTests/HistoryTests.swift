@@ -24,10 +24,11 @@ struct HistoryTests {
   ) throws -> [Int64] {
     var found: [Int64] = []
     while true {
-      let page = try LedgerStore.entries(
+      let page = try LedgerStore.page(
         of: name, below: found.last ?? Int64.max, limit: limit, on: till.connection)
-      found += page.map(\.sequence)
-      if page.count < limit { return found }
+      found += page.entries.map(\.sequence)
+      #expect(page.next == nil || page.next == found.last)
+      if page.next == nil { return found }
     }
   }
 
@@ -51,9 +52,9 @@ struct HistoryTests {
       for name in Self.names {
         let all = try Self.expected(name, till)
         for sequence in 0...(last + 1) {
-          let page = try LedgerStore.entries(
+          let page = try LedgerStore.page(
             of: name, below: sequence, limit: 100, on: till.connection)
-          #expect(page.map(\.sequence) == all.filter { $0 < sequence })
+          #expect(page.entries.map(\.sequence) == all.filter { $0 < sequence })
         }
       }
     }

@@ -186,14 +186,15 @@ struct PostTests {
     try await book.write { till throws in
       for id in UInt64(1)...5 { try till.post(id, Int64(id) * 10, from: .bank, to: .anna) }
       try till.post(6, 7, from: .anna, to: .bert)
-      let all = try LedgerStore.entries(
+      let all = try LedgerStore.page(
         of: .anna, below: Int64.max, limit: 100, on: till.connection)
-      #expect(all.map(\.amount.count) == [-7, 50, 40, 30, 20, 10])
-      #expect(all.map(\.sequence) == [6, 5, 4, 3, 2, 1])
-      let page = try LedgerStore.entries(of: .anna, below: 5, limit: 2, on: till.connection)
-      #expect(page.map(\.sequence) == [4, 3])
-      let none = try LedgerStore.entries(of: .shop, below: 5, limit: 2, on: till.connection)
-      #expect(none.isEmpty)
+      #expect(all.entries.map(\.amount.count) == [-7, 50, 40, 30, 20, 10])
+      #expect(all.entries.map(\.sequence) == [6, 5, 4, 3, 2, 1])
+      let page = try LedgerStore.page(of: .anna, below: 5, limit: 2, on: till.connection)
+      #expect(page.entries.map(\.sequence) == [4, 3])
+      #expect(page.next == 3)
+      let none = try LedgerStore.page(of: .shop, below: 5, limit: 2, on: till.connection)
+      #expect(none.entries.isEmpty)
     }
   }
 }

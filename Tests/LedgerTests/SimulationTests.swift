@@ -86,8 +86,9 @@ enum Simulation {
     return future.withLock { $0 }
   }
 
-  /// Everything: from the first transfer, and from the last checkpoint, of which a new one is made.
+  /// Everything: from the first transfer, and from the last checkpoint, of which a new one is made; the marks with it.
   private static func audit(_ book: Book) async throws -> [String] {
+    try await LedgerMarker(database: book.database, everyTransfers: 31).catchUp()
     let whole = try await book.verify()
     let auditor = book.auditor()
     let tail = try await auditor.tend()

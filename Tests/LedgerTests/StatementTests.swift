@@ -31,7 +31,7 @@ struct StatementTests {
     return book
   }
 
-  private static func pocket(_ balance: Balance) -> Pocket {
+  static func pocket(_ balance: Balance) -> Pocket {
     Pocket(balance.balance.count, held: balance.held.count)
   }
 
@@ -87,17 +87,17 @@ struct StatementTests {
     let book = try await Self.told()
     try await book.write { till throws in
       func kinds(_ filter: LedgerFilter, limit: Int = 100) throws -> [String] {
-        try LedgerStore.entries(of: .anna, filter: filter, limit: limit, on: till.connection)
-          .map(\.kind)
+        try LedgerStore.page(of: .anna, filter: filter, limit: limit, on: till.connection)
+          .entries.map(\.kind)
       }
       #expect(try kinds(LedgerFilter(kind: "hold")).count == 3)
       #expect(try kinds(LedgerFilter(from: Timestamp(milliseconds: 900))) == ["post", "refund"])
       #expect(try kinds(LedgerFilter(to: Timestamp(milliseconds: 300))) == ["hold", "post"])
       #expect(try kinds(LedgerFilter(), limit: 2) == ["post", "refund"])
-      let refund = try LedgerStore.entries(
+      let refund = try LedgerStore.page(
         of: .anna, filter: LedgerFilter(kind: "refund"), limit: 1, on: till.connection)
-      #expect(refund.first?.refersTo == ID(high: 0, low: 20))
-      #expect(refund.first?.counterparty == .providerEarned)
+      #expect(refund.entries.first?.refersTo == ID(high: 0, low: 20))
+      #expect(refund.entries.first?.counterparty == .providerEarned)
     }
   }
 

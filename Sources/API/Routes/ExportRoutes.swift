@@ -151,18 +151,18 @@ private struct Export: Sendable {
   }
 
   private func transfers(below: Int64?) async throws -> (rows: [JSON], next: Int64?) {
-    let entries = try await services.record.read {
-      try LedgerStore.entries(
+    let page = try await services.record.read {
+      try LedgerStore.page(
         of: .user(user), below: below ?? Int64.max, limit: Export.page, on: $0)
     }
-    let rows = entries.map { entry -> JSON in
+    let rows = page.entries.map { entry -> JSON in
       [
         "sequence": .int(entry.sequence), "id": .string(entry.id.text), "kind": .string(entry.kind),
         "amountMicrotokens": .int(entry.amount.count), "reason": .string(entry.reason),
         "at": .string(entry.at.rfc3339),
       ]
     }
-    return (rows, entries.count == Export.page ? entries.last?.sequence : nil)
+    return (rows, page.next)
   }
 
   private func conversations(

@@ -38,21 +38,19 @@ struct LedgerRoutes: Sendable {
       from: try LedgerQuery.time(context, "from"), to: try LedgerQuery.time(context, "to"),
       kind: try LedgerQuery.kind(context))
     let isCSV = try LedgerQuery.isCSV(context)
-    // One more than asked for tells whether there is a next page.
-    var entries = try await services.record.read { connection in
-      try LedgerStore.entries(
-        of: account, below: below, filter: filter, limit: limit + 1, on: connection)
+    let page = try await services.record.read { connection in
+      try LedgerStore.page(
+        of: account, below: below, filter: filter, limit: limit, on: connection)
     }
-    let hasMore = entries.count > limit
-    entries = Array(entries.prefix(limit))
-    let next = hasMore ? entries.last.map { String($0.sequence) } : nil
+    let next = page.next.map { String($0) }
     guard isCSV else {
       return .json([
-        "transactions": .array(entries.map { .object($0.json) }), "nextCursor": .optional(next),
+        "transactions": .array(page.entries.map { .object($0.json) }),
+        "nextCursor": .optional(next),
       ])
     }
     var response = LedgerQuery.csv(
-      TableCell.csv(header: LedgerEntry.columns, entries.map(\.cells)), name: "transactions")
+      TableCell.csv(header: LedgerEntry.columns, page.entries.map(\.cells)), name: "transactions")
     if let next { response.headers.append((name: "Waypost-Next-Cursor", value: next)) }
     return response
   }

@@ -72,7 +72,7 @@ enum LedgerCommand {
     } else {
       let account = try account(name)
       let folder = try DataFolder(arguments.text("data") ?? "./data")
-      let balance = try await folder.record.read { connection in
+      let balance = try await read(folder) { connection in
         guard let moment else { return try LedgerStore.balance(account, on: connection) }
         return try LedgerStore.balance(account, at: moment, on: connection)
       }
@@ -108,7 +108,7 @@ enum LedgerCommand {
     let start = try from.map { try time($0, "from") } ?? SpendingLimits.Period.month.start(of: now)
     let end = try to.map { try time($0, "to") } ?? now + 1
     let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let statement = try await folder.record.read { connection in
+    let statement = try await read(folder) { connection in
       try LedgerStore.statement(of: account, from: start, to: end, on: connection)
     }
     if arguments.isSet("csv") {
@@ -117,6 +117,18 @@ enum LedgerCommand {
       Terminal.data(JSON.object(statement.json).text)
     }
     return .done
+  }
+
+  /// Reads from a folder without a server. A long past is read by marks that a server writes: here that is done first.
+  private static func read<T: Sendable>(
+    _ folder: DataFolder, _ body: @Sendable (Connection) throws -> T
+  ) async throws -> T {
+    do {
+      return try await folder.record.read(body)
+    } catch let refusal as Refusal where refusal.code == .storageUnavailable {
+      try await LedgerMarker(database: folder.record).catchUp()
+      return try await folder.record.read(body)
+    }
   }
 
   private static func grant(_ arguments: Arguments, _ link: ServerLink?) async throws -> Exit {

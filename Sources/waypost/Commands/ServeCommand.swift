@@ -170,6 +170,10 @@ enum ServeCommand {
       await opening.value
       await audit(services, log)
     }
+    let marking = Task {
+      await opening.value
+      await mark(services, log)
+    }
     let webhooks = Task { await services.webhooks.sender.run() }
     let mailing = Task { await services.accounts.mail?.run() ?? () }
     let notices = Task { await services.webhooks.notices?.run() ?? () }
@@ -180,7 +184,9 @@ enum ServeCommand {
         await keepAudit(services, log, isWhole: false)
       }
     }
-    return [indexing, housekeeping, auditing, auditLog, webhooks, mailing, notices]
+    return [
+      indexing, housekeeping, auditing, marking, auditLog, webhooks, mailing, notices,
+    ]
   }
 
   /// Verifies the audit log; where it ends is said in the log too, outside of what can be cut along with it.
@@ -222,6 +228,19 @@ enum ServeCommand {
       }
       count += 1
     } while (try? await Task.sleep(for: .seconds(LedgerAuditor.everySeconds))) != nil
+  }
+
+  /// Writes the marks by which the past of accounts is read. A long ledger without them is gone through at an easy
+  /// pace: who is there first are the callers.
+  private static func mark(_ services: Services, _ log: Log) async {
+    let marker = LedgerMarker(database: services.record)
+    var isBehind = false
+    repeat {
+      isBehind = false
+      guard services.ledger.state == .open, services.record.isWritable else { continue }
+      await attempt("marks of the ledger", log) { isBehind = try await !marker.tend() }
+    } while (try? await Task.sleep(
+      for: isBehind ? .milliseconds(100) : .seconds(LedgerMarker.everySeconds))) != nil
   }
 
   /// What is gathered in memory and written now and then, and keys that are due.
