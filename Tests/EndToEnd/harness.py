@@ -18,7 +18,8 @@ import requests
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("WAYPOST_BINARY", str(ROOT / ".build/release/waypost"))
 HOME = os.environ.get("WAYPOST_HOME", str(ROOT / ".waypost"))
-NO_MODEL = tempfile.mkdtemp(prefix="waypost-no-model-")
+EMPTY = tempfile.TemporaryDirectory(prefix="waypost-no-model-")  # removed at the end of the run
+NO_MODEL = EMPTY.name
 HAS_MODEL = os.path.exists(os.path.join(HOME, "model", "model.safetensors"))
 LONG = os.environ.get("WAYPOST_LONG") == "1"
 PASSWORD = "three cedars at dawn"
@@ -85,6 +86,7 @@ def end_what_failed_tests_left():
     for process in STARTED:
         if process.poll() is None:
             process.kill()
+            process.wait(10)
 
 
 class Server:
