@@ -68,13 +68,19 @@ def read_rows(path, count=None):
     return rows[:count]
 
 
+def until(check, seconds=20, pause=0.05):
+    """What the check gives, as soon as it gives something; a failure where it does not in that time."""
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, f"it did not come to that in {seconds} s"
+        time.sleep(pause)
+    return found
+
+
 def vectors_ready(server, seconds=120):
     """Waits until every service has its vector; at once without a model."""
-    end = time.monotonic() + seconds
-    while HAS_MODEL and server.home == HOME and time.monotonic() < end:
-        if server.get("/readyz").json()["vectors"]:
-            return
-        time.sleep(0.2)
+    if HAS_MODEL and server.home == HOME:
+        until(lambda: server.get("/readyz").json()["vectors"], seconds, 0.2)
 
 
 STARTED = []

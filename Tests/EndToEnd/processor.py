@@ -13,6 +13,8 @@ import uuid
 import requests
 import stripe
 
+import harness
+
 KEY = "sk_test_" + uuid.uuid4().hex
 SECRET = "whsec_" + uuid.uuid4().hex
 
@@ -42,6 +44,7 @@ class LocalStripe:
         self.log = log
         self.process = subprocess.Popen(
             [sys.executable, "-c", LOCALSTRIPE, str(self.port)], stdout=open(log, "ab"), stderr=subprocess.STDOUT)
+        harness.STARTED.append(self.process)
         end = time.monotonic() + 20
         while time.monotonic() < end:
             try:

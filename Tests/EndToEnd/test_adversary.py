@@ -77,7 +77,7 @@ def test_a_model_cannot_change_the_cards(brain, model):  # noqa: F811
 def test_words_without_end_neither_stall_nor_fill_the_server(brain, model):  # noqa: F811
     start = time.monotonic()
     turn = ask(brain, model, text(*["word "] * 5_000))
-    assert turn.last.type in ("done", "error") and time.monotonic() - start < 2
+    assert turn.last.type in ("done", "error") and time.monotonic() - start < 10
 
 
 # A real OpenAI-compatible server: LiteLLM's proxy with a scripted provider (specification chat, 10).
@@ -126,6 +126,7 @@ def litellm(tmp_path_factory):
                "--port", str(port), "--telemetry", "False"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    harness.STARTED.append(process)
     process.base = f"http://127.0.0.1:{port}"
     for _ in range(300):
         try:
