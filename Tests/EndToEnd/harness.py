@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import queue
+import secrets
 import signal
 import socket
 import subprocess
@@ -66,6 +67,17 @@ def read_rows(path, count=None):
     with open(path, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file if line.strip()]
     return rows[:count]
+
+
+def free_port():
+    """A port of 127.0.0.1 that stays free: below those that connections are given, which come and go all the time."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+        except OSError:
+            pass  # taken
 
 
 def until(check, seconds=20, pause=0.05):

@@ -167,10 +167,7 @@ class Post:
 def mailbox():
     """A server that takes e-mails, and the settings that lead to it."""
     post = Post()
-    port = harness.socket.socket()
-    port.bind(("127.0.0.1", 0))
-    number = port.getsockname()[1]
-    port.close()
+    number = harness.free_port()
     controller = Controller(post, hostname="127.0.0.1", port=number)
     controller.start()
     try:

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -119,8 +118,7 @@ def litellm(tmp_path_factory):
     folder = tmp_path_factory.mktemp("litellm")
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "scripted_llm.py").write_text(SCRIPT)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = harness.free_port()
     env = {**os.environ, "PYTHONPATH": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
     command = [str(pathlib.Path(sys.executable).parent / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1",
                "--port", str(port), "--telemetry", "False"]

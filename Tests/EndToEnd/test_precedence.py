@@ -20,7 +20,7 @@ import requests
 import harness
 from faults import Faults
 from harness import Account, Server, problem, until
-from test_sessions import free_port, launch_token, listing
+from test_sessions import launch_token, listing
 
 NOBODY = "0" * 26
 UNKNOWN = {"x-unknown": 1}
@@ -185,7 +185,7 @@ def place(tmp_path_factory):
     place = types.SimpleNamespace(till=till, key=harness.add_key(data, "alpha"), ids={}, answers={})
     secrets = {"WAYPOST_STRIPE_KEY": "sk_test_1", "WAYPOST_STRIPE_WEBHOOK_SECRET": "whsec_1"}
     # The port is in the issuer of tokens, which are to hold after the restart.
-    server = Server(data, "--port", str(free_port()), "--stripe-url", till.url, env=secrets)
+    server = Server(data, "--port", str(harness.free_port()), "--stripe-url", till.url, env=secrets)
     try:
         with server:
             place.server = server

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import time
 import uuid
 
 import pytest
