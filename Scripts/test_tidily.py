@@ -3,6 +3,7 @@
 
 usage: python3 -B Scripts/test_tidily.py
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -29,8 +30,13 @@ class Tidily(unittest.TestCase):
         process = subprocess.Popen(
             [self.script, "sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True)
-        self.addCleanup(process.communicate)
+        self.addCleanup(self.end, process)
         return process
+
+    def end(self, process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
     def run_shell(self, command):
         """The exit status and what was said to the error output."""

@@ -33,9 +33,10 @@ def run(command):
     except OSError as error:
         print(f"tidily: {command[0]}: {error.strerror}", file=sys.stderr)
         return 127
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda number, _: passed_on(child, number))
-    signal.signal(signal.SIGINT, lambda *_: None)  # A terminal has sent it to the command as well.
+    if os.isatty(0):
+        signal.signal(signal.SIGINT, lambda *_: None)  # a terminal has sent it to the command as well
     status = child.wait()
     return status if status >= 0 else 128 - status
 

@@ -89,7 +89,7 @@ def until(check, seconds=20, pause=0.05):
     return found
 
 
-def vectors_ready(server, seconds=120):
+def vectors_ready(server, seconds=300):
     """Waits until every service has its vector; at once without a model."""
     if HAS_MODEL and server.home == HOME:
         until(lambda: server.get("/readyz").json()["vectors"], seconds, 0.2)

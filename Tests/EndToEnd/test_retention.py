@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 
-import harness
 from harness import Account, Chat, Server, until
 from people import catalog
 
