@@ -7,7 +7,8 @@ DATA ?= ./data
 PORT ?= 8080
 HOME_DIR := $(if $(WAYPOST_HOME),$(WAYPOST_HOME),.waypost)
 BIN := .build/release/waypost
-SWIFT := swift build -c release --explicit-target-dependency-import-check error
+TIDILY := Scripts/tidily.py
+SWIFT := $(TIDILY) swift build -c release --explicit-target-dependency-import-check error
 PACKAGES := libsqlite3-dev libcurl4-openssl-dev libblas-dev libopenblas0-pthread libssl-dev \
   libmicrohttpd-dev libargon2-dev pkg-config curl jq python3-venv unzip
 
@@ -36,7 +37,7 @@ up: build model
 
 unit: packages
 	$(SWIFT) --build-tests
-	SWIFT_BACKTRACE=enable=no swift test -c release --skip-build
+	SWIFT_BACKTRACE=enable=no $(TIDILY) swift test -c release --skip-build
 
 e2e: packages
 	Tests/EndToEnd/run.sh
@@ -61,8 +62,8 @@ fuzz: packages
 
 soak: packages
 	$(SWIFT) --build-tests
-	WAYPOST_SIMULATION_STEPS=1000000 SWIFT_BACKTRACE=enable=no swift test -c release --skip-build --filter "SimulationTests"
-	WAYPOST_SOAK=1 SWIFT_BACKTRACE=enable=no swift test -c release --skip-build --filter "CrashTests"
+	WAYPOST_SIMULATION_STEPS=1000000 SWIFT_BACKTRACE=enable=no $(TIDILY) swift test -c release --skip-build --filter "SimulationTests"
+	WAYPOST_SOAK=1 SWIFT_BACKTRACE=enable=no $(TIDILY) swift test -c release --skip-build --filter "CrashTests"
 	$(SWIFT) --product waypost
 	WAYPOST_LONG=1 WAYPOST_SOAK=1 Tests/EndToEnd/run.sh -k "test_kill_sessions or test_history or test_state_machine"
 

@@ -9,9 +9,10 @@ failed=0
 step() { echo "== $1"; shift; "$@" || { failed=1; echo "!! failed: $*"; }; }
 step "repository" Scripts/check-repository.py
 step "repository's own tests" python3 Scripts/test_check_repository.py
+step "tidily's own tests" python3 Scripts/test_tidily.py
 echo "== build"
-swift build -c release --explicit-target-dependency-import-check error --build-tests || exit 1
-step "swift tests" swift test -c release --skip-build
+Scripts/tidily.py swift build -c release --explicit-target-dependency-import-check error --build-tests || exit 1
+step "swift tests" Scripts/tidily.py swift test -c release --skip-build
 step "end to end" Tests/EndToEnd/run.sh
 echo "tests took $(( $(date +%s) - start )) s"
 exit $failed

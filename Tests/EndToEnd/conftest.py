@@ -1,6 +1,7 @@
 """One server for the whole run, with the services and the first models of the demo catalog."""
 
 import json
+import signal
 import types
 
 import pytest
@@ -64,6 +65,11 @@ def world(tmp_path_factory):
     harness.add_user(data, "provider", "alpha@example.org", "alpha")
     harness.add_user(data, "provider", "beta@example.org", "beta")
     return types.SimpleNamespace(data=data, sandbox_key=harness.add_key(data))
+
+
+def pytest_configure():
+    """A run that is told to end takes its servers and folders with it, as one does that is interrupted."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", 128 + signal.SIGTERM))
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import queue
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,7 +19,8 @@ import requests
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("WAYPOST_BINARY", str(ROOT / ".build/release/waypost"))
 HOME = os.environ.get("WAYPOST_HOME", str(ROOT / ".waypost"))
-NO_MODEL = tempfile.mkdtemp(prefix="waypost-no-model-")
+EMPTY = tempfile.TemporaryDirectory(prefix="waypost-no-model-")  # removed at the end of the run
+NO_MODEL = EMPTY.name
 HAS_MODEL = os.path.exists(os.path.join(HOME, "model", "model.safetensors"))
 LONG = os.environ.get("WAYPOST_LONG") == "1"
 PASSWORD = "three cedars at dawn"
@@ -67,13 +69,30 @@ def read_rows(path, count=None):
     return rows[:count]
 
 
-def vectors_ready(server, seconds=120):
-    """Waits until every service has its vector; at once without a model."""
+def free_port():
+    """A port of 127.0.0.1 that stays free: below those that connections are given, which come and go all the time."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+        except OSError:
+            pass  # taken
+
+
+def until(check, seconds=20, pause=0.05):
+    """What the check gives, as soon as it gives something; a failure where it does not in that time."""
     end = time.monotonic() + seconds
-    while HAS_MODEL and server.home == HOME and time.monotonic() < end:
-        if server.get("/readyz").json()["vectors"]:
-            return
-        time.sleep(0.2)
+    while not (found := check()):
+        assert time.monotonic() < end, f"it did not come to that in {seconds} s"
+        time.sleep(pause)
+    return found
+
+
+def vectors_ready(server, seconds=300):
+    """Waits until every service has its vector; at once without a model."""
+    if HAS_MODEL and server.home == HOME:
+        until(lambda: server.get("/readyz").json()["vectors"], seconds, 0.2)
 
 
 STARTED = []
@@ -85,6 +104,7 @@ def end_what_failed_tests_left():
     for process in STARTED:
         if process.poll() is None:
             process.kill()
+            process.wait(10)
 
 
 class Server:

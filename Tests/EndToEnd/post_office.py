@@ -7,7 +7,7 @@ import time
 
 from aiosmtpd.controller import Controller
 
-from test_sessions import free_port
+from harness import free_port
 
 
 class Post:

@@ -13,6 +13,8 @@ import uuid
 import requests
 import stripe
 
+import harness
+
 KEY = "sk_test_" + uuid.uuid4().hex
 SECRET = "whsec_" + uuid.uuid4().hex
 
@@ -28,20 +30,16 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 """
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 class LocalStripe:
     """localstripe as a process of its own, ended by its pid."""
 
     def __init__(self, log):
-        self.port = free_port()
+        self.port = harness.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self.process = subprocess.Popen(
             [sys.executable, "-c", LOCALSTRIPE, str(self.port)], stdout=open(log, "ab"), stderr=subprocess.STDOUT)
+        harness.STARTED.append(self.process)
         end = time.monotonic() + 20
         while time.monotonic() < end:
             try:

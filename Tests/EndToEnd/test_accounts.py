@@ -181,11 +181,8 @@ def test_a_forgotten_password_is_chosen_again_once(postal):
     server, post = postal.server, postal.post
     count = len(post.mails)
     account = Account.login(server, "old@example.org")
-    times = []
     for mail in ("nobody@example.org", "old@example.org"):
-        start = time.monotonic()
         answer = server.post("/v1/auth/reset", {"email": mail})
-        times.append(time.monotonic() - start)
         assert answer.status_code == 202 and answer.json() == {"state": "sent_if_known"}
     token = post.token(count + 1)
     assert post.mails[-1][1] == ["old@example.org"]

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -77,7 +76,7 @@ def test_a_model_cannot_change_the_cards(brain, model):  # noqa: F811
 def test_words_without_end_neither_stall_nor_fill_the_server(brain, model):  # noqa: F811
     start = time.monotonic()
     turn = ask(brain, model, text(*["word "] * 5_000))
-    assert turn.last.type in ("done", "error") and time.monotonic() - start < 2
+    assert turn.last.type in ("done", "error") and time.monotonic() - start < 10
 
 
 # A real OpenAI-compatible server: LiteLLM's proxy with a scripted provider (specification chat, 10).
@@ -119,13 +118,13 @@ def litellm(tmp_path_factory):
     folder = tmp_path_factory.mktemp("litellm")
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "scripted_llm.py").write_text(SCRIPT)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = harness.free_port()
     env = {**os.environ, "PYTHONPATH": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
     command = [str(pathlib.Path(sys.executable).parent / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1",
                "--port", str(port), "--telemetry", "False"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    harness.STARTED.append(process)
     process.base = f"http://127.0.0.1:{port}"
     for _ in range(300):
         try:

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import time
 import urllib.parse
 import uuid
 
@@ -12,7 +11,7 @@ import requests
 import harness
 import processor
 from browser import Browser
-from harness import PASSWORD, SANDBOX, Account, Chat, Server, fresh_key
+from harness import PASSWORD, SANDBOX, Account, Chat, Server, fresh_key, until
 from people import catalog, form, make_key, sign_in
 from processor import deliver, event
 from programs import OAuth2Session
@@ -193,7 +192,9 @@ def test_after_an_erasure_no_table_file_or_log_has_a_trace(town):
         answer = account.call("DELETE", "/v1/me", body)
         assert answer.status_code == 204, answer.text
         server.receiver.wait(1, type="user.deprovisioned")
-        time.sleep(0.5)  # what the receiver answers is noted after it has answered
+        due = f"/v1/provider/webhooks/{hook.json()['id']}/deliveries?state=due"
+        provider = Account(server, server.key)
+        until(lambda: not provider.get(due).json()["deliveries"])  # what the receiver answered is noted
         operator = Account.login(server, "admin@example.org")
         assert operator.get("/v1/ledger/verify").json() | {"transfers": 0} == {
             "sound": True, "transfers": 0, "faults": []}

@@ -15,7 +15,7 @@ import requests
 import audit
 import harness
 from faults import Faults
-from harness import LONG, Account, Server
+from harness import LONG, Account, Server, until
 from linear import History
 from moment import Moment
 
@@ -347,9 +347,11 @@ def test_readers_see_a_constant_total_in_every_snapshot(small):
         threads = [threading.Thread(target=look, args=(n,)) for n in range(3)]
         threads += [threading.Thread(target=trade, args=(n,)) for n in range(6)]
         [thread.start() for thread in threads]
-        time.sleep(20 if SOAK else 6 if LONG else 3)
-        stop.set()
-        [thread.join(60) for thread in threads]
+        try:
+            time.sleep(20 if SOAK else 6 if LONG else 3)
+            until(lambda: trouble or len(seen) > 20 and len(set(seen)) > 5 and len(done) > 10, 60)
+        finally:
+            stop.set()
+            [thread.join(60) for thread in threads]
     assert not trouble, trouble
-    assert len(seen) > 20 and len(set(seen)) > 5 and len(done) > 10, (len(seen), len(done))
     print(f"\n{len(seen)} snapshots, {len(set(seen))} different, over {len(done)} sessions")

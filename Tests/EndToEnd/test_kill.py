@@ -11,7 +11,7 @@ import pytest
 import requests
 
 import harness
-from harness import BINARY, HAS_MODEL, HOME, LONG, Account, Server, cli
+from harness import BINARY, HAS_MODEL, HOME, LONG, Account, Server, cli, until
 
 ROUNDS = 20 if LONG else 3
 # The public address stays over restarts, as it does in earnest: the terms of a proposal name the sandbox's redirect.
@@ -184,9 +184,10 @@ def test_a_kill_in_the_middle_of_a_turn_leaves_a_conversation_that_goes_on(small
     with_chat = Server(small).start()
     chat = harness.Chat(with_chat)
     chat.say("calendar")
-    thread = threading.Thread(target=lambda: [_quietly(chat) for _ in range(200)])
+    answered = []
+    thread = threading.Thread(target=lambda: [answered.append(_quietly(chat)) for _ in range(200)])
     thread.start()
-    time.sleep(0.2)
+    until(lambda: len(answered) > 2)
     with_chat.kill()
     thread.join(60)
     with Server(small) as server:

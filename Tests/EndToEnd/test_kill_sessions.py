@@ -114,6 +114,7 @@ def kill_somehow(server, data):
             command = [BINARY, "serve", "--json", "--demo", "--data", str(data), "--port", "0", *FLAGS]
             process = subprocess.Popen(
                 command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=harness.environment())
+            harness.STARTED.append(process)
             time.sleep(random.uniform(0.005, 0.25))
             process.kill()
             process.wait(30)

@@ -19,8 +19,8 @@ import requests
 
 import harness
 from faults import Faults
-from harness import Account, Server, problem
-from test_sessions import free_port, launch_token, listing
+from harness import Account, Server, problem, until
+from test_sessions import launch_token, listing
 
 NOBODY = "0" * 26
 UNKNOWN = {"x-unknown": 1}
@@ -185,7 +185,7 @@ def place(tmp_path_factory):
     place = types.SimpleNamespace(till=till, key=harness.add_key(data, "alpha"), ids={}, answers={})
     secrets = {"WAYPOST_STRIPE_KEY": "sk_test_1", "WAYPOST_STRIPE_WEBHOOK_SECRET": "whsec_1"}
     # The port is in the issuer of tokens, which are to hold after the restart.
-    server = Server(data, "--port", str(free_port()), "--stripe-url", till.url, env=secrets)
+    server = Server(data, "--port", str(harness.free_port()), "--stripe-url", till.url, env=secrets)
     try:
         with server:
             place.server = server
@@ -355,11 +355,12 @@ def slow(tmp_path):
     return data, Faults(tmp_path)
 
 
-def at_once(server, user, proposal, key):
-    """A confirmation that the disk holds up, and its repeat a moment later with the seconds that took."""
+def at_once(server, user, proposal, key, faults):
+    """A confirmation that the disk holds up, and its repeat once it does, with the seconds that took."""
+    syncs = faults.syncs
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(Account(server, user.token).confirm, proposal, key)
-        time.sleep(0.4)
+        until(lambda: faults.syncs > syncs)
         start = time.monotonic()
         repeat = user.confirm(proposal, key)
         seconds = time.monotonic() - start
@@ -372,7 +373,7 @@ def test_a_repeat_waits_for_a_short_first_and_gets_its_answer(slow):
         user = Account.register(server)
         proposal = user.propose("alpha-trial")["id"]
         faults.set(b"d")
-        first, repeat, seconds = at_once(server, user, proposal, "one")
+        first, repeat, seconds = at_once(server, user, proposal, "one", faults)
         faults.set(b"n")
         assert first.status_code == 201 and seconds > 1, "it waited"
         assert repeat.content == first.content and repeat.headers["Idempotent-Replayed"] == "true"
@@ -384,7 +385,7 @@ def test_a_repeat_of_a_first_that_takes_too_long_is_in_flight(slow):
         user = Account.register(server)
         proposal = user.propose("alpha-trial")["id"]
         faults.set(b"d")
-        first, repeat, seconds = at_once(server, user, proposal, "one")
+        first, repeat, seconds = at_once(server, user, proposal, "one", faults)
         faults.set(b"n")
         problem(repeat, 409, "idempotency_in_flight")
         assert int(repeat.headers["Retry-After"]) >= 1 and seconds < 2.5

@@ -7,8 +7,7 @@ import uuid
 
 import pytest
 
-import harness
-from harness import Account, Chat, Server
+from harness import Account, Chat, Server, until
 from people import catalog
 
 DAY = 86_400_000
@@ -30,18 +29,15 @@ def rows(data, sql):
         return connection.execute(sql).fetchall()
 
 
+def is_marked(data):
+    with contextlib.closing(sqlite3.connect(f"file:{data / 'record.db'}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT 1 FROM idempotency WHERE key = 'the mark'").fetchone()
+
+
 def swept(data):
     """Starts the server, whose first sweep runs at once, and waits for its end."""
     with Server(data) as server:
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            # The sweep ends by cutting the log: until then the rows are seen by their count.
-            with sqlite3.connect(f"file:{data / 'record.db'}?mode=ro", uri=True) as connection:
-                if not connection.execute("SELECT 1 FROM idempotency WHERE key = 'the mark'").fetchone():
-                    break
-            time.sleep(0.1)
-        else:
-            raise AssertionError("nothing was swept")
+        until(lambda: not is_marked(data))  # the sweep ends by cutting the log: till then the row is seen
         operator = Account.login(server, "admin@example.org")
         assert operator.get("/v1/ledger/verify").json()["sound"] is True
 

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -27,12 +26,6 @@ from harness import Account, Server, problem
 SCRIPT = pathlib.Path(__file__).with_name("provider_integration.py")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def listing(id, offer, redirect, **more):
     return {"id": id, "name": id.replace("-", " ").title(), "providerId": "alpha", "providerName": "Alpha Works",
             "kind": "app", "description": "An invented app, for the tests of sessions.", "categories": ["Test fixtures"],
@@ -43,7 +36,7 @@ def listing(id, offer, redirect, **more):
 def place(tmp_path_factory):
     """A server with a provider's listings, its key, and the port of its app."""
     folder = tmp_path_factory.mktemp("sessions")
-    port = free_port()
+    port = harness.free_port()
     local, remote = f"http://127.0.0.1:{port}/start", "https://alpha.example/start"
     rows = [
         listing("alpha-trial", {"plan": "time", "tokenRatePerHour": 3600}, local, trial={"offered": True, "minutes": 10}),

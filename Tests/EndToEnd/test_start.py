@@ -2,13 +2,12 @@
 
 import re
 import sqlite3
-import time
 import uuid
 
 import pytest
 
 import harness
-from harness import Account, Server, problem
+from harness import Account, Server, problem, until
 
 ONE, OTHER = "acuity-scheduling", "adobe-speech-enhancer"
 PUBLIC = ["--public-url", "http://127.0.0.1:65000"]
@@ -141,9 +140,7 @@ def test_a_fault_before_the_checkpoint_is_found_in_the_background_and_not_forgot
     sound = "the ledger is sound: "
     edit(small, "UPDATE transfer SET reason = reason || '!' WHERE seq = 1")
     with Server(small, *PUBLIC) as server:
-        end = time.monotonic() + 30
-        while server.get("/readyz").json()["writable"] and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: not server.get("/readyz").json()["writable"], 30)
         assert writes(server) == "ledger_unsound"
         refused(register(server))
     opened = server.log().count(sound)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 import harness
-from harness import Account, Server, problem
+from harness import Account, Server, problem, until
 from receiver import Receiver
 from test_user_events import Stream
 
@@ -68,16 +68,6 @@ def log(account, hook, query=""):
     answer = account.get(f"{HOOKS}/{hook['id']}/deliveries{query}")
     assert answer.status_code == 200, answer.text
     return answer.json()["deliveries"]
-
-
-def until(check, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = check()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not come to that in time")
 
 
 def verified(request, hook):
@@ -143,9 +133,9 @@ def test_a_failure_is_tried_again_after_five_seconds_under_the_same_id(maker):
     with Receiver((500, {}, b"not today"), (200, {}, b"thanks")) as receiver:
         hook = add(maker, receiver.url)
         event = send_test(maker, hook)
-        first, second = receiver.wait(2)
+        first, second = receiver.wait(2, seconds=40)
         assert first.id == second.id == event["eventId"] and first.body == second.body
-        assert 4.9 <= second.at - first.at <= 8
+        assert 4.9 <= second.at - first.at <= 30, "and not with the next try, minutes later"
         assert first.headers["webhook-timestamp"] < second.headers["webhook-timestamp"]
         assert verified(first, hook) == verified(second, hook)
         delivery = until(lambda: [d for d in log(maker, hook) if d["state"] == "delivered"])[0]
@@ -191,7 +181,7 @@ def test_a_receiver_that_asks_to_slow_down_gets_a_rest(maker):
         hook = add(maker, receiver.url)
         send_test(maker, hook)
         receiver.wait(1)
-        time.sleep(0.5)
+        until(lambda: log(maker, hook)[0]["attempts"])  # the answer is noted: before, nobody knows that it asked
         send_test(maker, hook)
         one, two, three = receiver.wait(3)
         assert two.at - one.at >= 6.9, "the event after it waits too"
@@ -210,12 +200,12 @@ def test_receivers_that_never_answer_delay_nobody(house, maker):
         hook = add(other, quick.url)
         started = time.monotonic()
         send_test(other, hook)
-        quick.wait(1, seconds=8)
-        assert time.monotonic() - started < 6
+        quick.wait(1)
+        assert time.monotonic() - started < 12, "before the first of the slow ones is given up, after 15 seconds"
         assert other.delete(f"{HOOKS}/{hook['id']}").status_code == 204
         attempt = until(lambda: [a for h in slow_hooks for d in log(maker, h) for a in d["attempts"]], 25)[0]
         assert attempt["error"] == "timed_out" and attempt["status"] is None
-        assert 14_500 <= attempt["durationMs"] <= 18_000
+        assert 14_500 <= attempt["durationMs"] <= 25_000
 
 
 def test_after_a_rotation_both_secrets_verify(maker):
@@ -248,9 +238,9 @@ def test_a_replay_sends_it_again_under_the_same_id(maker):
         receiver.wait(1)
         until(lambda: log(maker, hook, "?state=delivered"))
         path = f"{HOOKS}/{hook['id']}/deliveries/{delivery['id']}"
-        for key in ("one", "one", "two"):
+        for key, count in (("one", 2), ("one", 2), ("two", 3)):
             assert maker.post(path + "/replay", {}, key=key + delivery["id"]).status_code == 202
-            time.sleep(0.6)
+            until(lambda: len(maker.get(path).json()["attempts"]) == count)
         requests = receiver.wait(3)
         assert len({request.id for request in requests}) == 1
         seen = until(lambda: (lambda d: d if len(d["attempts"]) == 3 else None)(maker.get(path).json()))

@@ -220,6 +220,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
                                  const char *method, const char *version, const char *upload,
                                  size_t *upload_count, void **request_context) {
   (void)context;
+  (void)mhd;
   (void)url;
   wp_exchange *exchange = *request_context;
   if (!exchange) return MHD_NO;
