@@ -1,5 +1,6 @@
 -- What a row may be, without lists: SQLite builds a table of its own for each row that a list of more than two is asked
--- of, which took a sixth of a hold. A hold's accounts are those of its transfer, which are looked up there.
+-- of, which took a sixth of a hold. And a hold's accounts are those of its transfer: to keep them twice is to look both
+-- up twice, and to have two that may differ.
 CREATE TABLE transfer_next(
   seq INTEGER PRIMARY KEY,
   id BLOB NOT NULL UNIQUE CHECK(length(id) = 16),
@@ -45,18 +46,15 @@ CREATE TRIGGER transfer_no_delete BEFORE DELETE ON transfer
 CREATE TABLE hold_next(
   id BLOB PRIMARY KEY CHECK(length(id) = 16),
   reference BLOB NOT NULL,
-  debit INTEGER NOT NULL,
-  credit INTEGER NOT NULL,
   amount INTEGER NOT NULL CHECK(amount BETWEEN 1 AND 1000000000000000),
   captured INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL CHECK(state = 'open' OR state = 'captured' OR state = 'voided' OR state = 'expired'),
   expires_ms INTEGER NOT NULL,
   created_ms INTEGER NOT NULL,
-  CHECK(captured BETWEEN 0 AND amount),
-  CHECK(debit <> credit)
+  CHECK(captured BETWEEN 0 AND amount)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO hold_next
-  SELECT id, reference, debit, credit, amount, captured, state, expires_ms, created_ms FROM hold
+  SELECT id, reference, amount, captured, state, expires_ms, created_ms FROM hold
   ORDER BY id;
 DROP TABLE hold;
 ALTER TABLE hold_next RENAME TO hold;

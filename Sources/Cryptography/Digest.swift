@@ -3,11 +3,15 @@ internal import COpenSSL
 /// SHA-256 and what is built on it.
 public enum Digest {
   /// SHA-256 of the bytes: 32 bytes (FIPS 180-4).
-  public static func sha256(_ bytes: [UInt8]) -> [UInt8] {
-    var output = [UInt8](repeating: 0, count: 32)
-    let done = EVP_Digest(bytes, bytes.count, &output, nil, method, nil)
-    precondition(done == 1, "SHA-256 is not available")
-    return output
+  public static func sha256(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { sha256($0) } }
+
+  /// The same of bytes that are lent.
+  public static func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: 32) { output, count in
+      let done = EVP_Digest(bytes.baseAddress, bytes.count, output.baseAddress, nil, method, nil)
+      precondition(done == 1, "SHA-256 is not available")
+      count = 32
+    }
   }
 
   // Fetched once, never freed, and OpenSSL lets threads share it (openssl.org, EVP_MD_fetch and crypto(7)): a fetch

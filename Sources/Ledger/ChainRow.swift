@@ -30,10 +30,14 @@ struct ChainRow {
 
   /// SHA-256(previous || RFC 8785 form of the row), L8.
   func hash(after previous: [UInt8]) -> [UInt8] {
-    var text = ChainText(capacity: previous.count + byteCountMax)
-    text.add(previous)
-    writeCanonical(into: &text)
-    return Digest.sha256(text.bytes)
+    withUnsafeTemporaryAllocation(
+      byteCount: previous.count + byteCountMax, alignment: 16
+    ) { room in
+      var text = ChainText(in: room)
+      previous.withUnsafeBytes { text.add($0) }
+      writeCanonical(into: &text)
+      return Digest.sha256(UnsafeRawBufferPointer(rebasing: room[..<text.count]))
+    }
   }
 
   /// The names and the numbers are shorter than 512 bytes together; a character has six at most.

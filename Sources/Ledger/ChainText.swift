@@ -1,39 +1,45 @@
 internal import Primitives
 
-/// The text that a transfer's hash is made of, written at one go into room that is made once.
-struct ChainText {
-  private(set) var bytes: [UInt8]
+/// The text that a transfer's hash is made of, written at one go: every hold passes here.
+///
+/// It lives on the stack of `ChainRow.hash`, in room that suffices for the longest row; what would not fit stops the
+/// program, as a hash of less must never be written.
+struct ChainText: ~Copyable {
+  private let room: UnsafeMutableRawBufferPointer
+  /// Bytes written.
+  private(set) var count = 0
 
-  /// - Parameter capacity: Bytes that will suffice; more only cost time.
-  init(capacity: Int) {
-    bytes = []
-    bytes.reserveCapacity(capacity)
-  }
+  init(in room: UnsafeMutableRawBufferPointer) { self.room = room }
 
   /// Bytes as they are.
-  mutating func add(_ more: [UInt8]) { bytes.append(contentsOf: more) }
+  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    UnsafeMutableRawBufferPointer(rebasing: room[count..<count + bytes.count]).copyMemory(
+      from: bytes)
+    count += bytes.count
+  }
 
   /// A literal.
   mutating func add(_ literal: StaticString) {
-    literal.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    literal.withUTF8Buffer { add(UnsafeRawBufferPointer($0)) }
   }
 
   /// A member's name with what is around it, and a number or `null`.
   mutating func add(_ name: StaticString, _ number: Int64?) {
     add(name)
     guard let number else { return add("null") }
-    if number < 0 { bytes.append(UInt8(ascii: "-")) }
-    // Twenty digits are enough for 64 bits; they come from the last one on.
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-      var first = digits.count
-      var rest = number.magnitude
-      repeat {
-        first -= 1
-        digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-        rest /= 10
-      } while rest > 0
-      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
+    if number < 0 { add("-") }
+    var digitCount = 1
+    var rest = number.magnitude / 10
+    while rest > 0 {
+      digitCount += 1
+      rest /= 10
     }
+    rest = number.magnitude
+    for place in stride(from: count + digitCount - 1, through: count, by: -1) {
+      room[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    }
+    count += digitCount
   }
 
   /// A member's name, and lower-case hexadecimal digits in quotes or `null`.
@@ -41,12 +47,10 @@ struct ChainText {
     add(name)
     guard let value else { return add("null") }
     add("\"")
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * value.count) { digits in
-      for (index, byte) in value.enumerated() {
-        digits[2 * index] = ChainText.digit(byte >> 4)
-        digits[2 * index + 1] = ChainText.digit(byte & 15)
-      }
-      bytes.append(contentsOf: UnsafeBufferPointer(digits))
+    for byte in value {
+      room[count] = ChainText.digit(byte >> 4)
+      room[count + 1] = ChainText.digit(byte & 15)
+      count += 2
     }
     add("\"")
   }
@@ -54,7 +58,15 @@ struct ChainText {
   /// A member's name and a JSON string.
   mutating func add(_ name: StaticString, text: String) {
     add(name)
-    JSON.string(text).write(into: &bytes)
+    if text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }) {
+      add("\"")
+      var text = text
+      text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+      return add("\"")
+    }
+    var escaped: [UInt8] = []
+    JSON.string(text).write(into: &escaped)
+    escaped.withUnsafeBytes { add($0) }
   }
 
   private static func digit(_ value: UInt8) -> UInt8 { value + (value < 10 ? 0x30 : 0x57) }

@@ -46,6 +46,11 @@ public struct AccountName: Sendable, Hashable {
     self.owner = owner
   }
 
+  /// The owner tells nearly all apart; a kind would be hashed as its text.
+  public func hash(into hasher: inout Hasher) {
+    owner.withUnsafeBytes { hasher.combine(bytes: $0) }
+  }
+
   /// The platform's account of a kind.
   public static func platform(_ kind: AccountKind) -> AccountName {
     AccountName(kind: kind, owner: [])

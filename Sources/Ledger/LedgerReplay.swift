@@ -244,16 +244,15 @@ public struct LedgerReplay: Sendable {
     _ id: [UInt8], _ hold: OpenHold, _ states: [String], on connection: Connection
   ) throws {
     let found = try connection.first(
-      "SELECT amount, captured, debit, credit, state, expires_ms, reference FROM hold WHERE id = ?",
+      "SELECT amount, captured, state, expires_ms, reference FROM hold WHERE id = ?",
       [.blob(id)]
     ) { row in
       let terms =
         hold.expiresAt == nil
-        || (hold.expiresAt == row.int(5) && hold.reference ?? [] == row.blob(6))
+        || (hold.expiresAt == row.int(3) && hold.reference ?? [] == row.blob(4))
       return (
-        isSame: row.int(0) == hold.amount && row.int(1) == hold.captured
-          && row.int(2) == hold.debit && row.int(3) == hold.credit && terms,
-        state: row.text(4)
+        isSame: row.int(0) == hold.amount && row.int(1) == hold.captured && terms,
+        state: row.text(2)
       )
     }
     guard let found, found.isSame else {

@@ -14,7 +14,7 @@ public enum Journal: String, Sendable, CaseIterable {
     case .wal:
       """
       PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-      PRAGMA journal_size_limit = \(WriteLane.logByteCountMax)
+      PRAGMA journal_size_limit = \(WriteLane.logByteCountKept)
       """
     case .truncate: "PRAGMA synchronous = EXTRA"
     }
@@ -33,10 +33,16 @@ public final class Connection {
   /// Writes that outlive a rollback, in order; see `remember`.
   private var kept: [(Connection) throws -> Void] = []
   private var rememberedChangeCount: Int64 = 0
+  // Given to SQLite for as long as the handle is open, and written by it inside of this connection's own calls.
+  private let logPages: UnsafeMutablePointer<Int32> = {
+    let pages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+    pages.initialize(to: 0)
+    return pages
+  }()
   /// Grows whenever what was read or written before may no longer be so: where a transaction begins and at each
   /// rollback. What is kept with the epoch it was true in is true while the epoch is the same.
   public private(set) var epoch = 0
-  private var companions: [ObjectIdentifier: AnyObject] = [:]
+  private var companions: [(type: ObjectIdentifier, object: AnyObject)] = []
 
   /// How a connection may touch its file.
   public enum Mode: Sendable {
@@ -84,6 +90,7 @@ public final class Connection {
     case .writer:
       try keep(journal)
       try execute(journal.pragmas)
+      csqlite_count_log_pages(handle, logPages)
       // The indexes of hashes are written everywhere at once: 16 MiB instead of 2 keep their pages at hand.
       try execute("PRAGMA cache_size = -16384")
       // With it REPLACE fires delete triggers too: append-only tables stay so.
@@ -100,6 +107,7 @@ public final class Connection {
     statements.removeAll()
     recent.removeAll()
     sqlite3_close_v2(handle)
+    logPages.deallocate()
   }
 
   /// SQLite's version, such as `3.40.1`.
@@ -186,6 +194,9 @@ public final class Connection {
     return Int(sqlite3_changes64(handle))
   }
 
+  /// Pages of the write-ahead log as of the last commit; of a log that begins anew, those since.
+  var logPageCount: Int { Int(logPages.pointee) }
+
   /// Whether a transaction is open. After some failures SQLite has rolled back by itself.
   var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
@@ -262,10 +273,12 @@ public final class Connection {
 
   /// The one object of a class that goes with this connection, made when it is first asked for.
   public func companion<T: AnyObject>(_ type: T.Type, _ make: () -> T) -> T {
-    // Only an object of this very class was ever put under its name.
-    if let known = companions[ObjectIdentifier(type)] { return unsafeDowncast(known, to: type) }
+    // Only an object of this very class was ever put beside it.
+    for known in companions where known.type == ObjectIdentifier(type) {
+      return unsafeDowncast(known.object, to: type)
+    }
     let fresh = make()
-    companions[ObjectIdentifier(type)] = fresh
+    companions.append((ObjectIdentifier(type), fresh))
     return fresh
   }
 

@@ -70,7 +70,11 @@ public struct Database: Sendable {
     _ body: @escaping @Sendable (Connection) throws -> T
   ) async throws -> T {
     try held.require(rank)
-    return try await writer.write(body)
+    let handover = Handover<T>()
+    try await writer.write { handover.value = try body($0) }
+    // Who is answered without an error was run.
+    guard let value = handover.value else { throw Database.storageFailed }
+    return value
   }
 
   /// Refuses later writes, from all handles of this database, until `release`. Reads go on.

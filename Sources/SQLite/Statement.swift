@@ -77,6 +77,8 @@ final class Statement {
   private let parameterCount: Int32
   /// Set by the connection while somebody reads its rows.
   var isRunning = false
+  /// Whether a value was too large for the arena.
+  private var holdsCopies = false
   /// Small texts and blobs, one behind the other: SQLite reads them here and makes no copy of each.
   fileprivate let arena = UnsafeMutableRawPointer.allocate(
     byteCount: Statement.arenaByteCount, alignment: 16)
@@ -130,6 +132,7 @@ final class Statement {
   private func take(_ bind: (inout Bindings) -> Void) throws(SQLiteError) {
     var bindings = Bindings(of: self)
     bind(&bindings)
+    holdsCopies = bindings.holdsCopies
     precondition(
       parameterCount == bindings.count,
       "a statement takes \(parameterCount) values, not \(bindings.count)")
@@ -141,8 +144,8 @@ final class Statement {
 
   private func reset() {
     sqlite3_reset(handle)
-    // Every value is bound anew before the next step; what SQLite has copied meanwhile may be large.
-    sqlite3_clear_bindings(handle)
+    // Every value is bound anew before the next step; but what SQLite had to copy may be large.
+    if holdsCopies { sqlite3_clear_bindings(handle) }
   }
 
   private func failure() -> SQLiteError {
@@ -161,6 +164,7 @@ public struct Bindings: ~Copyable {
   private var used = 0
   /// How many were added.
   fileprivate var count: Int32 = 0
+  fileprivate var holdsCopies = false
   /// The first failure, or SQLITE_OK.
   fileprivate var status = SQLITE_OK
 
@@ -222,6 +226,7 @@ public struct Bindings: ~Copyable {
   private mutating func add(_ bytes: UnsafeRawBufferPointer, isText: Bool) {
     count += 1
     guard bytes.count <= Statement.arenaByteCount - used else {
+      holdsCopies = true
       return note(
         csqlite_bind_copied(
           handle, count, bytes.baseAddress, Int32(clamping: bytes.count), isText ? 1 : 0))

@@ -21,9 +21,12 @@ actor WriteLane {
   /// Groups that have savepoints from the start, after one had to be run again: failures come in rows.
   static let carefulGroupsMax = 64
 
-  /// Commits after which the log's size is looked at, and the size from which it is moved into the file.
-  static let commitsPerLook: Int64 = 64
-  static let logByteCountMax: Int64 = 16 * 1_048_576
+  /// Pages (of 4 KiB) from which the log is moved into the file, and commits between two tries: a reader may hold it.
+  static let logPagesMax = 4_096
+  static let commitsPerTry: Int64 = 64
+  /// What a long log leaves of its file. It is more than the log has before it is moved: to cut the file and let it grow
+  /// again costs as much as the move.
+  static let logByteCountKept: Int64 = 32 * 1_048_576
 
   /// What the lane tells of itself.
   struct Figures: Sendable {
@@ -36,9 +39,9 @@ actor WriteLane {
   private nonisolated let waiting = WriteQueue()
   private nonisolated let executor = QueueExecutor(label: "writer")
   private let connection: Connection
-  /// The write-ahead log's; with another VFS it is no file of this machine, and never looked at.
-  private let logPath: String?
   private var carefulGroups = 0
+  /// The commit from which on the log may be moved.
+  private var nextMove: Int64 = 0
   private var isClosed = false
   private var copy: Copy?
 
@@ -50,17 +53,13 @@ actor WriteLane {
   ) throws {
     connection = try Connection(
       path: path, mode: .writer, journal: options.journal, vfs: options.vfs)
-    logPath = options.vfs == nil && options.journal == .wal ? path + "-wal" : nil
     try executor.queue.sync { try assumeIsolated { try prepare($0.connection) } }
   }
 
-  /// Runs a write in the open group or a new one.
+  /// Runs a write in the open group or a new one, and returns once it is committed.
   ///
-  /// - Returns: What the body gave, once it is committed.
   /// - Throws: What the body threw; `Refusal` `storage_unavailable` where too many wait or the commit failed.
-  nonisolated func write<T: Sendable>(
-    _ body: @escaping @Sendable (Connection) throws -> T
-  ) async throws -> T {
+  nonisolated func write(_ body: @escaping @Sendable (Connection) throws -> Void) async throws {
     try await withCheckedThrowingContinuation { caller in
       let write = QueuedWrite(body, caller)
       guard let mustWake = waiting.add(write, max: WriteLane.waitingMax) else {
@@ -129,7 +128,7 @@ actor WriteLane {
 
   /// Runs what waits, and what comes meanwhile, in one transaction, commits it and answers all of it.
   private func runGroup() {
-    var group: [any WaitingWrite] = []
+    var group: [QueuedWrite] = []
     do {
       try requireOpen()
       try run(&group)
@@ -159,7 +158,7 @@ actor WriteLane {
 
   /// Runs writes until nobody waits or the group is full.
   /// - Throws: What undoes the whole group.
-  private func run(_ group: inout [any WaitingWrite]) throws {
+  private func run(_ group: inout [QueuedWrite]) throws {
     let end = ContinuousClock.now + WriteLane.groupSpan
     var isCareful = carefulGroups > 0
     carefulGroups = max(0, carefulGroups - 1)
@@ -187,13 +186,13 @@ actor WriteLane {
   }
 
   /// - Returns: What it threw, where it had changed something before.
-  private func runPlain(_ write: any WaitingWrite) -> (any Error)? {
+  private func runPlain(_ write: QueuedWrite) -> (any Error)? {
     let before = connection.changeCount
     guard let error = write.run(on: connection), connection.isInTransaction else { return nil }
     return connection.changeCount == before ? nil : error
   }
 
-  private func runUndoable(_ write: any WaitingWrite) {
+  private func runUndoable(_ write: QueuedWrite) {
     do {
       try connection.savepoint { if let error = write.run(on: connection) { throw error } }
     } catch {
@@ -204,9 +203,8 @@ actor WriteLane {
   /// Keeps the log short under load, after everybody has their answer. What a reader still needs stays in it.
   private func shortenLog() {
     let commits = figures.withLock { $0.commits }
-    guard let logPath, commits % WriteLane.commitsPerLook == 0,
-      Database.size(of: logPath) > WriteLane.logByteCountMax
-    else { return }
+    guard connection.logPageCount >= WriteLane.logPagesMax, commits >= nextMove else { return }
+    nextMove = commits + WriteLane.commitsPerTry
     do {
       try connection.checkpoint()
     } catch {

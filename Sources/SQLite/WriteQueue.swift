@@ -1,56 +1,53 @@
 internal import Primitives
 internal import Synchronization
 
-/// A write on its way through the lane. Only the lane runs and answers it, each exactly once for what counts.
-protocol WaitingWrite: Sendable {
-  /// Runs the body and keeps what it gave or threw, in place of what an earlier run kept.
-  /// - Returns: What it threw.
-  func run(on connection: Connection) -> (any Error)?
-  /// Keeps an error in place of what the body gave.
-  func refuse(_ error: any Error)
-  /// Tells the caller what was kept, or the failure of the whole group.
-  func answer(_ failure: (any Error)?)
-}
-
-/// A body, who waits for it, and what it gave.
-final class QueuedWrite<Value: Sendable>: WaitingWrite {
-  private let body: @Sendable (Connection) throws -> Value
-  private let caller: CheckedContinuation<Value, any Error>
-  private let kept = Mutex<Result<Value, any Error>?>(nil)
+/// A write on its way through the lane, which alone runs and answers it.
+final class QueuedWrite: Sendable {
+  private let body: @Sendable (Connection) throws -> Void
+  private let caller: CheckedContinuation<Void, any Error>
+  // Touched by nobody but the lane, which runs one thing at a time.
+  private nonisolated(unsafe) var failure: (any Error)?
 
   init(
-    _ body: @escaping @Sendable (Connection) throws -> Value,
-    _ caller: CheckedContinuation<Value, any Error>
+    _ body: @escaping @Sendable (Connection) throws -> Void,
+    _ caller: CheckedContinuation<Void, any Error>
   ) {
     self.body = body
     self.caller = caller
   }
 
+  /// Runs the body and keeps what it threw, in place of what an earlier run threw.
+  /// - Returns: What it threw.
   func run(on connection: Connection) -> (any Error)? {
     do {
-      let value = try body(connection)
-      kept.withLock { $0 = .success(value) }
-      return nil
+      try body(connection)
+      failure = nil
     } catch {
-      refuse(error)
-      return error
+      failure = error
     }
+    return failure
   }
 
-  func refuse(_ error: any Error) { kept.withLock { $0 = .failure(error) } }
+  /// Has it fail, whatever the body gave.
+  func refuse(_ error: any Error) { failure = error }
 
-  func answer(_ failure: (any Error)?) {
-    let outcome = failure.map { .failure($0) } ?? kept.withLock { $0 }
-    // What was neither run nor failed is the lane's mistake: nobody may wait for ever because of it.
-    caller.resume(
-      with: (outcome ?? .failure(Database.storageFailed)).mapError { Database.named($0) })
+  /// Tells the caller what became of it, or of the whole group.
+  func answer(_ groupFailure: (any Error)?) {
+    guard let error = groupFailure ?? failure else { return caller.resume() }
+    caller.resume(throwing: Database.named(error))
   }
+}
+
+/// What a body gave, on its way from the lane to the caller.
+final class Handover<Value: Sendable>: Sendable {
+  // Written by the lane before it answers, read by the caller after the answer: never by both at once.
+  nonisolated(unsafe) var value: Value?
 }
 
 /// The writes that have come and not begun, in their order.
 final class WriteQueue: Sendable {
   private struct State {
-    var writes: [any WaitingWrite] = []
+    var writes: [QueuedWrite] = []
     /// Where the next one is: what is before it has been taken.
     var head = 0
     /// Whether the lane is awake, or about to be.
@@ -61,7 +58,7 @@ final class WriteQueue: Sendable {
 
   /// Puts a write behind the others.
   /// - Returns: Whether the lane must be woken; nil where too many wait, and this one does not.
-  func add(_ write: any WaitingWrite, max: Int) -> Bool? {
+  func add(_ write: QueuedWrite, max: Int) -> Bool? {
     state.withLock { state in
       guard state.writes.count - state.head < max else { return nil }
       state.writes.append(write)
@@ -71,7 +68,7 @@ final class WriteQueue: Sendable {
   }
 
   /// Takes the next write, if there is one.
-  func next() -> (any WaitingWrite)? {
+  func next() -> QueuedWrite? {
     state.withLock { state in
       guard state.head < state.writes.count else { return nil }
       defer {

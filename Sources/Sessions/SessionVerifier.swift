@@ -70,7 +70,8 @@ public enum SessionVerifier {
       s.flagged = 1 AND s.deadline_ms IS NULL AND s.ended_ms IS NULL, s.plan = 'usage',
       (SELECT coalesce(sum(r.amount), 0) FROM usage_report r WHERE r.session_id = s.id)
       FROM session s LEFT JOIN session_hold x ON x.session_id = s.id
-      LEFT JOIN hold h ON h.id = x.hold_id LEFT JOIN account a ON a.id = h.debit
+      LEFT JOIN hold h ON h.id = x.hold_id LEFT JOIN transfer t ON t.id = h.id
+      LEFT JOIN account a ON a.id = t.debit
       WHERE s.rowid IN (SELECT rowid FROM session WHERE rowid > ? ORDER BY rowid LIMIT ?)
       GROUP BY s.rowid ORDER BY s.rowid
       """, [.int(row), .int(Int64(pageCount))]

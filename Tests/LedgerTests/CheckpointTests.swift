@@ -96,8 +96,8 @@ struct CheckpointTests {
       try till.unguard()
       try till.connection.run(
         """
-        UPDATE transfer SET kind = 'capture', released = 0, debit = (SELECT debit FROM hold
-        WHERE amount = 100), credit = (SELECT credit FROM hold WHERE amount = 100), hold_id =
+        UPDATE transfer SET kind = 'capture', released = 0, debit = (SELECT debit FROM transfer
+        WHERE amount = 100), credit = (SELECT credit FROM transfer WHERE amount = 100), hold_id =
         (SELECT id FROM hold WHERE amount = 100) WHERE amount = 7
         """)
       try till.rechain()

@@ -104,7 +104,6 @@ struct VerifierTests {
     ("UPDATE hold SET expires_ms = expires_ms + 1 WHERE amount = 120", "I3"),
     ("UPDATE hold SET expires_ms = expires_ms + 1 WHERE amount = 50", "I3"),
     ("UPDATE hold SET reference = x'02' WHERE amount = 400", "I3"),
-    ("UPDATE hold SET debit = credit, credit = debit WHERE amount = 120", "I3"),
     ("UPDATE transfer SET expires_ms = expires_ms + 1 WHERE amount = 400", "I12: the chain"),
     ("UPDATE transfer SET reference = x'02' WHERE amount = 400", "I12: the chain"),
     ("UPDATE transfer SET released = released + 1 WHERE amount = 300", "I12: the chain"),

@@ -28,6 +28,18 @@ static inline int csqlite_bind_copied(sqlite3_stmt *statement, int index, const 
   return sqlite3_bind_blob(statement, index, data, n, SQLITE_TRANSIENT);
 }
 
+static inline int csqlite_note_log_pages(void *pages, sqlite3 *db, const char *name, int count) {
+  (void)db;
+  (void)name;
+  *(int *)pages = count;
+  return SQLITE_OK;
+}
+
+// Has each commit say how many pages the write-ahead log has; `pages` must live until the connection is closed.
+static inline void csqlite_count_log_pages(sqlite3 *db, int *pages) {
+  sqlite3_wal_hook(db, csqlite_note_log_pages, pages);
+}
+
 // The FTS5 API of a connection (SQLite documentation, "fts5.html", section 7).
 static inline fts5_api *csqlite_fts5(sqlite3 *db) {
   fts5_api *api = 0;
