@@ -33,6 +33,8 @@ public final class Connection {
   /// Writes that outlive a rollback, in order; see `remember`.
   private var kept: [(Connection) throws -> Void] = []
   private var rememberedChangeCount: Int64 = 0
+  /// Texts that were executed, such as a schema's: SQLite counts no rows of theirs.
+  private var executionCount: Int64 = 0
   // Given to SQLite for as long as the handle is open, and written by it inside of this connection's own calls.
   private let logPages: UnsafeMutablePointer<Int32> = {
     let pages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
@@ -120,6 +122,7 @@ public final class Connection {
 
   /// Runs text that may hold several statements and returns nothing.
   public func execute(_ sql: String) throws(SQLiteError) {
+    executionCount += 1
     let status = sqlite3_exec(handle, sql, nil, nil, nil)
     guard status == SQLITE_OK else {
       throw noted(
@@ -200,9 +203,11 @@ public final class Connection {
   /// Whether a transaction is open. After some failures SQLite has rolled back by itself.
   var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
-  /// Rows that were changed since the connection was opened, without those that `remember` wrote: while it stays the
-  /// same there is nothing to undo. It also grows with what was undone since.
-  var changeCount: Int64 { sqlite3_total_changes64(handle) - rememberedChangeCount }
+  /// Rows that were changed since the connection was opened, without those that `remember` wrote, and texts executed:
+  /// while it stays the same there is nothing to undo. It also grows with what was undone since.
+  var changeCount: Int64 {
+    sqlite3_total_changes64(handle) - rememberedChangeCount + executionCount
+  }
 
   /// Runs the body in one transaction: all of it or nothing.
   public func transaction<T>(immediate: Bool = true, _ body: () throws -> T) throws -> T {

@@ -97,6 +97,56 @@ struct GroupTests {
     #expect(Set(notes) == Set(stride(from: 1, to: 40, by: 2).map(String.init)))
   }
 
+  @Test("who fails before any change has nobody run again")
+  func early() async throws {
+    let runs = Tally()
+    let results = await together(30) { number, connection in
+      runs.add()
+      if number % 3 == 0 { throw Stop() }
+      try connection.note("\(number)")
+    }
+    #expect(runs.value == 30)
+    let notes = try await database.read { try $0.notes() }
+    #expect(Set(notes) == Set((0..<30).filter { $0 % 3 != 0 }.map(String.init)))
+    #expect(results.count { (try? $0.get()) == nil } == 10)
+  }
+
+  @Test("who fails after a change has the group run again, and only what counts is told")
+  func late() async throws {
+    let runs = Tally()
+    let results = await together(30) { number, connection -> Int in
+      runs.add()
+      let count = try connection.notes().count
+      try connection.note("\(number)")
+      if number == 20 { throw Stop() }
+      return count
+    }
+    // The one that fails is somewhere in the group; each has run once or twice, and it has twice.
+    #expect((31...60).contains(runs.value))
+    let counts = results.compactMap { try? $0.get() }
+    #expect(counts.sorted() == Array(0..<29))
+    let notes = try await database.read { try $0.notes() }
+    #expect(Set(notes) == Set((0..<30).filter { $0 != 20 }.map(String.init)))
+  }
+
+  @Test("a table made by one that fails is gone, alone and in a group")
+  func schema() async throws {
+    for count in [1, 12] {
+      let results = await together(count) { number, connection in
+        if number == count / 2 {
+          try connection.execute("CREATE TABLE extra(id INTEGER PRIMARY KEY) STRICT")
+          throw Stop()
+        }
+        try connection.note("\(count) \(number)")
+      }
+      #expect(results.count { (try? $0.get()) == nil } == 1)
+    }
+    let tables = try await database.read { connection in
+      try connection.rows("SELECT name FROM sqlite_schema WHERE name = 'extra'") { $0.text(0) }
+    }
+    #expect(tables == [])
+  }
+
   @Test("a mistake in a statement is its own writer's alone")
   func mistakes() async throws {
     let results = await together(20) { number, connection -> Void in

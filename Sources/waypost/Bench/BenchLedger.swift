@@ -8,7 +8,7 @@ enum BenchLedger {
   private static let users = 1_000
   private static let providers: UInt64 = 100
   private static let script = "Scripts/bench-postgres.py"
-  /// A hold is five statements and a savepoint; the peer's update is one.
+  /// A hold is five statements; the peer's update is one.
   private static let ratioAtLeast = 1.5
 
   static func rows(_ arguments: Arguments) async throws -> [BenchRow] {
