@@ -11,7 +11,7 @@ public struct NoticeMailer: Sendable {
   /// Hands an e-mail to the mail server in one attempt, or throws; tests put theirs in place of it.
   public typealias Letter = @Sendable (Mail) async throws -> Void
 
-  /// Milliseconds after which a notice is not worth an e-mail any more; the attempts alone take half of it.
+  /// Milliseconds after which a notice that was tried is not tried again; the attempts alone take half of it.
   public static let ageMax: Int64 = 7 * 86_400_000
 
   private let database: Database
