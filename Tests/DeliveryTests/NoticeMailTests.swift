@@ -79,14 +79,37 @@ struct NoticeMailTests {
     #expect(!stage.said.all.contains { $0.contains("example.org") }, "no address in the log")
   }
 
-  @Test("what the mail server refuses for good is not tried again")
+  @Test("what the mail server refuses for good is given up at the fifth attempt")
   func refused() async throws {
     let stage = try await stage()
-    stage.post.fail(MailRefused(reply: 550))
+    stage.post.fail(MailRefused(reply: 550, of: .mail), count: 20)
+    try await attempts(stage, 4)
+    #expect(stage.post.tried.count == 4)
+    #expect(try await stage.desk.noticeFigures() == (1, 0))
     try await attempts(stage, 3)
-    #expect(stage.post.tried.count == 1)
+    #expect(stage.post.tried.count == 5)
     #expect(try await state(stage) == ["dead"])
     #expect(stage.said.all.contains { $0.contains("given up") && $0.contains("550") })
+    #expect(!stage.said.all.contains { $0.contains("example.org") }, "no address in the log")
+  }
+
+  @Test("a relay that is allowed in time sends what it refused before")
+  func relayed() async throws {
+    let stage = try await stage()
+    stage.post.fail(MailRefused(reply: 554, of: .mail), count: 4)
+    try await attempts(stage, 12)
+    #expect(stage.post.tried.count == 5 && stage.post.taken.count == 1)
+  }
+
+  @Test("what the mail server has against us ends no notice before the bound")
+  func refusedOfUs() async throws {
+    let (mended, never) = (try await stage(), try await stage())
+    mended.post.fail(MailRefused(reply: 553, of: .us), count: 9)
+    never.post.fail(MailRefused(reply: 535, of: .us), count: 20)
+    for stage in [mended, never] { try await attempts(stage, 12) }
+    #expect(mended.post.tried.count == 10 && mended.post.taken.count == 1)
+    #expect(never.post.tried.count == 10)
+    #expect(try await state(never) == ["dead"])
   }
 
   @Test("a process that dies before the e-mail was sent leaves it to the next one")
