@@ -35,20 +35,23 @@ enum NoticeFate: Sendable {
 
 /// Owners' notices on their way by e-mail.
 enum NoticeMailStore {
-  /// Puts a notice that was just routed on its way; anything else, and what is above the bound of e-mails, is not.
+  /// Puts a notice that was just routed on its way; anything else, and what nobody is to get, is not.
+  ///
+  /// - Returns: Whether the bound of e-mails let it; also for what is none.
   static func add(
     _ routed: RoutedEvent, at now: Timestamp, on connection: Connection
-  ) throws {
+  ) throws -> Bool {
     guard let user = routed.user, routed.event.type.hasPrefix(OwnerNotice.prefix),
       try OwnerNoticeStore.address(of: user, for: routed.event, on: connection) != nil
-    else { return }
+    else { return true }
     let count = try begun(routed.event.type, to: user, inTheHourBefore: now, on: connection)
-    guard count < OwnerNotice.mailsPerHourMax else { return }
+    guard count < OwnerNotice.mailsPerHourMax else { return false }
     try connection.run(
       """
       INSERT INTO notice_mail(seq, user_id, state, next_ms, created_ms)
       VALUES (?1, ?2, 'due', ?3, ?3)
       """, [.int(routed.event.seq), .blob(user), .int(now.milliseconds)])
+    return true
   }
 
   private static func begun(

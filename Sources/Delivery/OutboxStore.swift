@@ -30,6 +30,8 @@ struct RoutedEvent: Sendable {
   let event: OutboxEvent
   let user: [UInt8]?
   let provider: String?
+  /// Whether an owner's notice goes by no e-mail, for the bound of them by the hour.
+  var isAboveBound = false
 }
 
 /// The outbox as its readers see it. Others write it, in the transactions of what they tell.
@@ -84,13 +86,16 @@ enum OutboxStore {
       [.int(last), .int(Int64(batchCount))]
     ) { event($0) }
     guard let newest = events.last?.seq else { return [] }
-    let routes = try events.map { try route($0, on: connection) }
-    for route in routes {
+    let routes = try events.map { event in
+      var route = try route(event, on: connection)
       try connection.run(
         "INSERT INTO outbox_route(seq, user_id, provider_id) VALUES (?, ?, ?)",
-        [.int(route.event.seq), .optional(route.user), .optional(route.provider)])
+        [.int(event.seq), .optional(route.user), .optional(route.provider)])
       try fanOut(route, at: now, random: random, on: connection)
-      if sendsMail { try NoticeMailStore.add(route, at: now, on: connection) }
+      if sendsMail {
+        route.isAboveBound = try !NoticeMailStore.add(route, at: now, on: connection)
+      }
+      return route
     }
     try connection.run("UPDATE outbox_mark SET seq = ? WHERE name = 'routed'", [.int(newest)])
     return routes

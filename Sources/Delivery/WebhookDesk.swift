@@ -272,9 +272,11 @@ public struct WebhookDesk: Sendable {
     }
   }
 
-  /// Owners' notices that wait to be sent by e-mail; and those of the last 90 days that were given up.
-  public func noticeFigures() async throws -> (pending: Int64, givenUp: Int64) {
-    try await database.read { try NoticeMailStore.figures($0) }
+  /// Owners' notices that wait to be sent by e-mail; those of the last 90 days that were given up; and those since the
+  /// start that went by no e-mail, for the bound of `OwnerNotice.mailsPerHourMax`.
+  public func noticeFigures() async throws -> (pending: Int64, givenUp: Int64, aboveBound: Int64) {
+    let kept = try await database.read { try NoticeMailStore.figures($0) }
+    return (kept.pending, kept.givenUp, sender.noticesAboveBound)
   }
 
   private func own(

@@ -40,6 +40,10 @@ public final class WebhookSender: Sendable {
   private let sendsMail: Bool
   private let log: @Sendable (String) -> Void
   private let running = Mutex(Running())
+  private let aboveBound = Mutex<Int64>(0)
+
+  /// Owners' notices since the start that went by no e-mail, for the bound of them by the hour.
+  var noticesAboveBound: Int64 { aboveBound.withLock { $0 } }
 
   /// The attempts under way.
   private struct Running {
@@ -111,13 +115,22 @@ public final class WebhookSender: Sendable {
         try OutboxStore.route(sendsMail: sendsMail, at: now, random: random, on: connection)
       }
       userEvents.publish(events)
-      for event in events.map(\.event) where event.type.hasPrefix(OwnerNotice.prefix) {
-        log("\(event.type): event \(event.eventID)")
-      }
+      tell(events)
       isBusy = events.count == OutboxStore.batchCount
     }
     try await userEvents.publishBalances()
     return isBusy
+  }
+
+  /// Says in the log which notices were routed, never to whom, and counts those that go by no e-mail.
+  private func tell(_ events: [RoutedEvent]) {
+    for routed in events where routed.event.type.hasPrefix(OwnerNotice.prefix) {
+      let most = OwnerNotice.mailsPerHourMax
+      let end = routed.isAboveBound ? ", by no e-mail: its reader had \(most) in an hour" : ""
+      log("\(routed.event.type): event \(routed.event.eventID)\(end)")
+    }
+    let count = events.count { $0.isAboveBound }
+    aboveBound.withLock { $0 += Int64(count) }
   }
 
   /// Makes every attempt that is due now, within the bounds, and waits for its end.

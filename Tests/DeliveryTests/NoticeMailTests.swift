@@ -53,7 +53,7 @@ struct NoticeMailTests {
     stage.clock.move(seconds: NoticeMailTests.day)
     try await stage.mail()
     #expect(stage.post.tried.count == 4)
-    #expect(try await stage.desk.noticeFigures() == (0, 0))
+    #expect(try await stage.desk.noticeFigures() == (0, 0, 0))
   }
 
   @Test("ten attempts, each after its gap and its jitter, under one name; then it is given up")
@@ -61,7 +61,7 @@ struct NoticeMailTests {
     let stage = try await stage()
     stage.post.fail(NoticeMailTests.away, count: 20)
     try await stage.mail()
-    #expect(try await stage.desk.noticeFigures() == (1, 0))
+    #expect(try await stage.desk.noticeFigures() == (1, 0, 0))
     try await attempts(stage, 12)
     let tried = stage.post.tried
     try #require(tried.count == DeliverySchedule.attemptsMax)
@@ -72,7 +72,7 @@ struct NoticeMailTests {
     let mark = Mail.Mark(
       name: try #require(event.first), date: Timestamp(milliseconds: Stage.dawn))
     #expect(tried.allSatisfy { $0.mail.mark == mark })
-    #expect(try await stage.desk.noticeFigures() == (0, 1))
+    #expect(try await stage.desk.noticeFigures() == (0, 1, 0))
     let said = stage.said.all.filter { $0.contains(mark.name) && $0.contains("e-mail") }
     #expect(said.count == 10)
     #expect(said.last?.contains("given up after attempt 10 of 10") == true)
@@ -85,7 +85,7 @@ struct NoticeMailTests {
     stage.post.fail(MailRefused(reply: 550, of: .mail), count: 20)
     try await attempts(stage, 4)
     #expect(stage.post.tried.count == 4)
-    #expect(try await stage.desk.noticeFigures() == (1, 0))
+    #expect(try await stage.desk.noticeFigures() == (1, 0, 0))
     try await attempts(stage, 3)
     #expect(stage.post.tried.count == 5)
     #expect(try await state(stage) == ["dead"])
@@ -157,7 +157,7 @@ struct NoticeMailTests {
     week.clock.move(seconds: 7 * NoticeMailTests.day)
     for stage in [old, week] { try await stage.mail() }
     #expect(old.post.tried.count == 1 && week.post.taken.count == 1)
-    #expect(try await old.desk.noticeFigures() == (0, 1))
+    #expect(try await old.desk.noticeFigures() == (0, 1, 0))
     #expect(old.said.all.contains { $0.contains("given up") })
   }
 
@@ -255,6 +255,25 @@ struct NoticeMailTests {
     let most = Int(OwnerNotice.mailsPerHourMax)
     for number in 0..<most + 5 { try await stage.payOut("more-\(number)") }
     #expect(try await state(stage).count == most)
+    // One more had come before.
+    #expect(try await stage.desk.noticeFigures() == (Int64(most), 0, 6))
+    let above = stage.said.all.filter { $0.contains("notice.payout") && $0.contains("no e-mail") }
+    #expect(above.count == 6)
+    #expect(!stage.said.all.contains { $0.contains("example.org") }, "no address in the log")
+  }
+
+  @Test("what is left out for want of a mail server or of a reader is not above the bound")
+  func notAbove() async throws {
+    let (none, left) = (try await stage(sendsMail: false), try await stage())
+    for stage in [none, left] {
+      for number in 0..<20 { try await stage.book("more-\(number)") }
+    }
+    try await left.write("UPDATE user SET frozen_ms = 2 WHERE email = 'ann@example.org'")
+    for stage in [none, left] {
+      while try await stage.desk.sender.pump() {}
+      #expect(try await stage.number("SELECT count(*) FROM outbox_route") == 21)
+      #expect(try await stage.desk.noticeFigures().aboveBound == 0)
+    }
   }
 
   @Test("what was written by a clock that was ahead uses nothing of the hour up")

@@ -69,6 +69,11 @@ struct SystemRoutes: Sendable {
         "Owners' notices of the last 90 days whose e-mails were given up.", notices.givenUp
       ),
       (
+        "waypost_notice_mails_above_bound",
+        "Owners' notices since the start that went by no e-mail: more than ten in an hour.",
+        notices.aboveBound
+      ),
+      (
         "waypost_event_streams", "Open streams of users.",
         Int64(services.webhooks.userEvents.count)
       ),
