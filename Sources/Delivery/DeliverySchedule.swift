@@ -31,6 +31,8 @@ public enum DeliverySchedule {
     5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000,
     86_400_000,
   ]
+  /// The longest that `wait` gives, jitter included, in milliseconds.
+  static let waitMax = gaps.reduce(0, max) * 11 / 10
   /// Attempts before a delivery is dead.
   public static let attemptsMax = gaps.count + 1
   /// The longest wait that a receiver's `Retry-After` is granted, in seconds.

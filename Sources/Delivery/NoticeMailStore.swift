@@ -40,10 +40,9 @@ enum NoticeMailStore {
     _ routed: RoutedEvent, at now: Timestamp, on connection: Connection
   ) throws {
     guard let user = routed.user, routed.event.type.hasPrefix(OwnerNotice.prefix),
-      try OwnerNoticeStore.address(of: user, on: connection) != nil
+      try OwnerNoticeStore.address(of: user, for: routed.event, on: connection) != nil
     else { return }
-    let hour = now + -3_600_000
-    let count = try begun(routed.event.type, to: user, since: hour, on: connection)
+    let count = try begun(routed.event.type, to: user, inTheHourBefore: now, on: connection)
     guard count < OwnerNotice.mailsPerHourMax else { return }
     try connection.run(
       """
@@ -53,20 +52,28 @@ enum NoticeMailStore {
   }
 
   private static func begun(
-    _ type: String, to user: [UInt8], since moment: Timestamp, on connection: Connection
+    _ type: String, to user: [UInt8], inTheHourBefore now: Timestamp, on connection: Connection
   ) throws -> Int64 {
+    // What a clock that was ahead has written counts for nothing: it would for as long as the clock was ahead.
     try connection.first(
       """
       SELECT count(*) FROM notice_mail m JOIN outbox o ON o.seq = m.seq
-      WHERE m.user_id = ? AND m.created_ms > ? AND o.type = ?
-      """, [.blob(user), .int(moment.milliseconds), .text(type)]
+      WHERE m.user_id = ?1 AND m.created_ms > ?2 - 3600000 AND m.created_ms <= ?2 AND o.type = ?3
+      """, [.blob(user), .int(now.milliseconds), .text(type)]
     ) { $0.int(0) } ?? 0
+  }
+
+  /// Whose time has come; `?1` is now, and `?2` the last moment that a wait from now can end at. What lies behind it was
+  /// written by a clock that was ahead, and would wait for as long.
+  private static let dueNow = "state = 'due' AND (next_ms <= ?1 OR next_ms > ?2)"
+
+  private static func bounds(_ now: Timestamp) -> [SQLValue] {
+    [.int(now.milliseconds), .int((now + DeliverySchedule.waitMax).milliseconds)]
   }
 
   static func isDue(at now: Timestamp, on connection: Connection) throws -> Bool {
     try connection.first(
-      "SELECT 1 FROM notice_mail WHERE state = 'due' AND next_ms <= ? LIMIT 1",
-      [.int(now.milliseconds)]
+      "SELECT 1 FROM notice_mail WHERE \(dueNow) LIMIT 1", bounds(now)
     ) { _ in true } ?? false
   }
 
@@ -79,13 +86,14 @@ enum NoticeMailStore {
     guard let due = try due(at: now, on: connection) else { return nil }
     let event = due.event
     let label = NoticeLabel(type: event.type, eventID: event.eventID)
-    guard let address = try OwnerNoticeStore.address(of: due.user, on: connection),
+    guard let address = try OwnerNoticeStore.address(of: due.user, for: event, on: connection),
       var mail = OwnerNotice.mail(of: event, to: address)
     else {
       try connection.run("DELETE FROM notice_mail WHERE seq = ?", [.int(event.seq)])
       return .dropped
     }
-    let isOld = now - due.occurred > NoticeMailer.ageMax
+    // One attempt it gets whatever the clock says, which may be ahead.
+    let isOld = due.tries > 0 && now - due.occurred > NoticeMailer.ageMax
     guard due.tries < DeliverySchedule.attemptsMax, !isOld else {
       try finish(event.seq, .dead, on: connection)
       return .givenUp(label)
@@ -112,8 +120,8 @@ enum NoticeMailStore {
       """
       SELECT o.seq, o.event_id, o.type, o.payload, m.user_id, m.tries, o.occurred_ms
       FROM notice_mail m JOIN outbox o ON o.seq = m.seq
-      WHERE m.state = 'due' AND m.next_ms <= ? ORDER BY m.next_ms LIMIT 1
-      """, [.int(now.milliseconds)]
+      WHERE \(dueNow) ORDER BY next_ms LIMIT 1
+      """, bounds(now)
     ) { row in
       Due(
         event: OutboxStore.event(row), user: row.blob(4), tries: Int(row.int(5)),

@@ -11,8 +11,12 @@ public struct NoticeMailer: Sendable {
   /// Hands an e-mail to the mail server in one attempt, or throws; tests put theirs in place of it.
   public typealias Letter = @Sendable (Mail) async throws -> Void
 
-  /// Milliseconds after which a notice is not worth an e-mail any more; the attempts alone take half of it.
+  /// Milliseconds after which a notice that was tried is not tried again; the attempts alone take half of it.
   public static let ageMax: Int64 = 7 * 86_400_000
+
+  /// The attempt at which an e-mail that the mail server refuses for good is given up, some two and a half hours after
+  /// the first: time to mend what the server has against us and says of the e-mail.
+  public static let refusedMax = 5
 
   private let database: Database
   private let clock: Clock
@@ -99,10 +103,10 @@ public struct NoticeMailer: Sendable {
     of attempt: NoticeAttempt, after fault: (any Error)?, at now: Timestamp
   ) -> NoticeFate {
     guard let fault else { return .sent }
-    // To repeat what is refused for good only harms the sender's name.
-    guard !(fault is MailRefused), attempt.number < DeliverySchedule.attemptsMax else {
-      return .dead
-    }
+    // To repeat for days what is refused for good harms the sender's name. What is refused of us is nobody's e-mail.
+    let isOfMail = (fault as? MailRefused)?.subject == .mail
+    let most = isOfMail ? NoticeMailer.refusedMax : DeliverySchedule.attemptsMax
+    guard attempt.number < most else { return .dead }
     let noise = DeliverySchedule.noise(from: random)
     return .again(at: now + DeliverySchedule.wait(after: attempt.number, noise: noise))
   }

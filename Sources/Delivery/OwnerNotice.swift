@@ -45,6 +45,12 @@ public enum OwnerNotice: Sendable {
     }
   }
 
+  /// The provider that a notice is about, or nil where it is about none.
+  static func provider(of event: OutboxEvent) -> String? {
+    // What cannot be read is about nobody, and makes no e-mail either.
+    (try? JSON.parse(event.payload))?["data"]?["provider"]?.string
+  }
+
   /// The e-mail of a notice, or nil where the event is none that we know.
   static func mail(of event: OutboxEvent, to address: String) -> Mail? {
     guard let data = (try? JSON.parse(event.payload))?["data"] else { return nil }

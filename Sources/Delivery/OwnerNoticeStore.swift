@@ -14,10 +14,15 @@ enum OwnerNoticeStore {
     ) { ID<UserKind>(bytes: $0.blob(0)) }.compactMap { $0 }
   }
 
-  /// The e-mail of one who may sign in, or nil.
-  static func address(of user: [UInt8], on connection: Connection) throws -> String? {
+  /// The e-mail of one who may sign in and, where the event is about a provider, still is one of its people; or nil.
+  static func address(
+    of user: [UInt8], for event: OutboxEvent, on connection: Connection
+  ) throws -> String? {
     try connection.first(
-      "SELECT email FROM user WHERE id = ? AND frozen_ms IS NULL", [.blob(user)]
+      """
+      SELECT email FROM user
+      WHERE id = ?1 AND frozen_ms IS NULL AND (?2 IS NULL OR provider_id = ?2)
+      """, [.blob(user), .optional(OwnerNotice.provider(of: event))]
     ) { $0.text(0) }
   }
 }

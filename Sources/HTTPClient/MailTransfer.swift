@@ -38,14 +38,32 @@ public struct OutgoingMail: Sendable {
   }
 }
 
-/// The server will not take the e-mail, now or later: a reply of 500 to 599 (RFC 5321 section 4.2.1) to the e-mail
-/// itself. Whom the server does not greet, or does not let in, it may let in once an operator has seen to it.
-public struct MailRefused: Error, Equatable {
+/// The server says that it will not, now or later: a reply of 500 to 599 (RFC 5321 section 4.2.1).
+public struct MailRefused: Error, Equatable, CustomStringConvertible {
+  /// What the reply was to.
+  public enum Subject: Sendable {
+    /// Our connection, our sign-in or our sender's address (MAIL): nothing goes out until an operator has seen to it.
+    case us
+    /// The recipient or the message (RCPT, DATA). Many a server says here, too, what it thinks of us: that it relays
+    /// nothing, that it does not know the sender.
+    case mail
+  }
+
   /// The reply's code.
   public let reply: Int
+  /// What it was to.
+  public let subject: Subject
 
   /// A refusal by that reply.
-  public init(reply: Int) { self.reply = reply }
+  public init(reply: Int, of subject: Subject) {
+    self.reply = reply
+    self.subject = subject
+  }
+
+  /// A line for the log, without an address.
+  public var description: String {
+    "the mail server refuses \(subject == .us ? "us" : "the e-mail"), \(reply)"
+  }
 }
 
 /// E-mail through libcurl, one after the other on a thread of its own.
@@ -56,15 +74,17 @@ public enum MailTransfer {
   private static let queue = DispatchQueue(label: "waypost.mail")
 
   /// Hands one e-mail to the server, which then has it.
-  /// - Throws: `MailRefused`, or `TransferError` where it may go better a moment later.
+  /// - Throws: `MailRefused`, or `TransferError` where it may go better a moment later: there was no connection, it broke,
+  ///   or the server put us off (400 to 499).
   public static func send(_ mail: OutgoingMail, through server: MailServer) async throws {
     let end = await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: perform(mail, server)) }
     }
     switch end.outcome {
     case CURLE_OK: return
-    case _ where end.isRefusal: throw MailRefused(reply: end.reply)
     case CURLE_OPERATION_TIMEDOUT: throw TransferError.timedOut
+    case _ where (500...599).contains(end.reply):
+      throw MailRefused(reply: end.reply, of: end.subject)
     default: throw TransferError.connection(String(cString: curl_easy_strerror(end.outcome)))
     }
   }
@@ -74,22 +94,22 @@ public enum MailTransfer {
     var outcome = CURLE_FAILED_INIT
     /// The server's last reply.
     var reply = 0
-    /// Whether the message itself was on its way.
-    var isBegun = false
+    /// Whether the server has taken us and our sender.
+    var isPastSender = false
 
-    /// Whether the reply says that this e-mail will never be taken.
-    var isRefusal: Bool {
-      // curl ends with this where MAIL, RCPT or DATA are refused; what is refused before is our connection.
-      let isOfMail = isBegun || outcome == CURLE_SEND_ERROR
+    /// What the reply was to.
+    var subject: MailRefused.Subject {
       // 530 is the answer to all who have not signed in (RFC 4954) or do not encrypt (RFC 3207).
-      return isOfMail && (500...599).contains(reply) && reply != 530
+      isPastSender && reply != 530 ? .mail : .us
     }
   }
 
   private static func perform(_ mail: OutgoingMail, _ server: MailServer) -> End {
     ccurl_start()
     guard let handle = curl_easy_init() else { return End() }
-    defer { curl_easy_cleanup(handle) }
+    let talk = Talk()
+    // The end of the handle says QUIT, which `talk` hears.
+    defer { withExtendedLifetime(talk) { curl_easy_cleanup(handle) } }
     let isSMTPS = server.url.hasPrefix("smtps://")
     _ = ccurl_set_text(handle, CURLOPT_URL, server.url)
     _ = ccurl_set_text(handle, CURLOPT_PROTOCOLS_STR, "smtp,smtps")
@@ -116,8 +136,30 @@ public enum MailTransfer {
         let source = Unmanaged<MessageSource>.fromOpaque(context).takeUnretainedValue()
         return source.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
       }, Unmanaged.passUnretained(source).toOpaque())
+    // As above, until the handle has gone.
+    _ = ccurl_set_trace(
+      handle,
+      { _, kind, bytes, count, context in
+        guard kind == CURLINFO_HEADER_OUT, let bytes, let context else { return 0 }
+        let talk = Unmanaged<Talk>.fromOpaque(context).takeUnretainedValue()
+        talk.hear(UnsafeRawBufferPointer(start: bytes, count: count))
+        return 0
+      }, Unmanaged.passUnretained(talk).toOpaque())
     let outcome = withExtendedLifetime(source) { curl_easy_perform(handle) }
-    return End(outcome: outcome, reply: ccurl_status(handle), isBegun: source.isBegun)
+    return End(
+      outcome: outcome, reply: ccurl_status(handle), isPastSender: talk.isPastSender)
+  }
+}
+
+/// How far the talk with a server has come; used by one thread alone. Nothing of it is kept: there are passwords in it.
+private final class Talk {
+  /// Whether the server has taken us and our sender: the recipient comes right after.
+  private(set) var isPastSender = false
+
+  /// Hears a command of ours.
+  func hear(_ command: UnsafeRawBufferPointer) {
+    // The colon is in no base64, which a sign-in consists of.
+    if command.starts(with: "RCPT TO:".utf8) { isPastSender = true }
   }
 }
 
@@ -127,8 +169,6 @@ private final class MessageSource {
   private var place = 0
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-  var isBegun: Bool { place > 0 }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     let part = bytes[place...].prefix(buffer.count)

@@ -119,7 +119,8 @@ public final class MailDesk: Sendable {
   }
 
   /// Three attempts: what the server puts off at first it may take a moment later. What it refuses for good must not
-  /// hold up the e-mails of others.
+  /// hold up the e-mails of others, and a sign-in that it refuses is not to be repeated: mail providers lock accounts for
+  /// that.
   private func deliver(_ mail: Mail) async throws {
     let outgoing = outgoing(mail)
     for pause in [2, 8] {
@@ -133,7 +134,7 @@ public final class MailDesk: Sendable {
   }
 
   /// Hands one e-mail to the server in one attempt, beside what waits here: for whoever sees to repeats.
-  /// - Throws: `MailRefused` where the server will never take it, `TransferError` where it may later.
+  /// - Throws: `MailRefused` where the server will not take it, or us; `TransferError` where it may later.
   public func send(_ mail: Mail) async throws {
     try await MailTransfer.send(outgoing(mail), through: server)
   }

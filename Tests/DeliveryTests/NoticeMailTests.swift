@@ -79,14 +79,37 @@ struct NoticeMailTests {
     #expect(!stage.said.all.contains { $0.contains("example.org") }, "no address in the log")
   }
 
-  @Test("what the mail server refuses for good is not tried again")
+  @Test("what the mail server refuses for good is given up at the fifth attempt")
   func refused() async throws {
     let stage = try await stage()
-    stage.post.fail(MailRefused(reply: 550))
+    stage.post.fail(MailRefused(reply: 550, of: .mail), count: 20)
+    try await attempts(stage, 4)
+    #expect(stage.post.tried.count == 4)
+    #expect(try await stage.desk.noticeFigures() == (1, 0))
     try await attempts(stage, 3)
-    #expect(stage.post.tried.count == 1)
+    #expect(stage.post.tried.count == 5)
     #expect(try await state(stage) == ["dead"])
     #expect(stage.said.all.contains { $0.contains("given up") && $0.contains("550") })
+    #expect(!stage.said.all.contains { $0.contains("example.org") }, "no address in the log")
+  }
+
+  @Test("a relay that is allowed in time sends what it refused before")
+  func relayed() async throws {
+    let stage = try await stage()
+    stage.post.fail(MailRefused(reply: 554, of: .mail), count: 4)
+    try await attempts(stage, 12)
+    #expect(stage.post.tried.count == 5 && stage.post.taken.count == 1)
+  }
+
+  @Test("what the mail server has against us ends no notice before the bound")
+  func refusedOfUs() async throws {
+    let (mended, never) = (try await stage(), try await stage())
+    mended.post.fail(MailRefused(reply: 553, of: .us), count: 9)
+    never.post.fail(MailRefused(reply: 535, of: .us), count: 20)
+    for stage in [mended, never] { try await attempts(stage, 12) }
+    #expect(mended.post.tried.count == 10 && mended.post.taken.count == 1)
+    #expect(never.post.tried.count == 10)
+    #expect(try await state(never) == ["dead"])
   }
 
   @Test("a process that dies before the e-mail was sent leaves it to the next one")
@@ -123,26 +146,81 @@ struct NoticeMailTests {
     #expect(try await state(stage) == ["dead"])
   }
 
-  @Test("a notice of more than a week is not worth an e-mail")
+  @Test("a notice of more than a week that was tried is not worth another e-mail")
   func old() async throws {
     let (old, week) = (try await stage(), try await stage())
+    for stage in [old, week] {
+      stage.post.fail(NoticeMailTests.away)
+      try await stage.mail()
+    }
     old.clock.move(seconds: 7 * NoticeMailTests.day + 1)
     week.clock.move(seconds: 7 * NoticeMailTests.day)
     for stage in [old, week] { try await stage.mail() }
-    #expect(old.post.tried.isEmpty && week.post.taken.count == 1)
+    #expect(old.post.tried.count == 1 && week.post.taken.count == 1)
     #expect(try await old.desk.noticeFigures() == (0, 1))
     #expect(old.said.all.contains { $0.contains("given up") })
   }
 
-  @Test("who is frozen or erased meanwhile gets nothing, and nothing of them stays")
-  func gone() async throws {
-    for change in ["UPDATE user SET frozen_ms = 2", "DELETE FROM user"] {
-      let stage = try await stage()
-      try await stage.write(change + " WHERE email = 'ann@example.org'")
-      try await stage.mail()
-      #expect(stage.post.tried.isEmpty)
-      #expect(try await state(stage) == [])
-    }
+  @Test("a clock that leaps ahead takes no notice its one attempt")
+  func leap() async throws {
+    let stage = try await stage()
+    stage.clock.move(seconds: 3_650 * NoticeMailTests.day)
+    try await stage.mail()
+    #expect(stage.post.taken.count == 1)
+    #expect(try await state(stage) == ["sent"])
+  }
+
+  @Test("a clock that was ahead and is set right keeps no notice waiting")
+  func setRight() async throws {
+    let stage = try await stage()
+    let years = 3_650 * NoticeMailTests.day
+    stage.clock.move(seconds: years)
+    stage.post.fail(NoticeMailTests.away)
+    try await stage.mail()
+    stage.clock.move(seconds: -years)
+    try await stage.mail()
+    #expect(stage.post.tried.count == 2 && stage.post.taken.count == 1)
+  }
+
+  @Test("the longest wait with all of its jitter is waited out")
+  func longest() async throws {
+    let stage = try await stage()
+    let longest = Stage.dawn + 86_400_000 + 8_640_000
+    try await stage.write("UPDATE notice_mail SET next_ms = ?", [.int(longest)])
+    try await stage.mail()
+    #expect(stage.post.tried.isEmpty)
+    try await stage.write("UPDATE notice_mail SET next_ms = ?", [.int(longest + 1)])
+    try await stage.mail()
+    #expect(stage.post.taken.count == 1)
+  }
+
+  /// What takes ann away from acme's people.
+  private static let leaves = [
+    "UPDATE user SET frozen_ms = 2", "DELETE FROM user",
+    "UPDATE user SET role = 'user', provider_id = NULL",
+    "UPDATE user SET role = 'admin', provider_id = NULL",
+    "UPDATE user SET provider_id = 'beta'",
+  ].map { $0 + " WHERE email = 'ann@example.org'" }
+
+  @Test("who is frozen, erased or of the provider no more gets nothing", arguments: leaves)
+  func gone(_ change: String) async throws {
+    let stage = try await stage()
+    try await stage.write(change)
+    try await stage.mail()
+    #expect(stage.post.tried.isEmpty)
+    #expect(try await state(stage) == [])
+  }
+
+  @Test("who left before the notice was routed is put down for no e-mail", arguments: leaves)
+  func goneBefore(_ change: String) async throws {
+    let stage = try await Stage.withOwners()
+    try await stage.book("pay-1")
+    try await stage.write(change)
+    while try await stage.desk.sender.pump() {}
+    // Of ben alone.
+    #expect(try await state(stage) == ["due"])
+    try await stage.mail()
+    #expect(stage.post.taken.map(\.recipient) == ["ben@example.org"])
   }
 
   @Test("an address that was changed meanwhile is the one that counts")
@@ -177,5 +255,16 @@ struct NoticeMailTests {
     let most = Int(OwnerNotice.mailsPerHourMax)
     for number in 0..<most + 5 { try await stage.payOut("more-\(number)") }
     #expect(try await state(stage).count == most)
+  }
+
+  @Test("what was written by a clock that was ahead uses nothing of the hour up")
+  func boundedByNow() async throws {
+    let stage = try await stage()
+    let most = Int(OwnerNotice.mailsPerHourMax)
+    stage.clock.move(seconds: NoticeMailTests.day)
+    for number in 0..<most { try await stage.payOut("ahead-\(number)") }
+    stage.clock.move(seconds: -NoticeMailTests.day)
+    try await stage.payOut("now")
+    #expect(try await state(stage).count == most + 2)
   }
 }

@@ -83,13 +83,18 @@ extension Stage {
 
   /// Tells acme's people of a payout; the e-mails are still to be sent.
   func payOut(_ reference: String) async throws {
+    try await book(reference)
+    while try await desk.sender.pump() {}
+  }
+
+  /// A payout of acme whose notices are in the outbox, and on their way to nobody yet.
+  func book(_ reference: String) async throws {
     let now = clock.now
     let notice = OwnerNotice.payout(
       Microtokens(1_500_000), reference: reference, transfer: "t-1")
     try await database.write { connection in
       try notice.tell(ownersOf: "acme", at: now, random: random, on: connection)
     }
-    while try await desk.sender.pump() {}
   }
 
   /// Sends the e-mails that are due.

@@ -6,21 +6,31 @@ import re
 import time
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from harness import free_port
 
 
 class Post:
-    """Takes e-mails."""
+    """Takes e-mails from who does not sign in: no password is right. `refusals` are the answers to the next MAIL."""
 
     def __init__(self):
         self.mails = []
         self.wants_sign_in = False
+        self.refusals = []
+        self.senders = self.sign_ins = 0
         self.taken = lambda: None
 
+    def refuse_sign_in(self, server, session, envelope, mechanism, data):
+        self.sign_ins += 1
+        return AuthResult(success=False, handled=False)
+
     async def handle_MAIL(self, server, session, envelope, address, options):
+        self.senders += 1
         if self.wants_sign_in:
             return "530 5.7.0 sign in first"
+        if self.refusals:
+            return self.refusals.pop(0)
         envelope.mail_from = address
         return "250 known"
 
@@ -57,7 +67,9 @@ class Office:
         return ["--smtp-url", f"smtp://127.0.0.1:{self.port}", "--smtp-from", "waypost@example.org", "--smtp-tls", "none"]
 
     def open(self):
-        self.controller = Controller(self.post, hostname="127.0.0.1", port=self.port)
+        self.controller = Controller(
+            self.post, hostname="127.0.0.1", port=self.port, authenticator=self.post.refuse_sign_in,
+            auth_require_tls=False)
         self.controller.start()
 
     def close(self):

@@ -211,6 +211,24 @@ def test_an_address_that_the_server_refuses_holds_up_nobody(postal):
     post.wait(count + 1, seconds=8)
 
 
+def test_a_sign_in_that_the_mail_server_refuses_is_not_repeated(tmp_path):
+    wrong = {"WAYPOST_SMTP_USER": "waypost", "WAYPOST_SMTP_PASSWORD": "not-this-one"}
+    with mailbox() as (post, flags), Server(tmp_path / "data", *flags, env=wrong) as server:
+        assert server.post("/v1/auth/register", form(), headers=fresh_key()).status_code == 202
+        harness.until(lambda: "an e-mail was not sent" in server.log())
+        assert post.sign_ins == 1, "mail providers lock accounts for more"
+        assert "refuses us, 535" in server.log() and not post.mails
+
+
+def test_an_e_mail_that_the_mail_server_puts_off_is_repeated(postal):
+    server, post = postal.server, postal.post
+    count, senders = len(post.mails), post.senders
+    post.refusals = ["451 4.7.1 come back later"]
+    server.post("/v1/auth/register", form(), headers=fresh_key())
+    post.wait(count + 1)
+    assert post.senders == senders + 2
+
+
 def test_a_changed_password_is_told_though_the_allowance_is_used_up(postal):
     server, post, mail = postal.server, postal.post, address()
     count = len(post.mails)

@@ -123,7 +123,23 @@ def test_an_e_mail_that_is_refused_for_good_is_given_up_and_said(place):
     server, post = place.server, place.office.post
     place.office.open()
     earned(place, "refused@example.org")()
-    said(server, "is given up after attempt 1 of 10")
+    for number in range(1, 5):
+        said(server, f"attempt {number} of 10 failed")
+        place.moment.jump(3 * HOUR)
+    said(server, "is given up after attempt 5 of 10: the mail server refuses the e-mail, 550")
     waits(server, "waypost_notice_mails_given_up", 1)
     assert metric(server, "waypost_notice_mails_pending") == 0 and not post.mails
     assert "refused@example.org" not in server.log()
+
+
+def test_a_sender_that_is_refused_ends_no_notice(place):
+    server, post = place.server, place.office.post
+    post.refusals = ["553 5.7.1 sender address rejected"] * 6
+    place.office.open()
+    earned(place)()
+    for number in range(1, 7):
+        said(server, f"attempt {number} of 10 failed")
+        place.moment.jump(11 * HOUR)
+    assert post.wait(1)[1] == [OWNER] and post.senders == 7
+    assert "the mail server refuses us, 553" in server.log()
+    waits(server, "waypost_notice_mails_given_up", 0)

@@ -65,6 +65,13 @@ static inline curl_socket_t ccurl_open(const struct curl_sockaddr *address) {
 // The flags are macros that Swift does not import.
 static inline void ccurl_start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
+// What is said on the connection, beside what the transfer does with it.
+static inline CURLcode ccurl_set_trace(CURL *easy, curl_debug_callback trace, void *context) {
+  CURLcode code = curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, trace);
+  if (code == CURLE_OK) code = curl_easy_setopt(easy, CURLOPT_DEBUGDATA, context);
+  return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L) : code;
+}
+
 // E-mail: the recipients, and where the message's bytes come from.
 static inline CURLcode ccurl_set_recipients(CURL *easy, struct curl_slist *list) {
   return curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, list);
