@@ -43,6 +43,13 @@ CREATE TRIGGER transfer_no_update BEFORE UPDATE ON transfer
 CREATE TRIGGER transfer_no_delete BEFORE DELETE ON transfer
   BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 
+-- Holds whose accounts are not their transfer's must not become sound by that: what was found stays on record, and the
+-- next start verifies the whole.
+INSERT INTO ledger_fault(found_ms, faults)
+  SELECT (SELECT coalesce(max(at_ms), 0) FROM transfer), 'I3: ' || count(*) || ' holds differ from their transfers, as ' || min(hex(h.id))
+  FROM hold h LEFT JOIN transfer t ON t.id = h.id AND t.kind = 'hold'
+  WHERE t.id IS NULL OR t.debit <> h.debit OR t.credit <> h.credit HAVING count(*) > 0;
+
 CREATE TABLE hold_next(
   id BLOB PRIMARY KEY CHECK(length(id) = 16),
   reference BLOB NOT NULL,

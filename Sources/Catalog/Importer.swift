@@ -194,11 +194,13 @@ public struct Importer: Sendable {
     let isEnd = isLast && !isFirst
     guard !batch.isEmpty || isEnd else { return report }
     let now = clock.now
-    return try await database.write { connection in
+    // Told after the commit: a write that is undone and run again must not tell twice.
+    let (written, refusals) = try await database.write { connection in
       if isFirst, !isLast { try options.note?(nil, connection) }
       var report = report
+      var refusals: [String] = []
       for parsed in batch {
-        guard let outcome = try put(parsed, at: now, on: connection) else {
+        guard let outcome = try put(parsed, at: now, &refusals, on: connection) else {
           report.refused += 1
           continue
         }
@@ -210,18 +212,20 @@ public struct Importer: Sendable {
       }
       report.revision = try CatalogStore.revision(connection)
       if isLast { try options.note?(report, connection) }
-      return report
+      return (report, refusals)
     }
+    refusals.forEach(self.report)
+    return written
   }
 
   /// A listing of another provider is refused alone; with `isAtomic` it undoes everything.
   private func put(
-    _ parsed: Parsed, at now: Timestamp, on connection: Connection
+    _ parsed: Parsed, at now: Timestamp, _ refusals: inout [String], on connection: Connection
   ) throws -> CatalogStore.Outcome? {
     do {
       return try CatalogStore.put(parsed.service, at: now, on: connection)
     } catch let refusal as Refusal where refusal.code == .forbidden && !options.isAtomic {
-      report("\(parsed.place): providerId: \(refusal.detail)")
+      refusals.append("\(parsed.place): providerId: \(refusal.detail)")
       return nil
     }
   }

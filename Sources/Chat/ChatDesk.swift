@@ -120,7 +120,7 @@ package final class ChatDesk: Sendable {
           return Opened(row: row, live: live, isAgent: isAgent, replay: turn)
         }
         let row = try self.conversation(
-          freshID, for: request, user, secret, at: now, on: connection)
+          freshID, for: request, as: live, user, secret, at: now, on: connection)
         if request.conversationID == nil {
           try ConversationStore.insert(row, secret: freshSecret, on: connection)
         }
@@ -154,9 +154,10 @@ package final class ChatDesk: Sendable {
   }
 
   /// The conversation that a new turn goes into.
+  /// - Parameter live: The turn itself: where the write runs twice it is registered already.
   /// - Throws: `Refusal` `not_found`, `turn_running`, `parent_stale`, `conversation_full`.
   private func conversation(
-    _ id: ID<ConversationKind>, for request: TurnRequest, _ user: ID<UserKind>?,
+    _ id: ID<ConversationKind>, for request: TurnRequest, as live: LiveTurn, _ user: ID<UserKind>?,
     _ secret: String?, at now: Timestamp, on connection: Connection
   ) throws -> ConversationRow {
     guard request.conversationID != nil else {
@@ -166,7 +167,7 @@ package final class ChatDesk: Sendable {
     }
     let row = try ConversationStore.read(id, user: user, secret: secret, on: connection)
     // Memory knows what runs: a row that could not be ended must not lock its conversation.
-    if running.withLock({ $0[id] != nil }) {
+    if let other = running.withLock({ $0[id] }), other !== live {
       throw Refusal(.turnRunning, "A turn of this conversation is running.", retryAfterSeconds: 1)
     }
     let last = try ConversationStore.lastMessage(in: id, on: connection)

@@ -2,8 +2,8 @@ internal import Primitives
 
 /// The text that a transfer's hash is made of, written at one go: every hold passes here.
 ///
-/// It lives on the stack of `ChainRow.hash`, in room that suffices for the longest row; what would not fit stops the
-/// program, as a hash of less must never be written.
+/// It lives in `ChainRow.hash`, in room that suffices for the longest row; what would not fit stops the program, as it
+/// must neither be cut nor written behind the room.
 struct ChainText: ~Copyable {
   private let room: UnsafeMutableRawBufferPointer
   /// Bytes written.
@@ -13,6 +13,7 @@ struct ChainText: ~Copyable {
 
   /// Bytes as they are.
   mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    require(bytes.count)
     UnsafeMutableRawBufferPointer(rebasing: room[count..<count + bytes.count]).copyMemory(
       from: bytes)
     count += bytes.count
@@ -34,6 +35,7 @@ struct ChainText: ~Copyable {
       digitCount += 1
       rest /= 10
     }
+    require(digitCount)
     rest = number.magnitude
     for place in stride(from: count + digitCount - 1, through: count, by: -1) {
       room[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
@@ -47,6 +49,7 @@ struct ChainText: ~Copyable {
     add(name)
     guard let value else { return add("null") }
     add("\"")
+    require(2 * value.count)
     for byte in value {
       room[count] = ChainText.digit(byte >> 4)
       room[count + 1] = ChainText.digit(byte & 15)
@@ -67,6 +70,10 @@ struct ChainText: ~Copyable {
     var escaped: [UInt8] = []
     JSON.string(text).write(into: &escaped)
     escaped.withUnsafeBytes { add($0) }
+  }
+
+  private func require(_ byteCount: Int) {
+    precondition(byteCount <= room.count - count, "a transfer's text is longer than its room")
   }
 
   private static func digit(_ value: UInt8) -> UInt8 { value + (value < 10 ? 0x30 : 0x57) }

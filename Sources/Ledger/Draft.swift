@@ -27,15 +27,13 @@ struct Draft {
   var sequence: Int64 { facts.chain.sequence + 1 }
 
   /// A transfer between accounts by their names, closed and frozen ones refused.
-  /// - Parameter asksID: Whether to look at once if the id is known; else `exists` looks when it is called.
   init(
     _ id: ID<TransferKind>, _ kind: String, _ debit: AccountName, _ credit: AccountName,
     _ amount: Microtokens, _ reason: String, _ at: Timestamp, _ connection: Connection,
-    settles: Bool = false, asksID: Bool = true
+    settles: Bool = false
   ) throws {
     let id = id.bytes
-    let facts = try TransferFacts.read(
-      of: id, from: debit, to: credit, asksID: asksID, on: connection)
+    let facts = try TransferFacts.read(of: id, from: debit, to: credit, on: connection)
     self.init(id, kind, facts, amount, reason, at, Draft.obstacle(facts, settles: settles))
   }
 
@@ -88,12 +86,6 @@ struct Draft {
     facts = try TransferFacts.read(of: id, from: debit, to: credit, on: connection)
   }
 
-  /// Whether the facts refuse it: who has not asked for the id yet must do so before.
-  var isRefused: Bool {
-    facts.failed != nil || obstacle != nil || amount.count < 1 || amount > .max
-      || facts.available < amount.count
-  }
-
   /// Refuses a closed or frozen account for ever (L7), then an amount out of range.
   func requireSound(on connection: Connection) throws {
     if let obstacle { throw try remembered(obstacle, on: connection) }
@@ -121,7 +113,7 @@ struct Draft {
     if let code = facts.failed {
       throw Refusal(code, "This transfer failed before and stays failed; use a new id.")
     }
-    if facts.isKnown == false { return false }
+    guard facts.isKnown else { return false }
     let same = try connection.first(
       """
       SELECT t.kind, t.debit, t.credit, t.amount, t.reason, t.hold_id, t.refers_to, h.reference,
@@ -135,8 +127,7 @@ struct Draft {
         && (holdTerms.map { $0.reference == row.blob(7) && $0.expiresAt == row.int(8) } ?? true)
         && (kind != "capture" || row.int(9) < 2 || keepsOpen == row.isNull(10))
     }
-    guard let same else { return false }
-    guard same else {
+    guard same == true else {
       throw Refusal(.idExistsDifferent, "This transfer id was used with other fields.")
     }
     return true
@@ -179,14 +170,8 @@ struct Draft {
     last_transfer = ?3 WHERE id = ?4
     """
 
-  /// Appends the row after its units have moved, then looks whether a user runs low.
+  /// Appends the row at the end of the sequence and the chain, then looks whether a user runs low.
   func append(on connection: Connection) throws {
-    try record(on: connection)
-    try noteBalances(on: connection)
-  }
-
-  /// Puts the row at the end of the sequence and the chain.
-  func record(on connection: Connection) throws {
     let row = ChainRow(
       version: ChainRow.current, sequence: sequence, id: id, kind: kind, debit: debit,
       credit: credit, amount: amount.count, holdID: holdID, refersTo: refersTo, reason: reason,
@@ -195,10 +180,6 @@ struct Draft {
     let hash = row.hash(after: facts.chain.rowHash)
     try insert(row, hash, on: connection)
     LedgerMemory.of(connection).note(ChainEnd(sequence: sequence, rowHash: hash), on: connection)
-  }
-
-  /// Looks whether a user runs low, once the units have moved.
-  func noteBalances(on connection: Connection) throws {
     guard facts.hasLimits else { return }
     try SpendingLimits.noteBalances(of: debit, credit, id, at: at, on: connection)
   }

@@ -17,7 +17,7 @@ struct HoldRow {
     let row = try connection.first(
       """
       SELECT t.debit, t.credit, h.amount, h.captured, h.state, h.expires_ms FROM hold h
-      JOIN transfer t ON t.id = h.id WHERE h.id = ?
+      JOIN transfer t ON t.id = h.id AND t.kind = 'hold' WHERE h.id = ?
       """, [.blob(id.bytes)]
     ) {
       HoldRow(
@@ -83,8 +83,8 @@ struct TransferFacts {
   let available: Int64
   /// Why the id failed before and stays failed.
   let failed: ProblemCode?
-  /// Whether there is a transfer of the id; nil where nobody asked.
-  let isKnown: Bool?
+  /// Whether there is a transfer of the id.
+  let isKnown: Bool
   /// The last movements of the two accounts.
   let debitBefore: Int64?
   let creditBefore: Int64?
@@ -93,43 +93,30 @@ struct TransferFacts {
   /// The ledger's last transfer.
   let chain: ChainEnd
 
-  /// The statements: accounts by name, by row, or by row where the name is still the same.
-  private struct Statements {
-    let byName: String
-    let byRow: String
-    let byBoth: String
+  private static let select = """
+    SELECT d.id, c.id, d.kind, d.closed OR c.closed, d.frozen_ms IS NOT NULL, d.may_go_negative,
+    d.credits_posted - d.debits_posted - d.debits_pending,
+    (SELECT code FROM failed_transfer WHERE id = ?1), EXISTS (SELECT 1 FROM transfer WHERE id = ?1),
+    d.last_transfer, c.last_transfer, EXISTS (SELECT 1 FROM spending_limit WHERE account = d.id)
+    OR EXISTS (SELECT 1 FROM spending_limit WHERE account = c.id) FROM account d CROSS JOIN account c
+    """
 
-    init(asksID: Bool) {
-      let isKnown = asksID ? "EXISTS (SELECT 1 FROM transfer WHERE id = ?1)" : "NULL"
-      let select = """
-        SELECT d.id, c.id, d.kind, d.closed OR c.closed, d.frozen_ms IS NOT NULL, d.may_go_negative,
-        d.credits_posted - d.debits_posted - d.debits_pending,
-        (SELECT code FROM failed_transfer WHERE id = ?1), \(isKnown),
-        d.last_transfer, c.last_transfer, EXISTS (SELECT 1 FROM spending_limit WHERE account = d.id)
-        OR EXISTS (SELECT 1 FROM spending_limit WHERE account = c.id)
-        FROM account d CROSS JOIN account c
-        """
-      byName = select + " WHERE d.kind = ?2 AND d.owner = ?3 AND c.kind = ?4 AND c.owner = ?5"
-      byRow = select + " WHERE d.id = ?2 AND c.id = ?3"
-      byBoth = byRow + " AND d.kind = ?4 AND d.owner = ?5 AND c.kind = ?6 AND c.owner = ?7"
-    }
-  }
-
-  private static let asking = Statements(asksID: true)
-  private static let silent = Statements(asksID: false)
+  private static let byName =
+    select + " WHERE d.kind = ?2 AND d.owner = ?3 AND c.kind = ?4 AND c.owner = ?5"
+  private static let byRow = select + " WHERE d.id = ?2 AND c.id = ?3"
+  /// By row, where the names are still the same.
+  private static let byBoth =
+    byRow + " AND d.kind = ?4 AND d.owner = ?5 AND c.kind = ?6 AND c.owner = ?7"
 
   /// Of accounts by their names; one that is new is made.
-  /// - Parameter asksID: Whether to look for a transfer of the id.
   static func read(
-    of id: [UInt8], from debit: AccountName, to credit: AccountName, asksID: Bool,
-    on connection: Connection
+    of id: [UInt8], from debit: AccountName, to credit: AccountName, on connection: Connection
   ) throws -> TransferFacts {
-    let statements = asksID ? asking : silent
     let memory = LedgerMemory.of(connection)
     let chain = try memory.chainEnd(on: connection)
     if let debitRow = memory.row(of: debit), let creditRow = memory.row(of: credit),
       let facts = try first(
-        statements.byBoth, chain, of: debit.kind, on: connection,
+        byBoth, chain, of: debit.kind, on: connection,
         { values in
           values.add(id)
           values.add(debitRow)
@@ -140,8 +127,8 @@ struct TransferFacts {
       return facts
     }
     let facts =
-      try named(statements, id, debit, credit, chain, on: connection)
-      ?? made(statements, id, debit, credit, chain, on: connection)
+      try named(id, debit, credit, chain, on: connection)
+      ?? made(id, debit, credit, chain, on: connection)
     memory.note(facts.debit, of: debit)
     memory.note(facts.credit, of: credit)
     return facts
@@ -154,7 +141,7 @@ struct TransferFacts {
     let chain = try LedgerMemory.of(connection).chainEnd(on: connection)
     return try present(
       first(
-        asking.byRow, chain, of: nil, on: connection,
+        byRow, chain, of: nil, on: connection,
         { values in
           values.add(id)
           values.add(debit)
@@ -163,12 +150,12 @@ struct TransferFacts {
   }
 
   private static func named(
-    _ statements: Statements, _ id: [UInt8], _ debit: AccountName, _ credit: AccountName,
+    _ id: [UInt8], _ debit: AccountName, _ credit: AccountName,
     _ chain: ChainEnd,
     on connection: Connection
   ) throws -> TransferFacts? {
     try first(
-      statements.byName, chain, of: debit.kind, on: connection,
+      byName, chain, of: debit.kind, on: connection,
       { values in
         values.add(id)
         add(debit, credit, to: &values)
@@ -176,13 +163,13 @@ struct TransferFacts {
   }
 
   private static func made(
-    _ statements: Statements, _ id: [UInt8], _ debit: AccountName, _ credit: AccountName,
+    _ id: [UInt8], _ debit: AccountName, _ credit: AccountName,
     _ chain: ChainEnd,
     on connection: Connection
   ) throws -> TransferFacts {
     _ = try AccountRow.made(debit, on: connection)
     _ = try AccountRow.made(credit, on: connection)
-    return try present(named(statements, id, debit, credit, chain, on: connection))
+    return try present(named(id, debit, credit, chain, on: connection))
   }
 
   private static func add(
@@ -222,7 +209,7 @@ struct TransferFacts {
     mayGoNegative = row.int(5) == 1
     available = row.int(6)
     failed = row.optionalText(7).flatMap(ProblemCode.init(rawValue:))
-    isKnown = row.optionalInt(8).map { $0 == 1 }
+    isKnown = row.int(8) == 1
     debitBefore = row.optionalInt(9)
     creditBefore = row.optionalInt(10)
     hasLimits = row.int(11) == 1

@@ -40,42 +40,25 @@ public enum LedgerStore {
     on connection: Connection
   ) throws -> Bool {
     let transfer = ID<TransferKind>(high: id.high, low: id.low)
-    var draft = try Draft(
-      transfer, "hold", debit, credit, amount, reason, now, connection, asksID: false)
+    var draft = try Draft(transfer, "hold", debit, credit, amount, reason, now, connection)
     draft.holdID = draft.id
     draft.holdTerms = (reference, expiresAt.milliseconds)
-    if draft.isRefused {
-      if try draft.exists(on: connection) { return false }
-      try draft.requireSound(on: connection)
-      try draft.requireFunds(on: connection)
-    }
-    // A known id is found where the row does not go in: nobody has to look before.
-    guard try insert(draft, reference, expiresAt, on: connection) else {
-      guard try draft.exists(on: connection) else {
-        throw Refusal(.internal, "A hold has no transfer.")
-      }
-      return false
-    }
-    do {
-      try draft.record(on: connection)
-    } catch let error as SQLiteError where error.isUnique {
-      // It is another kind of transfer's: what was written is taken back, for a refusal leaves nothing.
-      try connection.run("DELETE FROM hold WHERE id = ?", [.blob(draft.id)])
-      throw Refusal(.idExistsDifferent, "This transfer id was used with other fields.")
-    }
+    if try draft.exists(on: connection) { return false }
+    try draft.requireSound(on: connection)
+    try draft.requireFunds(on: connection)
     try draft.move(pending: amount.count, posted: 0, on: connection)
-    try draft.noteBalances(on: connection)
+    try insert(draft, reference, expiresAt, on: connection)
+    try draft.append(on: connection)
     return true
   }
 
-  /// - Returns: false where there is a hold of the id.
   private static func insert(
     _ draft: Draft, _ reference: [UInt8], _ expiresAt: Timestamp, on connection: Connection
-  ) throws -> Bool {
-    let count = try connection.run(
+  ) throws {
+    try connection.run(
       """
       INSERT INTO hold(id, reference, amount, state, expires_ms, created_ms)
-      VALUES (?, ?, ?, 'open', ?, ?) ON CONFLICT(id) DO NOTHING
+      VALUES (?, ?, ?, 'open', ?, ?)
       """
     ) { values in
       values.add(draft.id)
@@ -84,7 +67,6 @@ public enum LedgerStore {
       values.add(expiresAt.milliseconds)
       values.add(draft.at.milliseconds)
     }
-    return count == 1
   }
 
   /// Posts part or all of a hold.

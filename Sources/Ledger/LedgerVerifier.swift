@@ -124,7 +124,7 @@ public enum LedgerVerifier {
         """
         SELECT a.id FROM account a LEFT JOIN
         (SELECT t.\(side) AS side, sum(o.amount - o.captured) AS rest
-        FROM hold o INDEXED BY hold_due CROSS JOIN transfer t ON t.id = o.id
+        FROM hold o INDEXED BY hold_due CROSS JOIN transfer t ON t.id = o.id AND t.kind = 'hold'
         WHERE o.state = 'open' GROUP BY t.\(side)) h ON h.side = a.id
         WHERE a.\(column) <> coalesce(h.rest, 0) ORDER BY a.id LIMIT 10
         """
@@ -133,6 +133,13 @@ public enum LedgerVerifier {
         replay.fault("I3: account \(id) has other than its open holds pending")
       }
     }
+    let strangers = try connection.rows(
+      """
+      SELECT hex(o.id) FROM hold o INDEXED BY hold_due WHERE o.state = 'open' AND NOT EXISTS
+      (SELECT 1 FROM transfer t WHERE t.id = o.id AND t.kind = 'hold') LIMIT 10
+      """
+    ) { $0.text(0).lowercased() }
+    for id in strangers { replay.fault("I3: open hold \(id) has no transfer") }
   }
 
   /// What only the whole ledger shows: holds and checkpoints without transfers, ids that failed and succeeded.

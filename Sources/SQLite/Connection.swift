@@ -259,6 +259,10 @@ public final class Connection {
 
   /// Runs the body so that its effect can be undone alone inside a running transaction.
   public func savepoint<T>(_ body: () throws -> T) throws -> T {
+    // Outside of a transaction it would be one, and its end a commit.
+    guard isInTransaction else {
+      throw SQLiteError(code: SQLITE_MISUSE, message: "a savepoint outside of a transaction")
+    }
     let before = kept.count
     try run("SAVEPOINT part")
     do {
@@ -268,10 +272,20 @@ public final class Connection {
     } catch {
       epoch += 1
       if isInTransaction {
-        try run("ROLLBACK TO part")
-        try run("RELEASE part")
+        try undoPart()
         for write in kept.dropFirst(before) { try write(self) }
       }
+      throw error
+    }
+  }
+
+  /// Where a part cannot be undone alone, all is: what is half undone must not be committed.
+  private func undoPart() throws {
+    do {
+      try run("ROLLBACK TO part")
+      try run("RELEASE part")
+    } catch {
+      if isInTransaction { try run("ROLLBACK") }
       throw error
     }
   }
@@ -279,11 +293,11 @@ public final class Connection {
   /// The one object of a class that goes with this connection, made when it is first asked for.
   public func companion<T: AnyObject>(_ type: T.Type, _ make: () -> T) -> T {
     // Only an object of this very class was ever put beside it.
-    for known in companions where known.type == ObjectIdentifier(type) {
-      return unsafeDowncast(known.object, to: type)
+    for known in companions where known.type == ObjectIdentifier(T.self) {
+      return unsafeDowncast(known.object, to: T.self)
     }
     let fresh = make()
-    companions.append((ObjectIdentifier(type), fresh))
+    companions.append((ObjectIdentifier(T.self), fresh))
     return fresh
   }
 

@@ -12,8 +12,6 @@ internal import Synchronization
 /// without savepoints, which cost each write a copy of every page it touches. Where one fails after a change, the
 /// group is undone and run again with a savepoint for each: bodies may run twice, as their callers know.
 actor WriteLane {
-  /// Writes that may wait; one more is refused.
-  static let waitingMax = 1_024
   /// Writes of one group.
   static let groupMax = 128
   /// How long a group takes in others. A write that runs longer than this commits alone or last.
@@ -42,7 +40,6 @@ actor WriteLane {
   private var carefulGroups = 0
   /// The commit from which on the log may be moved.
   private var nextMove: Int64 = 0
-  private var isClosed = false
   private var copy: Copy?
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -58,15 +55,16 @@ actor WriteLane {
 
   /// Runs a write in the open group or a new one, and returns once it is committed.
   ///
-  /// - Throws: What the body threw; `Refusal` `storage_unavailable` where too many wait or the commit failed.
+  /// - Throws: What the body threw; `Refusal` `storage_unavailable` where too many wait or the commit failed,
+  ///   `shutting_down` after `close`.
   nonisolated func write(_ body: @escaping @Sendable (Connection) throws -> Void) async throws {
     try await withCheckedThrowingContinuation { caller in
       let write = QueuedWrite(body, caller)
-      guard let mustWake = waiting.add(write, max: WriteLane.waitingMax) else {
-        return write.answer(
-          Refusal(.storageUnavailable, "Too many writes wait.", retryAfterSeconds: 1))
+      do {
+        if try waiting.add(write) { wake() }
+      } catch {
+        write.answer(error)
       }
-      if mustWake { wake() }
     }
   }
 
@@ -83,8 +81,8 @@ actor WriteLane {
 
   /// Refuses every later write, after those that came before have their answer.
   func close() {
+    waiting.close()
     while !waiting.rest() { runGroup() }
-    isClosed = true
   }
 
   /// Begins an online copy of the file.
@@ -130,13 +128,12 @@ actor WriteLane {
   private func runGroup() {
     var group: [QueuedWrite] = []
     do {
-      try requireOpen()
+      try requireSound()
       try run(&group)
       if connection.isInTransaction { try commit(group.count) }
       for write in group { write.answer(nil) }
       shortenLog()
     } catch {
-      noteBroken()
       if connection.isInTransaction {
         // What cannot even be rolled back is broken for good: the next BEGIN says so.
         _ = try? connection.run("ROLLBACK")
@@ -146,6 +143,7 @@ actor WriteLane {
       let isOwn = group.count == 1 || error is Refusal
       for write in group { write.answer(isOwn ? error : Database.storageFailed) }
     }
+    noteBroken()
   }
 
   private func commit(_ writeCount: Int) throws {
@@ -160,13 +158,14 @@ actor WriteLane {
   /// - Throws: What undoes the whole group.
   private func run(_ group: inout [QueuedWrite]) throws {
     let end = ContinuousClock.now + WriteLane.groupSpan
-    var isCareful = carefulGroups > 0
+    // A rollback has a running copy begin anew, a savepoint's does not.
+    var isCareful = carefulGroups > 0 || copy != nil
     carefulGroups = max(0, carefulGroups - 1)
     try connection.begin()
     while group.count < WriteLane.groupMax, let write = waiting.next() {
       group.append(write)
       if isCareful {
-        runUndoable(write)
+        try runUndoable(write)
       } else if let error = runPlain(write) {
         // What a lone write wants remembered is in a transaction of its own then, or none is open.
         if group.count == 1 {
@@ -177,10 +176,9 @@ actor WriteLane {
         try connection.begin()
         isCareful = true
         carefulGroups = WriteLane.carefulGroupsMax
-        for write in group { runUndoable(write) }
+        for write in group { try runUndoable(write) }
       }
-      // A full disk, say: SQLite has undone the whole transaction, and with it everybody's part.
-      guard connection.isInTransaction, !connection.isBroken else { throw Database.storageFailed }
+      try requireWhole()
       if ContinuousClock.now >= end { return }
     }
   }
@@ -192,12 +190,20 @@ actor WriteLane {
     return connection.changeCount == before ? nil : error
   }
 
-  private func runUndoable(_ write: QueuedWrite) {
+  /// - Throws: Where the transaction is gone: nothing may follow in it, least of all a savepoint, which would be a
+  ///   transaction of its own.
+  private func runUndoable(_ write: QueuedWrite) throws {
     do {
       try connection.savepoint { if let error = write.run(on: connection) { throw error } }
     } catch {
       write.refuse(error)
     }
+    try requireWhole()
+  }
+
+  /// A full disk, say, has SQLite undo the whole transaction, and with it everybody's part.
+  private func requireWhole() throws {
+    guard connection.isInTransaction, !connection.isBroken else { throw Database.storageFailed }
   }
 
   /// Keeps the log short under load, after everybody has their answer. What a reader still needs stays in it.
@@ -209,13 +215,7 @@ actor WriteLane {
       try connection.checkpoint()
     } catch {
       // The housekeeping's own checkpoint tells of a full disk; a broken one is told of by the next write.
-      noteBroken()
     }
-  }
-
-  private func requireOpen() throws {
-    try requireSound()
-    guard !isClosed else { throw Refusal(.shuttingDown, "The server ends.", retryAfterSeconds: 5) }
   }
 
   private func requireSound() throws {

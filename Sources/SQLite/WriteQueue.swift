@@ -46,26 +46,40 @@ final class Handover<Value: Sendable>: Sendable {
 
 /// The writes that have come and not begun, in their order.
 final class WriteQueue: Sendable {
+  /// Writes that may wait; one more is refused.
+  private static let waitingMax = 1_024
+
   private struct State {
     var writes: [QueuedWrite] = []
     /// Where the next one is: what is before it has been taken.
     var head = 0
     /// Whether the lane is awake, or about to be.
     var isServed = false
+    var isClosed = false
   }
 
   private let state = Mutex(State())
 
   /// Puts a write behind the others.
-  /// - Returns: Whether the lane must be woken; nil where too many wait, and this one does not.
-  func add(_ write: QueuedWrite, max: Int) -> Bool? {
-    state.withLock { state in
-      guard state.writes.count - state.head < max else { return nil }
+  ///
+  /// - Returns: Whether the lane must be woken.
+  /// - Throws: `Refusal` `shutting_down` after `close`, `storage_unavailable` where too many wait.
+  func add(_ write: QueuedWrite) throws -> Bool {
+    try state.withLock { state in
+      if state.isClosed {
+        throw Refusal(.shuttingDown, "The server ends.", retryAfterSeconds: 5)
+      }
+      guard state.writes.count - state.head < WriteQueue.waitingMax else {
+        throw Refusal(.storageUnavailable, "Too many writes wait.", retryAfterSeconds: 1)
+      }
       state.writes.append(write)
       defer { state.isServed = true }
       return !state.isServed
     }
   }
+
+  /// Takes no more writes; those that wait stay.
+  func close() { state.withLock { $0.isClosed = true } }
 
   /// Takes the next write, if there is one.
   func next() -> QueuedWrite? {

@@ -174,7 +174,8 @@ def test_a_plain_head_is_read_whole_or_in_pieces(web, head, pieces):
     assert status(exchange(web, head + b"Connection: close" + end + end, pieces=pieces)) == 200
 
 
-@pytest.mark.parametrize("trailer", [b"X-T: a\r\n: b\r\n", b"X-T: a\r\n\r\n"], ids=["cut by an empty name", "sound"])
+@pytest.mark.parametrize("trailer", [b"X-T: a\r\n: b\r\n", b"\0A: b\r\n", b"X-T: a\r\n\r\n"],
+                         ids=["cut by an empty name", "begun with NUL", "sound"])
 def test_nothing_behind_trailers_is_taken_for_a_request(web, trailer):
     body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + trailer
     with web.socket() as wire:

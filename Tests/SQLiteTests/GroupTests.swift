@@ -129,6 +129,29 @@ struct GroupTests {
     #expect(Set(notes) == Set((0..<30).filter { $0 != 20 }.map(String.init)))
   }
 
+  @Test("where the second run fills the disk, nothing of the group is there")
+  func fullAgain() async throws {
+    let hasFailed = Gate()
+    let results = await together(12) { number, connection in
+      try connection.note("\(number)")
+      if number == 0 {
+        // The first late failure has the group run again; from then on there is no room.
+        hasFailed.open()
+        throw Stop()
+      }
+      if hasFailed.isOpenNow {
+        try connection.execute("PRAGMA max_page_count = 1")
+        try connection.note("\(number) " + String(repeating: "x", count: 100_000))
+      }
+    }
+    let done = results.count { (try? $0.get()) != nil }
+    let notes = try await database.read { try $0.notes() }
+    #expect(notes.count == done)
+    for (number, result) in results.enumerated() where (try? result.get()) == nil {
+      #expect(!notes.contains("\(number)"))
+    }
+  }
+
   @Test("a table made by one that fails is gone, alone and in a group")
   func schema() async throws {
     for count in [1, 12] {

@@ -189,11 +189,9 @@ static enum MHD_Result take_body(wp_exchange *exchange, const char *bytes, size_
 static enum MHD_Result deliver(wp_exchange *exchange) {
   if (!exchange->delivered) {
     exchange->delivered = true;
-    // What the library makes of the lines behind a chunked body cannot be followed as a head can, so that nothing
-    // behind them is taken for another request.
-    exchange->is_last =
-        exchange->is_chunked &&
-        MHD_get_connection_values(exchange->mhd, MHD_FOOTER_KIND, NULL, NULL) > 0;
+    // What the library makes of the lines behind a chunked body cannot be followed as a head can (a trailer that begins
+    // with NUL is none to it): nothing behind them may be taken for another request.
+    exchange->is_last = exchange->is_chunked;
     wp_set_phase(exchange, PHASE_BUSY);
     atomic_fetch_add(&exchange->owners, 1);
     wp_callbacks calls = exchange->server->callbacks;
