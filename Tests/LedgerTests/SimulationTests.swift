@@ -94,7 +94,8 @@ enum Simulation {
     let tail = try await auditor.tend()
     let mark = try await book.database.read { try LedgerCheckpoint.last(on: $0) }
     let isMarked = mark?.sequence == whole.sequence
-    return whole.faults + tail.faults + (isMarked ? [] : ["no checkpoint at \(whole.sequence)"])
+    let wrong = whole.wrongMarks + tail.wrongMarks
+    return whole.faults + tail.faults + wrong + (isMarked ? [] : ["no checkpoint at \(whole.sequence)"])
   }
 }
 

@@ -137,6 +137,7 @@ struct LedgerRoutes: Sendable {
     return .json([
       "sound": .bool(report.isSound && faults.isEmpty),
       "transfers": .number(report.transferCount), "faults": .strings(report.faults + faults),
+      "wrongMarks": .strings(report.wrongMarks),
     ])
   }
 }

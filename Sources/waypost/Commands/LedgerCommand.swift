@@ -30,10 +30,12 @@ enum LedgerCommand {
 
   private static func verify(_ arguments: Arguments, _ link: ServerLink?) async throws -> Exit {
     let faults: [String]
+    let wrongMarks: [String]
     let count: Int64
     if let link {
       let answer = try parsed(try await link.whole(link.read("/v1/ledger/verify")))
       faults = (answer["faults"]?.array ?? []).compactMap(\.string)
+      wrongMarks = (answer["wrongMarks"]?.array ?? []).compactMap(\.string)
       count = answer["transfers"]?.int ?? 0
     } else {
       let folder = try DataFolder(arguments.text("data") ?? "./data")
@@ -47,18 +49,37 @@ enum LedgerCommand {
         database: folder.record, clock: clock, keys: keys, headPath: folder.auditHead
       ).audit().faults
       faults = report.faults + sessions + audit
+      wrongMarks = report.wrongMarks
+      // The verification has deleted all; a server's are written again while it runs.
+      if report.isSound, !wrongMarks.isEmpty {
+        try await LedgerMarker(database: folder.record).catchUp()
+      }
       count = Int64(report.transferCount)
     }
-    if arguments.isSet("json") {
+    show(faults, wrongMarks, ofTransfers: count, isJSON: arguments.isSet("json"))
+    // Wrong marks are written again, but whoever watches must hear that something has written the file.
+    return faults.isEmpty && wrongMarks.isEmpty ? .done : .refused
+  }
+
+  private static func show(
+    _ faults: [String], _ wrongMarks: [String], ofTransfers count: Int64, isJSON: Bool
+  ) {
+    if isJSON {
       Terminal.data(
         JSON.object([
           "sound": .bool(faults.isEmpty), "transfers": .int(count), "faults": .strings(faults),
+          "wrongMarks": .strings(wrongMarks),
         ]).text)
-    } else {
-      Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
-      for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
+      return
     }
-    return faults.isEmpty ? .done : .refused
+    Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
+    for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
+    guard !wrongMarks.isEmpty else { return }
+    Terminal.data(
+      faults.isEmpty
+        ? "WRONG MARKS, no unit depends on them; all are written again:"
+        : "WRONG MARKS, written again once the ledger is sound:")
+    for mark in wrongMarks { Terminal.data(Terminal.safe("  " + mark)) }
   }
 
   private static func balance(_ arguments: Arguments, _ link: ServerLink?) async throws -> Exit {
