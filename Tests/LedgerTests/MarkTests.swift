@@ -196,14 +196,19 @@ struct MarkTests {
           of: .anna, from: day.0, to: day.1, steps: steps, on: connection)
       }
     }
-    for moment in [LedgerMoment.time(day.0), .sequence(20)] {
-      let error = await #expect(throws: Refusal.self) { try await past(moment, steps: 299) }
-      #expect(error?.code == .storageUnavailable)
-      #expect(error?.retryAfterSeconds == 60)
-      #expect(try await past(moment, steps: 300) == 20)
+    let refused = await #expect(throws: Refusal.self) {
+      try await past(.time(day.0), steps: 299)
     }
+    #expect(refused?.code == .storageUnavailable)
+    #expect(refused?.retryAfterSeconds == 60)
+    #expect(try await past(.time(day.0), steps: 300) == 20)
+    #expect(try await past(.sequence(20), steps: 20) == 20, "its own: nothing above is walked")
     let error = await #expect(throws: Refusal.self) { try await statement(steps: 250) }
     #expect(error?.code == .storageUnavailable)
+    let several = await #expect(throws: Refusal.self) {
+      try await LedgerStore.balance(.anna, at: .time(day.0), steps: 299, in: book.database)
+    }
+    #expect(several?.code == .storageUnavailable, "the marker is waited for")
     try await Self.mark(book)
     for moment in [LedgerMoment.time(day.0), .sequence(20)] {
       #expect(try await past(moment, steps: 14) == 20)
@@ -212,6 +217,64 @@ struct MarkTests {
     #expect(read.opening.balance.count == 19)
     #expect(read.entries.map(\.sequence) == Array(20...29))
     #expect(read.closing.balance.count == 29)
+  }
+
+  /// 300 posts of 1 whose moments lie anywhere in the hour, as where it is settled afterwards.
+  private static func late(seed: UInt64) async throws -> Book {
+    let book = try Book()
+    try await book.write { till throws in
+      var random = SplitMix64(seed: seed)
+      for id in UInt64(1)...300 {
+        let moment = Int64.random(in: 1...3_600, using: &random)
+        try till.at(moment).post(id, 1, from: .bank, to: .anna)
+      }
+    }
+    try await mark(book)
+    return book
+  }
+
+  @Test("a past whose moments are in no order is read in several reads", arguments: [1, 2, 3])
+  func late(seed: UInt64) async throws {
+    let book = try await Self.late(seed: seed)
+    let database = book.database
+    for milliseconds in stride(from: Int64(-100), through: 3_700, by: 400) {
+      let moment = LedgerMoment.time(Timestamp(milliseconds: milliseconds))
+      let expected = try await database.read { connection in
+        try LedgerStore.balance(.anna, at: moment, on: connection)
+      }
+      for steps in [Int64(7), 20, 50] {
+        let read = try await LedgerStore.balance(
+          .anna, at: moment, steps: steps, reads: 60, in: database)
+        #expect(read == expected, "\(milliseconds) by \(steps)")
+      }
+    }
+    let (from, to) = (Timestamp(milliseconds: 1_000), Timestamp(milliseconds: 2_000))
+    let expected = try await database.read { connection in
+      try LedgerStore.statement(of: .anna, from: from, to: to, on: connection)
+    }
+    #expect(!expected.entries.isEmpty)
+    let read = try await LedgerStore.statement(
+      of: .anna, from: from, to: to, steps: 20, reads: 60, in: database)
+    #expect(JSON.object(read.json) == JSON.object(expected.json))
+  }
+
+  @Test("a past whose moments are in no order is refused for good where it is too long")
+  func tooLong() async throws {
+    let book = try await Self.late(seed: 4)
+    let (from, to) = (Timestamp(milliseconds: 1_000), Timestamp(milliseconds: 2_000))
+    let balance = await #expect(throws: Refusal.self) {
+      try await LedgerStore.balance(
+        .anna, at: .time(from), steps: 20, reads: 2, in: book.database)
+    }
+    #expect(balance?.code == .validationFailed, "no marks are missing: to wait would not help")
+    let statement = await #expect(throws: Refusal.self) {
+      try await LedgerStore.statement(
+        of: .anna, from: from, to: to, steps: 20, reads: 2, in: book.database)
+    }
+    #expect(statement?.code == .validationFailed)
+    let numbered = try await LedgerStore.balance(
+      .anna, at: .sequence(150), steps: 20, reads: 1, in: book.database)
+    #expect(numbered.balance.count == 150)
   }
 
   @Test("a page ends where its steps end, and the next one goes on there")

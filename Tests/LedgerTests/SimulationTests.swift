@@ -95,7 +95,8 @@ enum Simulation {
     let mark = try await book.database.read { try LedgerCheckpoint.last(on: $0) }
     let isMarked = mark?.sequence == whole.sequence
     let wrong = whole.wrongMarks + tail.wrongMarks
-    return whole.faults + tail.faults + wrong + (isMarked ? [] : ["no checkpoint at \(whole.sequence)"])
+    let missing = isMarked ? [] : ["no checkpoint at \(whole.sequence)"]
+    return whole.faults + tail.faults + wrong + missing
   }
 }
 

@@ -93,9 +93,11 @@ enum LedgerCommand {
     } else {
       let account = try account(name)
       let folder = try DataFolder(arguments.text("data") ?? "./data")
-      let balance = try await read(folder) { connection in
-        guard let moment else { return try LedgerStore.balance(account, on: connection) }
-        return try LedgerStore.balance(account, at: moment, on: connection)
+      let balance = try await read(folder) { record in
+        guard let moment else {
+          return try await record.read { try LedgerStore.balance(account, on: $0) }
+        }
+        return try await LedgerStore.balance(account, at: moment, in: record)
       }
       view = .object(balance.json)
     }
@@ -129,8 +131,8 @@ enum LedgerCommand {
     let start = try from.map { try time($0, "from") } ?? SpendingLimits.Period.month.start(of: now)
     let end = try to.map { try time($0, "to") } ?? now + 1
     let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let statement = try await read(folder) { connection in
-      try LedgerStore.statement(of: account, from: start, to: end, on: connection)
+    let statement = try await read(folder) { record in
+      try await LedgerStore.statement(of: account, from: start, to: end, in: record)
     }
     if arguments.isSet("csv") {
       Terminal.raw(statement.csv)
@@ -142,13 +144,13 @@ enum LedgerCommand {
 
   /// Reads from a folder without a server. A long past is read by marks that a server writes: here that is done first.
   private static func read<T: Sendable>(
-    _ folder: DataFolder, _ body: @Sendable (Connection) throws -> T
+    _ folder: DataFolder, _ body: (Database) async throws -> T
   ) async throws -> T {
     do {
-      return try await folder.record.read(body)
+      return try await body(folder.record)
     } catch let refusal as Refusal where refusal.code == .storageUnavailable {
       try await LedgerMarker(database: folder.record).catchUp()
-      return try await folder.record.read(body)
+      return try await body(folder.record)
     }
   }
 
