@@ -75,10 +75,7 @@ enum LedgerCommand {
     Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
     for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
     guard !wrongMarks.isEmpty else { return }
-    Terminal.data(
-      faults.isEmpty
-        ? "WRONG MARKS, no unit depends on them; all are written again:"
-        : "WRONG MARKS, written again once the ledger is sound:")
+    Terminal.data("WRONG MARKS, on which no unit depends (over a sound ledger all are written again):")
     for mark in wrongMarks { Terminal.data(Terminal.safe("  " + mark)) }
   }
 
