@@ -75,7 +75,8 @@ enum LedgerCommand {
     Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
     for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
     guard !wrongMarks.isEmpty else { return }
-    Terminal.data("WRONG MARKS, on which no unit depends (over a sound ledger all are written again):")
+    Terminal.data(
+      "WRONG MARKS, no unit depends on them (over a sound ledger all are written again):")
     for mark in wrongMarks { Terminal.data(Terminal.safe("  " + mark)) }
   }
 
