@@ -25,7 +25,8 @@ public final class LedgerAuditor: Sendable {
   /// What the last verification found; nil before the first.
   public var report: LedgerReport? { latest.withLock { $0 } }
 
-  /// Verifies the whole chain, every checkpoint's signature and the tables' pages.
+  /// Verifies the whole chain, every checkpoint's signature and the tables' pages. Where a mark is wrong and the rest
+  /// is sound, all marks are deleted: `LedgerMarker.tend` writes them again.
   @discardableResult
   public func audit() async throws -> LedgerReport {
     let report = try await verify(isWhole: true)
@@ -43,7 +44,7 @@ public final class LedgerAuditor: Sendable {
   }
 
   /// Verifies what follows the last checkpoint, all of it where there is none or its key is gone, and writes a
-  /// checkpoint where it is sound.
+  /// checkpoint where it is sound. Wrong marks as `audit`.
   @discardableResult
   public func tend() async throws -> LedgerReport { try await verify(isWhole: false) }
 
@@ -68,6 +69,11 @@ public final class LedgerAuditor: Sendable {
     guard let found else { preconditionFailure("a verification ends with a report") }
     let report = found.report.adding(complaints)
     latest.withLock { $0 = report }
+    // Before the checkpoint, behind which the next one does not look. Over transfers that are not sound they would
+    // come to something else again.
+    if report.isSound, !report.wrongMarks.isEmpty {
+      try await LedgerMarker(database: database).deleteAll()
+    }
     if report.isSound, report.sequence > base?.sequence ?? 0 {
       try await write(found)
     }

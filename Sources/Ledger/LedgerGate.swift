@@ -23,6 +23,7 @@ public final class LedgerGate: Sendable {
     /// How often a fault was found: what was verified before the last one opens nothing.
     var stops = 0
     var isReopening = false
+    var wrongMarks: Int64 = 0
     var openedAfter: Duration?
   }
 
@@ -69,6 +70,9 @@ public final class LedgerGate: Sendable {
   public var openedAfterMilliseconds: Int64? {
     phase.withLock { $0.openedAfter }.map(LedgerGate.milliseconds)
   }
+
+  /// Wrong marks found since the start: no faults, but something else has written the file.
+  public var wrongMarkCount: Int64 { phase.withLock { $0.wrongMarks } }
 
   /// Verifies what follows the last checkpoint, or the whole where a fault was found before; then takes writes.
   /// Once it has opened, another call does nothing.
@@ -167,6 +171,7 @@ public final class LedgerGate: Sendable {
   ) async throws -> LedgerReport {
     do {
       let report = try await work()
+      tell(ofMarks: report)
       if !report.isSound { await stop(report.faults) }
       return report
     } catch let error as SQLiteError where error.isDamage {
@@ -174,6 +179,19 @@ public final class LedgerGate: Sendable {
       await stop(faults)
       return LedgerReport(transferCount: 0, faults: faults)
     }
+  }
+
+  /// Wrong marks end no writing, for no unit depends on them; but something wrote the file behind the server.
+  private func tell(ofMarks report: LedgerReport) {
+    guard !report.wrongMarks.isEmpty else { return }
+    phase.withLock { $0.wrongMarks += Int64(report.wrongMarks.count) }
+    for mark in report.wrongMarks.prefix(LedgerFaultStore.faultsMax) {
+      log("A MARK OF THE LEDGER WAS WRONG: " + mark)
+    }
+    log(
+      report.isSound
+        ? "balances and transfers are sound; all marks are deleted and written again, and until then old balances may be refused: see whether another program writes the record"
+        : "the marks are written again once the ledger is sound")
   }
 
   private func stop(_ faults: [String]) async {

@@ -16,6 +16,13 @@ struct LedgerWindow {
 struct LedgerStretch {
   let newest: Int64
   let floor: Int64
+  /// Whether it ends at a mark; else it is what follows on the newest one.
+  var isMarked = true
+
+  /// What is left of it from a number on.
+  func below(_ sequence: Int64) -> LedgerStretch {
+    LedgerStretch(newest: sequence, floor: floor, isMarked: isMarked)
+  }
 }
 
 /// The movements of one account, from the newest to the oldest: each names the one before it, so that a page costs
@@ -52,7 +59,10 @@ struct LedgerHistory {
   ) throws {
     let marked = try LedgerMark.newest(of: account, on: connection)
     if let newest, newest > marked, window.sequence > marked {
-      guard try body(LedgerStretch(newest: newest, floor: marked)) else { return }
+      guard
+        try body(
+          LedgerStretch(newest: newest, floor: marked, isMarked: false))
+      else { return }
     }
     try connection.query(
       """
@@ -76,33 +86,46 @@ struct LedgerHistory {
   /// The stretch of a mark `m` ends by both: nothing of it needs to be walked.
   private static let covered = "(m.seq <= ?2 AND m.last_ms <= ?3)"
 
-  /// What movements come to, up to a moment and a number.
+  /// What movements come to, up to a moment and a number, as far down as so many steps reach.
   ///
-  /// - Parameter steps: How many may be walked, at most 50,000.
-  /// - Throws: `Refusal` `storage_unavailable` where that does not do.
-  func balance(
+  /// - Parameter steps: How many may be walked: at least 1, at most 50,000.
+  /// - Returns: What is above the rest, and the rest, whose `newest` may be of other accounts; nil at the end.
+  /// - Throws: `Refusal` `storage_unavailable` where they do not even reach a number that is of other accounts.
+  func part(
     _ window: LedgerWindow, steps: Int64, on connection: Connection
-  ) throws -> Balance {
+  ) throws -> (change: LedgerChange, rest: LedgerStretch?) {
     var sum = LedgerChange()
-    try connection.query(
+    var rest: LedgerStretch?
+    var left = max(1, min(steps, LedgerPage.stepsMax))
+    try stretches(window, where: "NOT \(LedgerHistory.covered)", on: connection) { stretch in
+      guard left > 0 else {
+        rest = stretch
+        return false
+      }
+      guard let start = try start(of: stretch, window, on: connection) else { return true }
+      let fold = try fold(stretch.below(start), window, left, on: connection)
+      left -= fold.count
+      sum.add(fold.change)
+      let next = LedgerWindow(sequence: fold.oldest - 1)
+      guard left <= 0, try self.start(of: stretch, next, on: connection) != nil else { return true }
+      guard next.sequence <= window.sequence else { throw LedgerHistory.tooFar }
+      rest = stretch.below(next.sequence)
+      return false
+    }
+    sum.add(try marked(window, above: rest?.newest ?? 0, on: connection))
+    return (sum, rest)
+  }
+
+  /// What the stretches come to that end within a window and above a number.
+  private func marked(
+    _ window: LedgerWindow, above sequence: Int64, on connection: Connection
+  ) throws -> LedgerChange {
+    try connection.first(
       """
       SELECT coalesce(sum(m.balance_change), 0), coalesce(sum(m.held_change), 0) FROM ledger_mark m
-      WHERE m.account = ?1 AND \(LedgerHistory.covered)
-      """, [.int(account), .int(window.sequence), .int(window.to)]
-    ) { row in
-      sum.balance = row.int(0)
-      sum.held = row.int(1)
-      return true
-    }
-    var left = min(steps, LedgerPage.stepsMax)
-    try stretches(window, where: "NOT \(LedgerHistory.covered)", on: connection) { stretch in
-      let fold = try fold(stretch, window, left + 1, on: connection)
-      left -= fold.count
-      guard left >= 0 else { throw LedgerHistory.tooFar }
-      sum.add(fold.change)
-      return true
-    }
-    return Balance(balance: Microtokens(sum.balance), held: Microtokens(sum.held))
+      WHERE m.account = ?1 AND \(LedgerHistory.covered) AND m.seq > ?4
+      """, [.int(account), .int(window.sequence), .int(window.to), .int(sequence)]
+    ) { LedgerChange(balance: $0.int(0), held: $0.int(1)) } ?? LedgerChange()
   }
 
   static let tooFar = Refusal(
@@ -110,7 +133,7 @@ struct LedgerHistory {
     "So long a history is not prepared for reading yet: try again in a minute.",
     retryAfterSeconds: 60)
 
-  /// What the movements of a stretch come to that are in a window by time and number, and how many were walked down
+  /// What the movements of a stretch, whose `newest` is one of the account's, come to that are in a window by time and number, and how many were walked down
   /// to which one.
   func fold(
     _ stretch: LedgerStretch, _ window: LedgerWindow, _ limit: Int64, on connection: Connection

@@ -14,6 +14,8 @@ public struct LedgerMarker: Sendable {
   public static let everyTransfers: Int64 = 1_009
   /// Marked transfers that are written in one commit.
   static let batchCount: Int64 = 32
+  /// Marks that are deleted in one commit: a few milliseconds of the writing lane.
+  static let deletedCount: Int64 = 2_000
 
   private let database: Database
   private let stride: Int64
@@ -51,15 +53,36 @@ public struct LedgerMarker: Sendable {
       try Task.checkCancellation()
     }
     guard !marks.isEmpty else { return true }
-    try await database.write { [marks] connection in
+    let isWritten = try await database.write { [marks] connection in
+      // All were deleted meanwhile: what was read follows on marks that are gone.
+      guard try LedgerMark.end(on: connection) == end else { return false }
       for mark in marks { try mark.insert(on: connection) }
+      return true
     }
-    return places.last.map { $0 + stride > newest } ?? true
+    return isWritten && places.last.map { $0 + stride > newest } ?? true
   }
 
   /// `tend` to the end: for commands and tests, which read next.
   public func catchUp() async throws {
     while try await !tend() {}
+  }
+
+  /// Deletes every mark, so that `tend` writes them again: the answer to a wrong one.
+  ///
+  /// The newest go first, so that those that are left at any time say what they said.
+  public func deleteAll() async throws {
+    var isDone = false
+    while !isDone {
+      isDone = try await database.write { connection in
+        try connection.run(
+          """
+          DELETE FROM ledger_mark WHERE seq >= (SELECT min(newest.seq) FROM
+          (SELECT seq FROM ledger_mark ORDER BY seq DESC LIMIT ?) newest)
+          """, [.int(LedgerMarker.deletedCount)])
+        return try connection.first("SELECT 1 FROM ledger_mark LIMIT 1") { _ in true } == nil
+      }
+      try Task.checkCancellation()
+    }
   }
 
   /// The marks of both accounts of a transfer.

@@ -124,12 +124,16 @@ public struct LedgerReport: Sendable, Equatable {
   public var from: Int64 = 0
   /// What does not hold, at most 100 and a few; empty for a sound ledger.
   public let faults: [String]
-  /// Whether everything holds.
+  /// Marks that are not what their transfers come to, at most 100 and a few. They are no faults: no unit depends on
+  /// them, and all are written again.
+  public var wrongMarks: [String] = []
+  /// Whether everything holds that units depend on.
   public var isSound: Bool { faults.isEmpty }
 
   /// The same with further faults.
   public func adding(_ more: [String]) -> LedgerReport {
     LedgerReport(
-      transferCount: transferCount, sequence: sequence, from: from, faults: faults + more)
+      transferCount: transferCount, sequence: sequence, from: from, faults: faults + more,
+      wrongMarks: wrongMarks)
   }
 }

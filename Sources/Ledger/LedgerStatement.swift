@@ -51,11 +51,15 @@ public struct LedgerStatement: Sendable {
 public struct LedgerPage: Sendable {
   /// Movements that one reading walks at most: some tens of milliseconds, so that the log can be reset (D9).
   public static let stepsMax: Int64 = 50_000
+  /// Readings that one question takes at most: a million movements, about a second.
+  public static let readsMax = 20
 
   /// At most as many as were asked for; fewer, or none, where those that fit lie far apart.
   public fileprivate(set) var entries: [LedgerEntry] = []
   /// The number below which the next page is; nil where this is the last one.
   public fileprivate(set) var next: Int64?
+  /// Whether it ended among marks, where it ended for its steps.
+  fileprivate(set) var isAmongMarks = true
 }
 
 extension LedgerStore {
@@ -79,7 +83,7 @@ extension LedgerStore {
     try history.stretches(window, on: connection) { stretch in
       guard let start = try history.start(of: stretch, window, on: connection) else { return true }
       let walked = try history.read(
-        LedgerStretch(newest: start, floor: stretch.floor), window, left, on: connection
+        stretch.below(start), window, left, on: connection
       ) { entry in
         guard page.entries.count < limit else {
           page.next = page.entries.last?.sequence
@@ -93,6 +97,7 @@ extension LedgerStore {
       // Only a number of other accounts' can be below all that was walked.
       guard walked.oldest <= window.sequence else { throw LedgerHistory.tooFar }
       page.next = walked.oldest
+      page.isAmongMarks = stretch.isMarked
       return false
     }
     return page
@@ -100,52 +105,57 @@ extension LedgerStore {
 
   /// What an account had at a moment, whatever the order in which moments stand in the sequence.
   ///
-  /// - Parameter steps: Movements that may be walked, at most 50,000.
-  /// - Throws: `Refusal` `storage_unavailable` where more must be walked: the marks are not written yet.
+  /// - Parameter steps: Movements that may be walked, 1 to 50,000.
+  /// - Throws: `Refusal` where more must be walked: `storage_unavailable` where the marks are not written yet, else
+  ///   `validation_failed`.
   public static func balance(
     _ name: AccountName, at moment: LedgerMoment, steps: Int64 = LedgerPage.stepsMax,
     on connection: Connection
   ) throws -> Balance {
-    guard let history = try LedgerHistory(of: name, on: connection) else { return .zero }
-    let window =
-      switch moment {
-      case .time(let time): LedgerWindow(to: time.milliseconds)
-      case .sequence(let sequence): LedgerWindow(sequence: sequence)
-      }
-    return try history.balance(window, steps: steps, on: connection)
+    try LedgerPast(of: name, moment.window).answer(steps: steps, on: connection)
+  }
+
+  /// The same in several reads where one does not do: in an hour after which many sessions of the hour before were
+  /// settled, the movements of a busy account are not in the order of their moments.
+  ///
+  /// - Parameters:
+  ///   - steps: Movements that each may walk, 1 to 50,000.
+  ///   - reads: At most so many.
+  public static func balance(
+    _ name: AccountName, at moment: LedgerMoment, steps: Int64 = LedgerPage.stepsMax,
+    reads: Int = LedgerPage.readsMax, in database: Database
+  ) async throws -> Balance {
+    try await LedgerPast(of: name, moment.window).answer(steps: steps, reads: reads, in: database)
   }
 
   /// The statement of an account for a period.
   ///
-  /// - Parameter steps: Movements that may be walked, for the opening and again for the movements.
-  /// - Throws: `Refusal` `validation_failed` where the period is empty or has more than 10,000 movements;
-  ///   `storage_unavailable` as `balance`.
+  /// - Parameter steps: Movements that may be walked, for the movements and again for the opening, 1 to 50,000 each.
+  /// - Throws: `Refusal` `validation_failed` where the period is empty or has more than 10,000 movements; else as
+  ///   `balance`.
   public static func statement(
     of name: AccountName, from: Timestamp, to: Timestamp, steps: Int64 = LedgerPage.stepsMax,
     on connection: Connection
   ) throws -> LedgerStatement {
-    guard from < to else {
-      throw Refusal(
-        .validationFailed, "The period is empty.", fields: [.init("/to", "must be after from")])
+    try LedgerPeriod(of: name, from: from, to: to).answer(steps: steps, on: connection)
+  }
+
+  /// The same in several reads where one does not do, of the movements that there are when the first one begins.
+  public static func statement(
+    of name: AccountName, from: Timestamp, to: Timestamp, steps: Int64 = LedgerPage.stepsMax,
+    reads: Int = LedgerPage.readsMax, in database: Database
+  ) async throws -> LedgerStatement {
+    try await LedgerPeriod(of: name, from: from, to: to).answer(
+      steps: steps, reads: reads, in: database)
+  }
+}
+
+extension LedgerMoment {
+  fileprivate var window: LedgerWindow {
+    switch self {
+    case .time(let time): LedgerWindow(to: time.milliseconds)
+    case .sequence(let sequence): LedgerWindow(sequence: sequence)
     }
-    let page = try page(
-      of: name, filter: LedgerFilter(from: from, to: to), limit: LedgerStatement.entryCountMax,
-      steps: steps, on: connection)
-    guard page.next == nil else {
-      guard page.entries.count == LedgerStatement.entryCountMax else { throw LedgerHistory.tooFar }
-      throw Refusal(
-        .validationFailed,
-        "A statement has at most \(LedgerStatement.entryCountMax) movements: ask for a shorter period.",
-        fields: [.init("/from", "is too long ago for one statement")])
-    }
-    let entries = Array(page.entries.reversed())
-    let opening = try balance(name, at: .time(from + -1), steps: steps, on: connection)
-    let closing = Balance(
-      balance: Microtokens(
-        opening.balance.count + entries.reduce(0) { $0 + $1.balanceChange.count }),
-      held: Microtokens(opening.held.count + entries.reduce(0) { $0 + $1.heldChange.count }))
-    return LedgerStatement(
-      from: from, to: to, opening: opening, closing: closing, entries: entries)
   }
 }
 

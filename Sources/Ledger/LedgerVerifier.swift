@@ -32,7 +32,7 @@ public enum LedgerVerifier {
     try compareTables(&replay, connection)
     let report = LedgerReport(
       transferCount: replay.count, sequence: replay.sequence, from: replay.base?.sequence ?? 0,
-      faults: replay.faults)
+      faults: replay.faults, wrongMarks: replay.wrongMarks)
     return (report, digest)
   }
 
@@ -164,10 +164,20 @@ public enum LedgerVerifier {
     for sequence in strangers {
       replay.fault("I12: checkpoint \(sequence) is not of this chain")
     }
-    let beyond = try LedgerMark.read(
-      after: replay.sequence, to: Int64.max, limit: 10, on: connection)
-    for mark in beyond {
-      replay.fault("I7: account \(mark.account) has a mark at \(mark.sequence), where nothing is")
+    try compareStrayMarks(&replay, connection)
+  }
+}
+
+extension LedgerVerifier {
+  /// Marks before the first transfer and after the last one.
+  fileprivate static func compareStrayMarks(
+    _ replay: inout LedgerReplay, _ connection: Connection
+  ) throws {
+    for (after, last) in [(Int64.min, Int64(0)), (replay.sequence, Int64.max)] {
+      for mark in try LedgerMark.read(after: after, to: last, limit: 10, on: connection) {
+        replay.wrongMark(
+          "account \(mark.account) has a mark at \(mark.sequence), where nothing is")
+      }
     }
   }
 }

@@ -57,7 +57,8 @@ def test_no_output_of_the_model_moves_a_unit_or_starts_a_session(brain, model): 
     proposal = turn.one("proposal")
     assert proposal["serviceId"] == shown and proposal["text"].startswith("Demo trial in the sandbox")
     assert account.get("/v1/sessions").json()["sessions"] == []
-    assert admin.get("/v1/ledger/verify").json() == {"sound": True, "transfers": before, "faults": []}
+    assert admin.get("/v1/ledger/verify").json() == {
+        "sound": True, "transfers": before, "faults": [], "wrongMarks": []}
     assert account.confirm(proposal["id"]).status_code == 201, "only the person does"
 
 

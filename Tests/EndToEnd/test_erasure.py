@@ -197,7 +197,7 @@ def test_after_an_erasure_no_table_file_or_log_has_a_trace(town):
         until(lambda: not provider.get(due).json()["deliveries"])  # what the receiver answered is noted
         operator = Account.login(server, "admin@example.org")
         assert operator.get("/v1/ledger/verify").json() | {"transfers": 0} == {
-            "sound": True, "transfers": 0, "faults": []}
+            "sound": True, "transfers": 0, "faults": [], "wrongMarks": []}
         assert found(town.data, town, words) == [], "while the server runs"
     assert found(town.data, town, words) == []
     assert tables_with(town.data, identity) <= PSEUDONYMOUS

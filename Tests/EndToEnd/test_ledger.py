@@ -272,6 +272,13 @@ def test_a_file_that_was_changed_takes_no_writes(books, tmp_path):
     record = sqlite3.connect(copy / "record.db")
     marks = record.execute("SELECT count(*) FROM ledger_checkpoint").fetchone()[0]
     assert marks > 0, "signed at the start and by the verification"
+    record.execute("INSERT INTO ledger_mark SELECT debit, seq, amount + 5, 0, at_ms, at_ms, 1 FROM transfer WHERE seq = 1")
+    record.commit()
+    verify = cli("ledger", "verify", "--data", copy, check=False)
+    assert verify.returncode == 1 and verify.stdout.startswith("sound:") and "WRONG MARKS" in verify.stdout
+    assert record.execute("SELECT count(*) FROM ledger_mark WHERE seq = 1").fetchone()[0] == 0, "written again"
+    verify = cli("ledger", "verify", "--data", copy, "--json")
+    assert json.loads(verify.stdout)["wrongMarks"] == []
     record.execute("UPDATE account SET credits_posted = credits_posted + 1 WHERE kind = 'user_available'")
     record.commit()
     record.close()

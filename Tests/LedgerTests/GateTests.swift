@@ -106,6 +106,28 @@ struct GateTests {
     #expect(notes.runs.withLock { $0 } == 1)
   }
 
+  @Test("a wrong mark is told of and written again, and ends no writing")
+  func wrongMark() async throws {
+    let (book, notes) = (try await Self.filled(), Notes())
+    let marker = LedgerMarker(database: book.database, everyTransfers: 1)
+    try await marker.catchUp()
+    let gate = Self.gate(book, notes)
+    try await Self.forge(book, "UPDATE ledger_mark SET balance_change = balance_change + 1")
+    try await gate.open()
+    #expect(gate.state == .open)
+    #expect(gate.wrongMarkCount > 0)
+    #expect(notes.has("A MARK OF THE LEDGER WAS WRONG: the mark of account"))
+    #expect(try await Self.refusal(of: book, 91) == nil)
+    try await marker.catchUp()
+    let found = gate.wrongMarkCount
+    #expect(try await gate.audit().wrongMarks == [])
+    try await Self.forge(book, "UPDATE ledger_mark SET kinds = 127")
+    #expect(try await gate.audit().isSound)
+    #expect(gate.wrongMarkCount > found)
+    #expect(gate.state == .open)
+    #expect(try await Self.refusal(of: book, 92) == nil)
+  }
+
   @Test("where the first writes fail nothing opens, and the next try makes them again")
   func retried() async throws {
     let book = try await Self.filled()

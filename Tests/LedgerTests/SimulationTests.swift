@@ -94,7 +94,9 @@ enum Simulation {
     let tail = try await auditor.tend()
     let mark = try await book.database.read { try LedgerCheckpoint.last(on: $0) }
     let isMarked = mark?.sequence == whole.sequence
-    return whole.faults + tail.faults + (isMarked ? [] : ["no checkpoint at \(whole.sequence)"])
+    let wrong = whole.wrongMarks + tail.wrongMarks
+    let missing = isMarked ? [] : ["no checkpoint at \(whole.sequence)"]
+    return whole.faults + tail.faults + wrong + missing
   }
 }
 

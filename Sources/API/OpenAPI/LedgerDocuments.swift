@@ -75,7 +75,10 @@ enum LedgerDocuments {
       "GET /v1/ledger/verify", .admin, [.admin],
       answers: [
         .json(
-          .object(["sound": .boolean, "transfers": .count, "faults": .list(.string)]),
+          .object([
+            "sound": .boolean, "transfers": .count, "faults": .list(.string),
+            "wrongMarks": .list(.string),
+          ]),
           "Balances, invariants and chain, computed anew. A fault of the ledger ends writing.")
       ]),
     RouteDocument(
@@ -84,7 +87,8 @@ enum LedgerDocuments {
       answers: [
         .json(
           .object([
-            "sound": .boolean, "transfers": .count, "faults": .list(.string), "open": .boolean,
+            "sound": .boolean, "transfers": .count, "faults": .list(.string),
+            "wrongMarks": .list(.string), "open": .boolean,
           ]), "What the verification of the whole found, and whether writes are taken.")
       ]),
     RouteDocument(

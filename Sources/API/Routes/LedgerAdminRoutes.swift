@@ -59,7 +59,8 @@ struct LedgerAdminRoutes: Sendable {
     }
     return .json([
       "sound": .bool(report.isSound), "transfers": .number(report.transferCount),
-      "faults": .strings(report.faults), "open": .bool(isOpen),
+      "faults": .strings(report.faults), "wrongMarks": .strings(report.wrongMarks),
+      "open": .bool(isOpen),
     ])
   }
 

@@ -137,6 +137,7 @@ struct LedgerRoutes: Sendable {
     return .json([
       "sound": .bool(report.isSound && faults.isEmpty),
       "transfers": .number(report.transferCount), "faults": .strings(report.faults + faults),
+      "wrongMarks": .strings(report.wrongMarks),
     ])
   }
 }
@@ -146,10 +147,12 @@ enum LedgerQuery {
   static func balance(
     of account: AccountName, _ moment: LedgerMoment?, _ services: Services
   ) async throws -> Response {
-    let balance = try await services.record.read { connection in
-      guard let moment else { return try LedgerStore.balance(account, on: connection) }
-      return try LedgerStore.balance(account, at: moment, on: connection)
-    }
+    let balance =
+      if let moment {
+        try await LedgerStore.balance(account, at: moment, in: services.record)
+      } else {
+        try await services.record.read { try LedgerStore.balance(account, on: $0) }
+      }
     return .json(.object(balance.json))
   }
 
@@ -160,9 +163,8 @@ enum LedgerQuery {
     let from = try time(context, "from") ?? SpendingLimits.Period.month.start(of: now)
     let to = try time(context, "to") ?? now + 1
     let isCSV = try isCSV(context)
-    let statement = try await services.record.read { connection in
-      try LedgerStore.statement(of: account, from: from, to: to, on: connection)
-    }
+    let statement = try await LedgerStore.statement(
+      of: account, from: from, to: to, in: services.record)
     return isCSV ? csv(statement.csv, name: "statement") : .json(.object(statement.json))
   }
 

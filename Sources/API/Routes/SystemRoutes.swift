@@ -105,6 +105,11 @@ struct SystemRoutes: Sendable {
         "How long after the start writes were refused; 0 while they still are.",
         services.ledger.openedAfterMilliseconds ?? 0
       ),
+      (
+        "waypost_ledger_wrong_marks",
+        "Wrong marks of accounts' histories found since the start; all were written again.",
+        services.ledger.wrongMarkCount
+      ),
     ]
   }
 

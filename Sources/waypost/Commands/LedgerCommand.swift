@@ -30,10 +30,12 @@ enum LedgerCommand {
 
   private static func verify(_ arguments: Arguments, _ link: ServerLink?) async throws -> Exit {
     let faults: [String]
+    let wrongMarks: [String]
     let count: Int64
     if let link {
       let answer = try parsed(try await link.whole(link.read("/v1/ledger/verify")))
       faults = (answer["faults"]?.array ?? []).compactMap(\.string)
+      wrongMarks = (answer["wrongMarks"]?.array ?? []).compactMap(\.string)
       count = answer["transfers"]?.int ?? 0
     } else {
       let folder = try DataFolder(arguments.text("data") ?? "./data")
@@ -47,18 +49,35 @@ enum LedgerCommand {
         database: folder.record, clock: clock, keys: keys, headPath: folder.auditHead
       ).audit().faults
       faults = report.faults + sessions + audit
+      wrongMarks = report.wrongMarks
+      // The verification has deleted all; a server's are written again while it runs.
+      if report.isSound, !wrongMarks.isEmpty {
+        try await LedgerMarker(database: folder.record).catchUp()
+      }
       count = Int64(report.transferCount)
     }
-    if arguments.isSet("json") {
+    show(faults, wrongMarks, ofTransfers: count, isJSON: arguments.isSet("json"))
+    // Wrong marks are written again, but whoever watches must hear that something has written the file.
+    return faults.isEmpty && wrongMarks.isEmpty ? .done : .refused
+  }
+
+  private static func show(
+    _ faults: [String], _ wrongMarks: [String], ofTransfers count: Int64, isJSON: Bool
+  ) {
+    if isJSON {
       Terminal.data(
         JSON.object([
           "sound": .bool(faults.isEmpty), "transfers": .int(count), "faults": .strings(faults),
+          "wrongMarks": .strings(wrongMarks),
         ]).text)
-    } else {
-      Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
-      for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
+      return
     }
-    return faults.isEmpty ? .done : .refused
+    Terminal.data(faults.isEmpty ? "sound: \(count) transfers" : "NOT SOUND: \(count) transfers")
+    for fault in faults { Terminal.data(Terminal.safe("  " + fault)) }
+    guard !wrongMarks.isEmpty else { return }
+    Terminal.data(
+      "WRONG MARKS, no unit depends on them (over a sound ledger all are written again):")
+    for mark in wrongMarks { Terminal.data(Terminal.safe("  " + mark)) }
   }
 
   private static func balance(_ arguments: Arguments, _ link: ServerLink?) async throws -> Exit {
@@ -72,9 +91,11 @@ enum LedgerCommand {
     } else {
       let account = try account(name)
       let folder = try DataFolder(arguments.text("data") ?? "./data")
-      let balance = try await read(folder) { connection in
-        guard let moment else { return try LedgerStore.balance(account, on: connection) }
-        return try LedgerStore.balance(account, at: moment, on: connection)
+      let balance = try await read(folder) { record in
+        guard let moment else {
+          return try await record.read { try LedgerStore.balance(account, on: $0) }
+        }
+        return try await LedgerStore.balance(account, at: moment, in: record)
       }
       view = .object(balance.json)
     }
@@ -108,8 +129,8 @@ enum LedgerCommand {
     let start = try from.map { try time($0, "from") } ?? SpendingLimits.Period.month.start(of: now)
     let end = try to.map { try time($0, "to") } ?? now + 1
     let folder = try DataFolder(arguments.text("data") ?? "./data")
-    let statement = try await read(folder) { connection in
-      try LedgerStore.statement(of: account, from: start, to: end, on: connection)
+    let statement = try await read(folder) { record in
+      try await LedgerStore.statement(of: account, from: start, to: end, in: record)
     }
     if arguments.isSet("csv") {
       Terminal.raw(statement.csv)
@@ -121,13 +142,13 @@ enum LedgerCommand {
 
   /// Reads from a folder without a server. A long past is read by marks that a server writes: here that is done first.
   private static func read<T: Sendable>(
-    _ folder: DataFolder, _ body: @Sendable (Connection) throws -> T
+    _ folder: DataFolder, _ body: (Database) async throws -> T
   ) async throws -> T {
     do {
-      return try await folder.record.read(body)
+      return try await body(folder.record)
     } catch let refusal as Refusal where refusal.code == .storageUnavailable {
       try await LedgerMarker(database: folder.record).catchUp()
-      return try await folder.record.read(body)
+      return try await body(folder.record)
     }
   }
 
