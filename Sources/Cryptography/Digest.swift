@@ -14,7 +14,7 @@ public enum Digest {
     }
   }
 
-  // Fetched once, never freed, and OpenSSL lets threads share it (openssl.org, EVP_MD_fetch and crypto(7)): a fetch
+  // Safe: fetched once, never freed, and OpenSSL lets threads share it (openssl.org, EVP_MD_fetch and crypto(7)): a fetch
   // for each digest takes as long as the digest of a short text.
   private nonisolated(unsafe) static let method = EVP_MD_fetch(nil, "SHA256", nil)
 

@@ -5,7 +5,7 @@ internal import Synchronization
 final class QueuedWrite: Sendable {
   private let body: @Sendable (Connection) throws -> Void
   private let caller: CheckedContinuation<Void, any Error>
-  // Touched by nobody but the lane, which runs one thing at a time.
+  // Safe: touched by nobody but the lane, which runs one thing at a time.
   private nonisolated(unsafe) var failure: (any Error)?
 
   init(
@@ -40,7 +40,7 @@ final class QueuedWrite: Sendable {
 
 /// What a body gave, on its way from the lane to the caller.
 final class Handover<Value: Sendable>: Sendable {
-  // Written by the lane before it answers, read by the caller after the answer: never by both at once.
+  // Safe: written by the lane before it answers, read by the caller after the answer: never by both at once.
   nonisolated(unsafe) var value: Value?
 }
 
