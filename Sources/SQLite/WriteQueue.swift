@@ -87,8 +87,9 @@ final class WriteQueue: Sendable {
       guard state.head < state.writes.count else { return nil }
       defer {
         state.head += 1
-        if state.head == state.writes.count {
-          state.writes.removeAll(keepingCapacity: true)
+        // Also under a load that never lets it run empty: what was taken must not stay.
+        if state.head == state.writes.count || state.head >= WriteQueue.waitingMax {
+          state.writes.removeFirst(state.head)
           state.head = 0
         }
       }
