@@ -378,7 +378,8 @@ class Walk(RuleBasedStateMachine):
         if left <= -1_830:
             raise long_expired(-left * 1_000)
         if (session.state, session.reason) == ("expired", "revoked"):
-            raise Refused("token_invalid")
+            # Where no late token is taken, one that is late is refused before its session is looked at.
+            raise Refused("token_invalid", or_else=("token_expired",) if left <= -30 and not wakes else ())
         if left <= -30 and not (wakes and session.state == "paused"):
             raise Refused("token_expired")
         return left <= 300
