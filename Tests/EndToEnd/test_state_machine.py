@@ -275,6 +275,9 @@ class Walk(RuleBasedStateMachine):
         assert amounts == [capture.amount for capture in reversed(captures)], "captures in their order"
         index = number % len(captures)
         capture = captures[-1 - index]
+        # Of two sessions that end at one moment with one amount, nobody says which capture is whose.
+        if sum(other.amount == capture.amount for other in captures) > 1:
+            return
         amount = max(1, (capture.amount - capture.refunded) // part) + (capture.amount if more else 0)
         body = {"captureId": rows[index]["id"], "amountMicrotokens": amount, "reason": "a walk"}
         self.ask(self.place.admin, "POST", "/v1/admin/refunds", body, lambda: self.world.refund(capture, amount), 201)
